@@ -1,0 +1,203 @@
+"""A cycle: a sequence of steps as one differentiable map of the state and the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from cellmodels.solver.collocation import Collocation
+from cellmodels.solver.dae import Dae
+from cellmodels.solver.integrate import MeshOptions, consistent_point, integrate_step
+from cellmodels.solver.newton import NewtonOptions, newton_step
+from cellmodels.solver.outcome import Reason, SolveFailure
+from cellmodels.solver.sensitivity import StepSensitivity, step_sensitivity
+from cellmodels.solver.step import StepSolution, StepSpec, skipped_step
+
+#: How far past an end condition a solved step may be before another end is looked for.
+_SLACK = 1e-6
+
+
+@dataclass
+class Counts:
+    """How much work was done: steps solved warm, by retry, and by adaptive integration."""
+
+    warm: int = 0
+    retried: int = 0
+    adaptive: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """The counts as plain numbers."""
+        return {"steps_warm": self.warm, "steps_retried": self.retried, "steps_adaptive": self.adaptive}
+
+
+@dataclass(frozen=True)
+class CycleSolution:
+    """The solved steps of one pass through a sequence.
+
+    `failure` is set where the sequence could not be finished; `steps` then holds those
+    that were solved before.
+    """
+
+    steps: tuple[StepSolution, ...]
+
+    @property
+    def end(self) -> np.ndarray:
+        """x at the end, shape (nx,)."""
+        return self.steps[-1].end
+
+    @property
+    def start(self) -> np.ndarray:
+        """x at the start, shape (nx,)."""
+        return self.steps[0].start
+
+    @property
+    def duration(self) -> float:
+        """Total time [s]."""
+        return sum(step.duration for step in self.steps)
+
+    @property
+    def discharged(self) -> float:
+        """Charge of the steps that discharge [A.h]."""
+        return sum(max(step.charge, 0.0) for step in self.steps)
+
+
+class SequenceSolver:
+    """Solves a sequence of steps from any start state, warm-started from a neighbour.
+
+    Parameters
+    ----------
+    dae : Dae
+    specs : sequence of StepSpec
+    collocation : Collocation, optional
+        Shared between sequences of the same model.
+    """
+
+    def __init__(
+        self,
+        dae: Dae,
+        specs: Sequence[StepSpec],
+        *,
+        collocation: Collocation | None = None,
+        mesh: MeshOptions | None = None,
+        newton: NewtonOptions | None = None,
+    ) -> None:
+        self.dae = dae
+        self.specs = tuple(specs)
+        self.collocation = collocation or Collocation(dae)
+        self.mesh = mesh or MeshOptions()
+        self.newton = newton or NewtonOptions()
+        self.counts = Counts()
+
+    def solve(
+        self,
+        start: np.ndarray,
+        theta: np.ndarray,
+        guess: CycleSolution | None = None,
+        point: np.ndarray | None = None,
+    ) -> CycleSolution:
+        """Solve all steps.
+
+        Parameters
+        ----------
+        start : numpy.ndarray
+            x, shape (nx,).
+        theta : numpy.ndarray
+            Parameter factors, shape (n_theta,).
+        guess : CycleSolution, optional
+            A neighbouring solution of the same sequence.
+        point : numpy.ndarray, optional
+            A v = [x, z, I] near the start, used when there is no neighbour.
+
+        Raises
+        ------
+        SolveFailure
+            With the reason and the step.
+        """
+        if point is None:
+            point = np.concatenate([start, self.dae.start(theta)[1], [0.0]])
+        steps: list[StepSolution] = []
+        x = start
+        for k, spec in enumerate(self.specs):
+            near = guess.steps[k] if guess is not None else None
+            try:
+                step = self._solve_step(spec, x, theta, near, point)
+                violated = self.dae.violated_event(step.stages[-1, -1:], theta)
+                if violated:
+                    raise SolveFailure(Reason.MODEL_EVENT, violated)
+            except SolveFailure as failure:
+                raise replace(failure, step=k) from None
+            steps.append(step)
+            x, point = step.end, step.stages[-1, -1]
+        return CycleSolution(tuple(steps))
+
+    def sensitivity(
+        self, solution: CycleSolution, theta: np.ndarray, start: np.ndarray, parameters: np.ndarray
+    ) -> tuple[np.ndarray, tuple[StepSensitivity, ...]]:
+        """Derivatives along directions of start state and parameters.
+
+        Parameters
+        ----------
+        start : numpy.ndarray
+            dx_0, shape (nx, k).
+        parameters : numpy.ndarray
+            dtheta, shape (n_theta, k).
+
+        Returns
+        -------
+        numpy.ndarray
+            dx at the end, shape (nx, k).
+        tuple of StepSensitivity
+            One for each step.
+        """
+        out = []
+        for spec, step in zip(self.specs, solution.steps, strict=True):
+            one = step_sensitivity(self.collocation, spec, step, theta, start, parameters)
+            out.append(one)
+            start = one.end
+        return start, tuple(out)
+
+    def _solve_step(
+        self, spec: StepSpec, x: np.ndarray, theta: np.ndarray, near: StepSolution | None, point: np.ndarray
+    ) -> StepSolution:
+        if near is not None and near.skipped:
+            found = self._still_skipped(spec, x, theta, near, point)
+            if found is not None:
+                return found
+        elif near is not None:
+            for retry, attempt in enumerate((near, near.without_chord())):
+                try:
+                    step = newton_step(self.collocation, spec, x, theta, attempt, self.newton)
+                except SolveFailure:
+                    continue
+                if self._valid(spec, step):
+                    self.counts.warm += 1
+                    self.counts.retried += retry
+                    return step
+                break
+        self.counts.adaptive += 1
+        return integrate_step(self.collocation, spec, x, theta, point, self.mesh, self.newton)
+
+    def _still_skipped(
+        self, spec: StepSpec, x: np.ndarray, theta: np.ndarray, near: StepSolution, point: np.ndarray
+    ) -> StepSolution | None:
+        at, voltage = consistent_point(self.collocation, spec.control, x, theta, near.stages[-1, -1])
+        for k, stop in enumerate(spec.all_stops):
+            if stop.distance(at[-1], voltage, 0.0, 0.0) >= 0.0:
+                return skipped_step(x, at, voltage, k)
+        return None
+
+    def _valid(self, spec: StepSpec, step: StepSolution) -> bool:
+        """Whether no end condition is met before the one that was solved for."""
+        if not step.duration > 0.0:
+            return False
+        charges = np.cumsum((step.quadrature * step.current).sum(axis=1)) / 3600.0
+        ends = step.duration * step.mesh[1:]
+        rows = list(zip(step.current[:, -1], step.voltage[:, -1], ends, charges, strict=True))
+        for k, stop in enumerate(spec.all_stops):
+            checked = rows[:-1] if k == step.stop else rows
+            slack = _SLACK * max(1.0, abs(stop.value))
+            if any(stop.distance(*row) > slack for row in checked):
+                return False
+        return True

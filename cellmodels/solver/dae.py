@@ -1,0 +1,198 @@
+"""The discretised cell as CasADi functions of its state, current and free parameters.
+
+The semi-explicit differential-algebraic system
+
+    dx/dt = f(x, z, I; theta),    0 = g(x, z, I; theta),    V = V(x, z, I; theta)
+
+is evaluated at many points at once. A *point* is the vector v = [x, z, I] of length
+n = nx + nz + 1, and F(v) = [f, g, V] has the same length, so that its Jacobian is
+square. ``theta`` are dimensionless factors on the nominal values of the free parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import casadi as ca
+import numpy as np
+
+
+class _Mapped:
+    """A CasADi function (v, theta) -> dense vector, evaluated at M points in one call.
+
+    CasADi's buffer interface is used: it avoids the conversion of every argument.
+    """
+
+    def __init__(self, function: ca.Function) -> None:
+        self._function = function
+        self._size_out = function.numel_out(0)
+        self._compiled: dict[int, tuple] = {}
+
+    def __call__(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        m = len(points)
+        if m not in self._compiled:
+            mapped = self._function.map(f"map{m}", "serial", m, [1], [], {}) if m > 1 else self._function
+            self._compiled[m] = (mapped, *mapped.buffer())
+        _, buffer, run = self._compiled[m]
+        points = np.ascontiguousarray(points, float)
+        theta = np.ascontiguousarray(theta, float)
+        out = np.empty((m, self._size_out))
+        if self._size_out == 0:
+            return out
+        buffer.set_arg(0, memoryview(points.reshape(-1)))
+        buffer.set_arg(1, memoryview(theta))
+        buffer.set_res(0, memoryview(out.reshape(-1)))
+        run()
+        return out
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Rows and columns of the nonzeros of a Jacobian, each of shape (nnz,)."""
+
+    rows: np.ndarray
+    cols: np.ndarray
+
+    @classmethod
+    def of(cls, sparsity: ca.Sparsity) -> Pattern:
+        """The pattern of a CasADi sparsity."""
+        rows, cols = sparsity.get_triplet()
+        return cls(np.array(rows, int), np.array(cols, int))
+
+
+class Dae:
+    """A cell model as fast numeric functions.
+
+    Parameters
+    ----------
+    point, theta : casadi.MX or casadi.SX
+        Symbols of v = [x, z, I] (length nx + nz + 1) and of the parameter factors.
+    system : casadi.MX or casadi.SX
+        F = [f, g, V], same length as `point`.
+    start : casadi.MX or casadi.SX
+        Initial [x, z] as a function of `theta`.
+    nx, nz : int
+        Numbers of differential and algebraic states.
+    names : sequence of str
+        The free parameters.
+    nominal : numpy.ndarray
+        Their nominal values (the scale of `theta`), shape (n_theta,).
+    outputs : dict of str to casadi expression
+        Scalar variables of interest as functions of `point` and `theta`.
+    events : dict of str to casadi expression
+        Quantities that must stay positive for the model to be valid.
+    state_names : dict of str to slice
+        Where each named differential state lives in x.
+    """
+
+    def __init__(
+        self,
+        point: ca.MX,
+        theta: ca.MX,
+        system: ca.MX,
+        start: ca.MX,
+        *,
+        nx: int,
+        nz: int,
+        names: Sequence[str],
+        nominal: np.ndarray,
+        outputs: dict[str, ca.MX],
+        events: dict[str, ca.MX],
+        state_names: dict[str, slice],
+    ) -> None:
+        self.nx, self.nz, self.n = nx, nz, nx + nz + 1
+        self.names = tuple(names)
+        self.nominal = np.asarray(nominal, float)
+        self.output_names = tuple(outputs)
+        self.event_names = tuple(events)
+        self.state_names = dict(state_names)
+
+        function = ca.Function("F", [point, theta], [system])
+        start_function = ca.Function("start", [theta], [start])
+        extra = ca.Function("extra", [point, theta], [ca.vertcat(*outputs.values(), *events.values())])
+        function, self.expanded = _expand(function)
+        extra, _ = _expand(extra)
+
+        v, p = _symbols_like(function)
+        value = function(v, p)
+        jacobian = ca.jacobian(value, v)
+        parametric = ca.jacobian(value, p)
+        self.pattern = Pattern.of(jacobian.sparsity())
+        self.parametric_pattern = Pattern.of(parametric.sparsity())
+        self._evaluate = _Mapped(ca.Function("F", [v, p], [ca.densify(value)]))
+        self._linearise = _Mapped(
+            ca.Function("J", [v, p], [ca.vertcat(ca.densify(value), _nonzeros(jacobian))])
+        )
+        self._parametric = _Mapped(ca.Function("P", [v, p], [_nonzeros(parametric)]))
+        ve, pe = _symbols_like(extra)
+        extra_value = extra(ve, pe)
+        self._extra = _Mapped(ca.Function("extra", [ve, pe], [ca.densify(extra_value)]))
+        self._extra_jacobian = ca.Function(
+            "dextra", [ve, pe], [ca.jacobian(extra_value, ve), ca.jacobian(extra_value, pe)]
+        )
+        self._start = start_function
+        theta_symbol = ca.MX.sym("theta", len(self.names))
+        self._start_jacobian = ca.Function(
+            "dstart", [theta_symbol], [ca.jacobian(start_function(theta_symbol), theta_symbol)]
+        )
+
+    def evaluate(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """F = [f, g, V] at M points, shape (M, n)."""
+        return self._evaluate(points, theta)
+
+    def linearise(self, points: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """F, shape (M, n), and the nonzeros of dF/dv, shape (M, nnz), at M points."""
+        both = self._linearise(points, theta)
+        return both[:, : self.n], both[:, self.n :]
+
+    def parametric(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """Nonzeros of dF/dtheta at M points, shape (M, nnz_p)."""
+        return self._parametric(points, theta)
+
+    def start(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Initial x, shape (nx,), and a guess of z, shape (nz,)."""
+        both = self._start(theta).full().ravel()
+        return both[: self.nx], both[self.nx :]
+
+    def start_jacobian(self, theta: np.ndarray) -> np.ndarray:
+        """d x_0 / d theta, shape (nx, n_theta)."""
+        return self._start_jacobian(theta).full()[: self.nx]
+
+    def outputs(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """The named outputs at M points, shape (M, len(output_names))."""
+        return self._extra(points, theta)[:, : len(self.output_names)]
+
+    def outputs_jacobian(self, point: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Derivatives of the outputs with respect to v, (n_out, n), and theta, (n_out, n_theta)."""
+        by_point, by_theta = self._extra_jacobian(point, theta)
+        k = len(self.output_names)
+        return by_point.full()[:k], by_theta.full()[:k]
+
+    def violated_event(self, points: np.ndarray, theta: np.ndarray) -> str | None:
+        """Name of the first model limit that is crossed at any of the points, or None."""
+        if not self.event_names:
+            return None
+        values = self._extra(points, theta)[:, len(self.output_names) :]
+        bad = np.flatnonzero(np.any(~(values > 0), axis=0))
+        return self.event_names[bad[0]] if len(bad) else None
+
+
+def _expand(function: ca.Function) -> tuple[ca.Function, bool]:
+    """Expand to scalar expressions, which evaluate many times faster, where possible.
+
+    Interpolation tables (B-splines) have no scalar form and stay as they are.
+    """
+    try:
+        return function.expand(), True
+    except RuntimeError:
+        return function, False
+
+
+def _symbols_like(function: ca.Function) -> tuple:
+    sym: Callable = ca.SX.sym if function.is_a("SXFunction") else ca.MX.sym
+    return sym("v", function.numel_in(0)), sym("p", function.numel_in(1))
+
+
+def _nonzeros(matrix: ca.MX) -> ca.MX:
+    return matrix.nz[:] if matrix.nnz() else type(matrix)(0, 1)

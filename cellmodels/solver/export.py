@@ -1,0 +1,110 @@
+"""PyBaMM model -> `Dae`: the one place where the solver meets PyBaMM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import casadi as ca
+import numpy as np
+import pybamm
+
+from cellmodels.solver.dae import Dae
+
+#: Events that the protocol replaces by its own end conditions.
+_PROTOCOL_EVENTS = ("voltage [V]", "voltage switch [V]")
+
+
+def export_dae(
+    model: pybamm.BaseModel,
+    parameter_values: pybamm.ParameterValues,
+    *,
+    free: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    var_pts: Mapping[str, int] | None = None,
+) -> Dae:
+    """Discretise a PyBaMM model and export it with the current and `free` symbolic.
+
+    Parameters
+    ----------
+    model : pybamm.BaseModel
+        A battery model that has "Voltage [V]" among its variables.
+    parameter_values : pybamm.ParameterValues
+        Numbers for all of its parameters; not changed.
+    free : sequence of str
+        Scalar parameters to keep symbolic.
+    outputs : sequence of str
+        Names of scalar variables to evaluate beside the voltage; those that the model
+        does not have are left out.
+    var_pts : mapping of str to int, optional
+        Mesh points, as in `pybamm.Simulation`.
+
+    Returns
+    -------
+    Dae
+    """
+    values = parameter_values.copy()
+    nominal = np.array([float(values[name]) for name in free])
+    for name in free:
+        values[name] = pybamm.InputParameter(name)
+    values["Current function [A]"] = pybamm.InputParameter("Current [A]")
+    points = None if var_pts is None else {**model.default_var_pts, **var_pts}
+    simulation = pybamm.Simulation(model, parameter_values=values, var_pts=points)
+    simulation.build()
+    built = simulation.built_model
+
+    present = [i.name for i in built.input_parameters]
+    kept = [name for name in outputs if name in built.variables]
+    order = [name for name in ("Current [A]", *free) if name in present]
+    exported = built.export_casadi_objects(["Voltage [V]", *kept], input_parameter_order=order)
+
+    x, z = exported["x"], exported["z"]
+    nx, nz = x.shape[0], z.shape[0]
+    point = ca.MX.sym("v", nx + nz + 1)
+    theta = ca.MX.sym("theta", len(free))
+    scale = np.where(nominal == 0.0, 1.0, nominal)
+    symbols = {"Current [A]": point[nx + nz]}
+    symbols.update({name: scale[k] * theta[k] for k, name in enumerate(free)})
+    inputs = ca.vertcat(*[symbols[name] for name in order])
+
+    def bind(expressions: list) -> list:
+        old = [exported["t"], x, z, exported["inputs"]]
+        new = [ca.MX(0), point[:nx], point[nx : nx + nz], inputs]
+        return ca.substitute(expressions, old, new)
+
+    variables = [exported["variables"][name] for name in ("Voltage [V]", *kept)]
+    bound = bind([exported["rhs"], exported["algebraic"], *variables, ca.vertcat(exported["x0"], exported["z0"])])
+    rhs, algebraic, voltage, start = bound[0], bound[1], bound[2], bound[-1]
+    # the start may not depend on the current; it is read at rest
+    start = ca.substitute([start], [point], [ca.MX.zeros(point.shape[0])])[0]
+    return Dae(
+        point,
+        theta,
+        ca.vertcat(rhs, algebraic, voltage),
+        start,
+        nx=nx,
+        nz=nz,
+        names=free,
+        nominal=scale,
+        outputs=dict(zip(kept, bound[3:-1], strict=True)),
+        events=_events(built, order, bind, exported),
+        state_names=_state_slices(built, nx),
+    )
+
+
+def _events(built: pybamm.BaseModel, order: list, bind, exported: dict) -> dict:
+    """Termination events of the model itself (porosity, concentration limits)."""
+    y = ca.vertcat(exported["x"], exported["z"])
+    stacked = exported["inputs"]
+    inputs = {name: stacked[k] for k, name in enumerate(order)}
+    found = {}
+    for event in built.events:
+        if event.event_type != pybamm.EventType.TERMINATION or event.name.endswith(_PROTOCOL_EVENTS):
+            continue
+        expression = event.expression.to_casadi(exported["t"], y, inputs=inputs)
+        found[event.name] = bind([ca.mmin(expression)])[0]
+    return found
+
+
+def _state_slices(built: pybamm.BaseModel, nx: int) -> dict[str, slice]:
+    slices = {variable.name: where[0] for variable, where in built.y_slices.items()}
+    return {name: where for name, where in slices.items() if where.stop <= nx}

@@ -1,0 +1,325 @@
+"""Adaptive sequential integration of one step: the cold start and the fallback.
+
+Radau IIA intervals are advanced one after the other, with step-size control by the
+embedded error estimate of Hairer and Wanner (1996, section IV.8); the interval in which
+the end condition is met is solved again with its length as an unknown. The accepted
+intervals become the mesh that neighbouring solutions reuse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as spl
+
+from cellmodels.solver import radau
+from cellmodels.solver.collocation import Collocation, Linearisation
+from cellmodels.solver.newton import NewtonOptions, converged, newton_step
+from cellmodels.solver.outcome import Reason, SolveFailure
+from cellmodels.solver.step import HOUR, Control, StepSolution, StepSpec, Stop, skipped_step
+
+
+@dataclass(frozen=True)
+class MeshOptions:
+    """Settings of the adaptive integration.
+
+    Attributes
+    ----------
+    rtol, atol : float
+        Tolerances of the local error of the (scaled) differential states.
+    first : float
+        First interval [s].
+    smallest : float
+        Interval at which the integration gives up [s].
+    growth : float
+        Largest ratio of neighbouring intervals.
+    max_intervals : int
+        Intervals of one step at most.
+    """
+
+    rtol: float = 1e-4
+    atol: float = 1e-5
+    first: float = 1.0
+    smallest: float = 1e-6
+    growth: float = 5.0
+    max_intervals: int = 2000
+
+
+def integrate_step(
+    collocation: Collocation,
+    spec: StepSpec,
+    start: np.ndarray,
+    theta: np.ndarray,
+    guess: np.ndarray,
+    mesh: MeshOptions,
+    newton: NewtonOptions,
+) -> StepSolution:
+    """Integrate a step from `start` until its end condition.
+
+    Parameters
+    ----------
+    guess : numpy.ndarray
+        A point v = [x, z, I] near the step's start, shape (n,).
+
+    Raises
+    ------
+    SolveFailure
+        With the reason.
+    """
+    point, voltage = consistent_point(collocation, spec.control, start, theta, guess)
+    for k, stop in enumerate(spec.all_stops):
+        if stop.distance(point[-1], voltage, 0.0, 0.0) >= 0.0:
+            return skipped_step(start, point, voltage, k)
+    return _March(collocation, spec, theta, mesh, newton).run(start, point, voltage)
+
+
+def consistent_point(
+    collocation: Collocation, control: Control, start: np.ndarray, theta: np.ndarray, guess: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Algebraic states and current that fit the state x and the control.
+
+    Returns v, shape (n,), and the voltage [V]. Newton with halving; if it fails from the
+    guess, the current is brought from zero to its value in stages.
+    """
+    point = np.concatenate([start, guess[len(start) :]])
+    if control.kind == "current":
+        point[-1] = control.value
+    try:
+        return _solve_algebraic(collocation, control, point, theta)
+    except SolveFailure:
+        if control.kind == "voltage":
+            raise
+    point = np.concatenate([start, guess[len(start) :]])
+    for fraction in (0.0, 0.1, 0.3, 0.6, 1.0):
+        ramped = Control(control.kind, fraction * control.value)
+        if control.kind == "current":
+            point[-1] = ramped.value
+        point, voltage = _solve_algebraic(collocation, ramped, point, theta)
+    return point, voltage
+
+
+def _solve_algebraic(
+    collocation: Collocation, control: Control, point: np.ndarray, theta: np.ndarray
+) -> tuple[np.ndarray, float]:
+    dae = collocation.dae
+    nx, n = dae.nx, dae.n
+    rows, cols = dae.pattern.rows, dae.pattern.cols
+    keep = (rows >= nx) & (cols >= nx)
+    best = np.inf
+    for _ in range(60):
+        system, nonzeros = dae.linearise(point[None, :], theta)
+        system = system[0]
+        voltage = system[-1]
+        residual = system[nx:].copy()
+        residual[-1] = control.residual(point[-1], voltage)
+        if not np.all(np.isfinite(residual)):
+            raise SolveFailure(Reason.NO_CONSISTENT_START, "the model is not finite there")
+        weight_i, weight_v = control.weights(point[-1:], np.array([voltage]))
+        data = nonzeros[0, keep]
+        data = np.where(rows[keep] == n - 1, weight_v[0] * data, data)
+        matrix = sp.csc_matrix((data, (rows[keep] - nx, cols[keep] - nx)), shape=(n - nx, n - nx))
+        matrix = matrix + sp.csc_matrix(([weight_i[0]], ([n - nx - 1], [n - nx - 1])), shape=matrix.shape)
+        try:
+            delta = -spl.splu(matrix.tocsc()).solve(residual)
+        except RuntimeError as error:
+            raise SolveFailure(Reason.NO_CONSISTENT_START, str(error)) from error
+        size = float(np.max(np.abs(delta) / (1e-2 + np.abs(point[nx:]))))
+        if not np.isfinite(size) or size > 1e6 * max(best, 1.0):
+            break
+        best = min(best, size)
+        point = point.copy()
+        point[nx:] += delta / max(1.0, size)
+        if size < 1e-9:
+            return point, float(dae.evaluate(point[None, :], theta)[0, -1])
+    raise SolveFailure(Reason.NO_CONSISTENT_START, "no algebraic state fits the control")
+
+
+class _March:
+    """One adaptive integration; holds what stays fixed during it."""
+
+    def __init__(
+        self, collocation: Collocation, spec: StepSpec, theta: np.ndarray, mesh: MeshOptions, newton: NewtonOptions
+    ) -> None:
+        self.collocation, self.spec, self.theta = collocation, spec, theta
+        self.mesh, self.newton = mesh, newton
+        self.blocks = collocation.blocks(spec.control)
+        self.nx = collocation.dae.nx
+
+    def run(self, start: np.ndarray, point: np.ndarray, voltage: float) -> StepSolution:
+        times, stages, voltages = [0.0], [], []
+        charge, h, last_width = 0.0, self.mesh.first, None
+        begin = start
+        while len(stages) < self.mesh.max_intervals:
+            left = self.spec.limit - times[-1]
+            h = min(h, left)
+            if h < self.mesh.smallest and h < left:
+                raise SolveFailure(Reason.STEP_TOO_SMALL, f"at {times[-1]:.6g} s")
+            predicted = self._predict(point, stages, last_width, h)
+            try:
+                trial, at, error = self._interval(begin, point, predicted, h)
+            except SolveFailure:
+                h *= 0.25
+                continue
+            if error > 1.0:
+                h *= max(0.2, 0.9 * error**-0.25)
+                continue
+            found = self._ends(point, voltage, trial, at, times[-1], h, charge)
+            if found is not None:
+                end = self._land(begin, trial, at, h, charge, times[-1], found)
+                if end is None:
+                    h *= 0.5
+                    continue
+                trial, h, stop, volts = end
+            else:
+                volts, stop = at.system[0, :, -1], None
+            times.append(times[-1] + h)
+            stages.append(trial)
+            voltages.append(volts)
+            charge += h * float(radau.WEIGHTS @ trial[:, -1]) / HOUR
+            begin, point, voltage, last_width = trial[2, : self.nx], trial[2], float(volts[2]), h
+            if stop is not None:
+                return self._finish(start, times, stages, voltages, stop)
+            if times[-1] >= self.spec.limit * (1 - 1e-12):
+                return self._time_up(start, times, stages, voltages)
+            h *= min(self.mesh.growth, max(0.3, 0.9 * max(error, 1e-8) ** -0.25))
+        raise SolveFailure(Reason.STEP_TOO_SMALL, f"{self.mesh.max_intervals} intervals were not enough")
+
+    def _predict(self, point: np.ndarray, stages: list, width: float | None, h: float) -> np.ndarray:
+        """Extrapolate the last interval's polynomial, or repeat the start."""
+        if not stages or width is None or h > 3.0 * width:
+            return np.tile(point, (3, 1))
+        basis = radau.lagrange_basis(radau.ABSCISSAE, 1.0 + radau.ABSCISSAE * h / width)
+        return basis @ stages[-1]
+
+    def _interval(
+        self, begin: np.ndarray, point: np.ndarray, stages: np.ndarray, h: float
+    ) -> tuple[np.ndarray, Linearisation, float]:
+        """Solve one interval of fixed length; returns stages, F there and the scaled error."""
+        collocation, control = self.collocation, self.spec.control
+        widths = np.array([h])
+        stages = stages[None, :, :].copy()
+        stages[0, :, -1] = control.value if control.kind == "current" else stages[0, :, -1]
+        lu, previous = None, np.inf
+        for _ in range(12):
+            at = collocation.evaluate(stages, self.theta, jacobian=lu is None)
+            if lu is None:
+                weights = control.weights(stages[:, :, -1], at.system[:, :, -1])
+                data = self.blocks.fill(at.jacobian, widths, *weights)
+                try:
+                    lu = self.blocks.factorise(data[0])
+                except RuntimeError as error:
+                    raise SolveFailure(Reason.NOT_CONVERGED, str(error)) from error
+                first = at if previous == np.inf else first
+            residual = collocation.residual(begin, stages, widths, control, at.system)[0]
+            delta = self.blocks.unpermute(lu.solve(-residual)).reshape(stages.shape)
+            stages = stages + delta
+            size = np.abs(stages).max(axis=(0, 1)) + self.newton.floor
+            norm = float(np.max(np.abs(delta).max(axis=(0, 1)) / size))
+            if not np.isfinite(norm) or norm > 2.0 * previous:
+                raise SolveFailure(Reason.NOT_CONVERGED, "within an interval")
+            rate = norm / previous
+            if converged(norm, rate, self.newton.tolerance):
+                break
+            lu = None if rate > 0.1 else lu
+            previous = norm
+        else:
+            raise SolveFailure(Reason.NOT_CONVERGED, "within an interval")
+        at = collocation.evaluate(stages, self.theta, jacobian=False)
+        return stages[0], at, self._error(begin, point, stages[0], h, first)
+
+    def _error(
+        self, begin: np.ndarray, point: np.ndarray, stages: np.ndarray, h: float, at: Linearisation
+    ) -> float:
+        """Embedded error estimate of the differential states, in units of the tolerance."""
+        dae, nx = self.collocation.dae, self.nx
+        control = self.spec.control
+        shifts = stages[:, :nx] - begin
+        rhs = np.zeros(dae.n)
+        rhs[:nx] = dae.evaluate(point[None, :], self.theta)[0, :nx] + radau.ERROR_WEIGHTS @ shifts / h
+        rows, cols = dae.pattern.rows, dae.pattern.cols
+        weight_i, weight_v = control.weights(stages[:1, -1], at.system[0, :1, -1])
+        data = np.where(rows == dae.n - 1, weight_v[0], -1.0) * at.jacobian[0, 0]
+        diagonal = np.zeros(dae.n)
+        diagonal[:nx] = radau.REAL_EIGENVALUE / h
+        diagonal[-1] = weight_i[0]
+        matrix = sp.csc_matrix((data, (rows, cols)), shape=(dae.n, dae.n)) + sp.diags(diagonal, format="csc")
+        error = spl.splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A").solve(rhs)[:nx]
+        size = np.maximum(np.abs(begin), np.abs(stages[2, :nx]))
+        return float(np.max(np.abs(error) / (self.mesh.atol + self.mesh.rtol * size)))
+
+    def _ends(
+        self, point: np.ndarray, voltage: float, stages: np.ndarray, at: Linearisation, time: float, h: float,
+        charge: float,
+    ) -> tuple[int, float] | None:
+        """The first end condition met in this interval: its index and a relative position."""
+        volts = np.concatenate([[voltage], at.system[0, :, -1]])
+        current = np.concatenate([[point[-1]], stages[:, -1]])
+        charges = charge + h * np.concatenate([[0.0], _CUMULATIVE @ stages[:, -1]]) / HOUR
+        best: tuple[int, float] | None = None
+        for k, stop in enumerate(self.spec.stops):
+            if stop.quantity == "time":
+                past = time + h * radau.NODES - stop.value
+            else:
+                past = np.array(
+                    [stop.distance(i, v, 0.0, q) for i, v, q in zip(current, volts, charges, strict=True)]
+                )
+            met = np.flatnonzero(past[1:] >= 0.0)
+            if len(met):
+                j = met[0] + 1
+                slope = past[j] - past[j - 1]
+                step = (radau.NODES[j] - radau.NODES[j - 1]) * (-past[j - 1] / slope if slope > 0 else 1.0)
+                where = float(np.clip(radau.NODES[j - 1] + step, 1e-6, 1.0))
+                if best is None or where < best[1]:
+                    best = (k, where)
+        return best
+
+    def _land(
+        self, begin: np.ndarray, stages: np.ndarray, at: Linearisation, h: float, charge: float, time: float,
+        found: tuple[int, float],
+    ) -> tuple[np.ndarray, float, int, np.ndarray] | None:
+        """Solve the last interval with its length unknown; None if that fails."""
+        k, where = found
+        stop = self.spec.stops[k]
+        if stop.quantity == "time":
+            stop = Stop("time", stop.value - time)
+        elif stop.quantity == "charge":
+            direction = np.sign(charge + h * float(radau.WEIGHTS @ stages[:, -1])) or 1.0
+            stop = Stop("charge", stop.value - direction * charge)
+        spec = StepSpec(self.spec.control, (stop,), self.spec.limit)
+        basis = radau.lagrange_basis(radau.ABSCISSAE, where * radau.ABSCISSAE)
+        guess = StepSolution(
+            np.array([0.0, 1.0]), (basis @ stages)[None, :, :], where * h, 0, begin, at.system[:, :, -1]
+        )
+        try:
+            end = newton_step(self.collocation, spec, begin, self.theta, guess, self.newton)
+        except SolveFailure:
+            return None
+        if not 0.0 < end.duration <= 1.05 * h:
+            return None
+        return end.stages[0], end.duration, k, end.voltage[0]
+
+    def _time_up(self, start: np.ndarray, times: list, stages: list, voltages: list) -> StepSolution:
+        if not self.spec.limit_is_end:
+            raise SolveFailure(
+                Reason.END_NOT_REACHED, f"none of the end conditions was met within {self.spec.limit:g} s"
+            )
+        return self._finish(start, times, stages, voltages, len(self.spec.stops))
+
+    def _finish(self, start: np.ndarray, times: list, stages: list, voltages: list, stop: int) -> StepSolution:
+        mesh = np.array(times) / times[-1]
+        return StepSolution(mesh, np.array(stages), times[-1], stop, start, np.array(voltages))
+
+
+def _cumulative_weights() -> np.ndarray:
+    """Integrals of the stage polynomial from 0 to each abscissa, shape (3, 3)."""
+    nodes, weights = np.polynomial.legendre.leggauss(3)
+    out = np.empty((3, 3))
+    for j, c in enumerate(radau.ABSCISSAE):
+        points = 0.5 * c * (nodes + 1.0)
+        out[j] = 0.5 * c * weights @ radau.lagrange_basis(radau.ABSCISSAE, points)
+    return out
+
+
+_CUMULATIVE = _cumulative_weights()

@@ -1,0 +1,101 @@
+"""Newton's method on a whole step, started from a neighbouring solution.
+
+The factorised matrix of the neighbour (the *chord*) is reused as long as the iteration
+contracts with it, so that a warm-started step costs a few residual evaluations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellmodels.solver.collocation import Collocation, Factors
+from cellmodels.solver.outcome import Reason, SolveFailure
+from cellmodels.solver.step import StepSolution, StepSpec
+
+
+@dataclass(frozen=True)
+class NewtonOptions:
+    """Settings of the Newton iteration.
+
+    Attributes
+    ----------
+    tolerance : float
+        Largest scaled correction that is left, relative to each state's size in the step.
+    max_iterations : int
+        Iterations with and without a fresh matrix together.
+    floor : float
+        Size below which a (scaled) state counts as that size.
+    contraction : float
+        A chord that contracts by less than this is replaced by a fresh matrix.
+    """
+
+    tolerance: float = 1e-9
+    max_iterations: int = 25
+    floor: float = 1e-3
+    contraction: float = 0.2
+
+
+def newton_step(
+    collocation: Collocation,
+    spec: StepSpec,
+    start: np.ndarray,
+    theta: np.ndarray,
+    guess: StepSolution,
+    options: NewtonOptions,
+) -> StepSolution:
+    """Solve the step's collocation equations on the mesh of `guess`.
+
+    Raises
+    ------
+    SolveFailure
+        If the iteration does not converge or meets a non-finite value.
+    """
+    widths = np.diff(guess.mesh)
+    stop = spec.all_stops[guess.stop]
+    stages, duration = guess.stages.copy(), guess.duration
+    factors: Factors | None = guess.chord
+    fresh, previous = False, np.inf
+    for _ in range(options.max_iterations):
+        at = collocation.evaluate(stages, theta, jacobian=factors is None)
+        if factors is None:
+            factors = collocation.factorise(stages, duration, widths, spec.control, stop, at)
+            fresh = True
+        residual = collocation.residual(start, stages, duration * widths, spec.control, at.system)
+        end = collocation.end_row(stop, stages, duration, widths, at).value
+        directions, change = factors.solve(-residual[:, :, None], np.array([-end]))
+        stages, duration, norm, full = _update(stages, duration, directions, change[0], options)
+        rate = norm / previous
+        if full and converged(norm, rate, options.tolerance):
+            break
+        if fresh and full and rate > 2.0 and norm > 1e-2:
+            raise SolveFailure(Reason.NOT_CONVERGED, f"the corrections grow (scaled {norm:.1e})")
+        if rate > options.contraction and not (np.isinf(previous) and norm < 0.03 and full):
+            factors, fresh = None, False
+        previous = norm if full else np.inf
+    else:
+        raise SolveFailure(Reason.NOT_CONVERGED, f"scaled correction {norm:.1e} left")
+    voltage = collocation.evaluate(stages, theta, jacobian=False).system[:, :, -1]
+    return StepSolution(guess.mesh, stages, duration, guess.stop, start, voltage, chord=factors)
+
+
+def _update(
+    stages: np.ndarray, duration: float, directions: np.ndarray, change: float, options: NewtonOptions
+) -> tuple[np.ndarray, float, float, bool]:
+    """Apply a correction, shortened where it would more than halve or double a size."""
+    delta = directions.reshape(stages.shape)
+    size = np.abs(stages).max(axis=(0, 1)) + options.floor
+    norm = max(float(np.max(np.abs(delta).max(axis=(0, 1)) / size)), abs(change) / duration)
+    if not np.isfinite(norm):
+        raise SolveFailure(Reason.NON_FINITE, "the Newton correction is not finite")
+    factor = min(1.0, 0.5 * duration / abs(change) if change else 1.0, 1.0 / norm if norm > 1 else 1.0)
+    return stages + factor * delta, duration + factor * change, norm, factor == 1.0
+
+
+def converged(norm: float, rate: float, tolerance: float) -> bool:
+    """Whether a correction, or what is left after it at this rate, is below the tolerance."""
+    if norm <= tolerance:
+        return True
+    # a rate of zero means that there is no earlier correction to compare with
+    return 0.0 < rate < 0.5 and norm * rate / (1.0 - rate) <= tolerance
