@@ -149,10 +149,24 @@ class Factors:
     def solve(self, rhs: np.ndarray, rhs_end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Solve for (dw, dT).
 
-        `rhs` has shape (N, 3 n, k) (None entries not allowed), `rhs_end` (k,). Returns
-        stage directions of shape (N, 3 n, k) and (k,).
+        `rhs` has shape (N, 3 n, k), `rhs_end` (k,). Returns stage directions of shape
+        (N, 3 n, k) and (k,).
         """
-        particular = self._forward(rhs)
+        return self._close(self._forward(rhs), rhs_end)
+
+    def propagate(
+        self, start: np.ndarray, rhs: np.ndarray, rhs_end: np.ndarray, columns: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Solve for the directions that follow from dx_0 = `start`, shape (nx, k).
+
+        `rhs`, (N, 3 n, c), and `rhs_end`, (c,), act on the given c of the k columns only.
+        """
+        end = np.zeros(start.shape[1])
+        end[columns] = rhs_end
+        return self._close(self._forward(rhs, start, columns), end)
+
+    def _close(self, particular: np.ndarray, rhs_end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Choose the duration so that the end condition holds."""
         duration = (rhs_end - self.end.apply(self._stages(particular))) / self.pivot
         particular += self.response * duration
         return particular, duration
@@ -160,18 +174,27 @@ class Factors:
     def _stages(self, flat: np.ndarray) -> np.ndarray:
         return flat.reshape(len(flat), 3, self._blocks.n, -1)
 
-    def _forward(self, rhs: np.ndarray) -> np.ndarray:
+    def _forward(
+        self, rhs: np.ndarray, start: np.ndarray | None = None, columns: np.ndarray | None = None
+    ) -> np.ndarray:
         """Block forward substitution over the intervals."""
         blocks, n, nx = self._blocks, self._blocks.n, self._blocks.nx
-        out = np.empty_like(rhs)
+        k = rhs.shape[2] if start is None else start.shape[1]
+        out = np.empty((*rhs.shape[:2], k))
+        previous = start
         for i, lu in enumerate(self._lu):
-            b = rhs[i]
-            if i:
-                b = b.copy()
-                previous = out[i - 1, 2 * n : 2 * n + nx]
+            if columns is None:
+                b = np.array(rhs[i], order="F")
+            else:
+                b = np.zeros((blocks.size, k), order="F")
+                b[:, columns] = rhs[i]
+            if previous is not None:
                 for j in range(3):
                     b[j * n : j * n + nx] -= radau.DERIVATIVE[0, j] * previous
             out[i] = blocks.unpermute(lu.solve(b))
+            # forgotten directions decay into denormal numbers, which are slow
+            out[i][np.abs(out[i]) < 1e-60] = 0.0
+            previous = out[i, 2 * n : 2 * n + nx]
         return out
 
 

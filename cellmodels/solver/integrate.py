@@ -39,8 +39,8 @@ class MeshOptions:
         Intervals of one step at most.
     """
 
-    rtol: float = 1e-4
-    atol: float = 1e-5
+    rtol: float = 1e-3
+    atol: float = 1e-4
     first: float = 1.0
     smallest: float = 1e-6
     growth: float = 5.0

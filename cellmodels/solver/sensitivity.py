@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cellmodels.solver import radau
 from cellmodels.solver.collocation import Collocation
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import HOUR, StepSolution, StepSpec
@@ -66,17 +65,17 @@ def step_sensitivity(
     stop = spec.all_stops[step.stop]
     at = collocation.evaluate(step.stages, theta, jacobian=True)
     factors = collocation.factorise(step.stages, step.duration, widths, spec.control, stop, at)
+    columns = np.flatnonzero(np.any(parameters, axis=0))
     rhs, voltage_theta = collocation.parametric_rhs(
-        step.stages, step.duration * widths, spec.control, at, theta, parameters
+        step.stages, step.duration * widths, spec.control, at, theta, parameters[:, columns]
     )
-    for j in range(3):
-        rhs[0, j * n : j * n + nx] += radau.DERIVATIVE[0, j] * start
-    end_theta = voltage_theta[-1, -1] if stop.quantity == "voltage" else np.zeros(k)
-    flat, duration = factors.solve(-rhs, -end_theta)
+    end_theta = voltage_theta[-1, -1] if stop.quantity == "voltage" else np.zeros(len(columns))
+    flat, duration = factors.propagate(start, -rhs, -end_theta, columns)
     directions = flat.reshape(len(widths), 3, n, k)
     if not np.all(np.isfinite(duration)):
         raise SolveFailure(Reason.NON_FINITE, "sensitivities")
-    voltage = collocation.voltage_directions(at, directions) + voltage_theta
+    voltage = collocation.voltage_directions(at, directions)
+    voltage[:, :, columns] += voltage_theta
     current = directions[:, :, -1]
     weights = step.quadrature[:, :, None] / HOUR
     power = current * step.voltage[:, :, None] + step.current[:, :, None] * voltage

@@ -1,0 +1,108 @@
+"""One cycle of a life as a map of the life state, with its measurable features.
+
+The life state is y = [x, throughput, elapsed time]: the cell's differential states, the
+charge discharged so far [A.h] and the time so far [s]. The features of a cycle are the
+duration [s], charge [A.h] and energy [W.h] of each of its steps, flattened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellmodels.solver.cycle import CycleSolution, SequenceSolver
+from cellmodels.solver.sensitivity import StepSensitivity
+from cellmodels.solver.step import StepSolution
+
+#: Features of a step, in their order.
+FEATURES = ("duration", "charge", "energy")
+
+
+@dataclass(frozen=True)
+class CyclePoint:
+    """One evaluated cycle.
+
+    Attributes
+    ----------
+    start, end : numpy.ndarray
+        Life states before and after, shape (ny,).
+    features : numpy.ndarray
+        Shape (n_steps * 3,).
+    solution : CycleSolution
+        The solved steps, a warm start for neighbours.
+    end_directions, feature_directions : numpy.ndarray or None
+        Derivatives along k directions, shapes (ny, k) and (n_features, k).
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+    features: np.ndarray
+    solution: CycleSolution
+    end_directions: np.ndarray | None = None
+    feature_directions: np.ndarray | None = None
+
+
+class CycleMap:
+    """The map y -> y after one pass through a sequence of steps.
+
+    Parameters
+    ----------
+    sequence : SequenceSolver
+    """
+
+    def __init__(self, sequence: SequenceSolver) -> None:
+        self.sequence = sequence
+        self.nx = sequence.dae.nx
+        self.ny = self.nx + 2
+
+    def __call__(
+        self,
+        y: np.ndarray,
+        theta: np.ndarray,
+        guess: CycleSolution | None,
+        directions: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> CyclePoint:
+        """Run one cycle from `y`.
+
+        Parameters
+        ----------
+        directions : (numpy.ndarray, numpy.ndarray), optional
+            dy, shape (ny, k), and dtheta, shape (n_theta, k).
+
+        Raises
+        ------
+        SolveFailure
+        """
+        solution = self.sequence.solve(y[: self.nx], theta, guess)
+        end = np.concatenate([solution.end, y[self.nx :] + _advance(solution)])
+        features = np.array([getattr(s, f) for s in solution.steps for f in FEATURES])
+        if directions is None:
+            return CyclePoint(y, end, features, solution)
+        dy, dtheta = directions
+        dx, steps = self.sequence.sensitivity(solution, theta, dy[: self.nx], dtheta)
+        counters = dy[self.nx :] + _advance_directions(solution.steps, steps)
+        return CyclePoint(
+            y,
+            end,
+            features,
+            solution,
+            np.vstack([dx, counters]),
+            np.array([getattr(s, f) for s in steps for f in FEATURES]),
+        )
+
+
+def _advance(solution: CycleSolution) -> np.ndarray:
+    """Charge discharged [A.h] and time [s] of a cycle."""
+    return np.array([solution.discharged, solution.duration])
+
+
+def _advance_directions(
+    steps: tuple[StepSolution, ...], directions: tuple[StepSensitivity, ...]
+) -> np.ndarray:
+    """Derivatives of `_advance`, shape (2, k)."""
+    discharged = sum(
+        (d.charge for s, d in zip(steps, directions, strict=True) if s.charge > 0.0),
+        np.zeros(directions[0].charge.shape),
+    )
+    return np.array([discharged, sum(d.duration for d in directions)])
