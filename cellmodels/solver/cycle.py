@@ -12,11 +12,12 @@ from cellmodels.solver.dae import Dae
 from cellmodels.solver.integrate import MeshOptions, consistent_point, integrate_step
 from cellmodels.solver.newton import NewtonOptions, newton_step
 from cellmodels.solver.outcome import Reason, SolveFailure
-from cellmodels.solver.sensitivity import StepSensitivity, step_sensitivity
+from cellmodels.solver.sensitivity import (
+    StepSensitivity,
+    independent_directions,
+    step_sensitivity,
+)
 from cellmodels.solver.step import StepSolution, StepSpec, skipped_step
-
-#: How far past an end condition a solved step may be before another end is looked for.
-_SLACK = 1e-6
 
 
 @dataclass
@@ -153,9 +154,10 @@ class SequenceSolver:
         """
         out = []
         for spec, step in zip(self.specs, solution.steps, strict=True):
-            one = step_sensitivity(self.collocation, spec, step, theta, start, parameters)
-            out.append(one)
-            start = one.end
+            few = independent_directions(start, parameters)
+            one = step_sensitivity(self.collocation, spec, step, theta, few.start, few.parameters)
+            out.append(one.mixed(few.mixing))
+            start = out[-1].end
         return start, tuple(out)
 
     def _solve_step(
@@ -183,10 +185,8 @@ class SequenceSolver:
         self, spec: StepSpec, x: np.ndarray, theta: np.ndarray, near: StepSolution, point: np.ndarray
     ) -> StepSolution | None:
         at, voltage = consistent_point(self.collocation, spec.control, x, theta, near.stages[-1, -1])
-        for k, stop in enumerate(spec.all_stops):
-            if stop.distance(at[-1], voltage, 0.0, 0.0) >= 0.0:
-                return skipped_step(x, at, voltage, k)
-        return None
+        met = spec.met_at_start(at[-1], voltage)
+        return None if met is None else skipped_step(x, at, voltage, met)
 
     def _valid(self, spec: StepSpec, step: StepSolution) -> bool:
         """Whether no end condition is met before the one that was solved for."""
@@ -197,7 +197,6 @@ class SequenceSolver:
         rows = list(zip(step.current[:, -1], step.voltage[:, -1], ends, charges, strict=True))
         for k, stop in enumerate(spec.all_stops):
             checked = rows[:-1] if k == step.stop else rows
-            slack = _SLACK * max(1.0, abs(stop.value))
-            if any(stop.distance(*row) > slack for row in checked):
+            if any(stop.distance(*row) > stop.slack for row in checked):
                 return False
         return True

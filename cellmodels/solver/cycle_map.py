@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cellmodels.solver.cycle import CycleSolution, SequenceSolver
+from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import StepSensitivity
 from cellmodels.solver.step import StepSolution
 
@@ -75,11 +76,15 @@ class CycleMap:
         SolveFailure
         """
         solution = self.sequence.solve(y[: self.nx], theta, guess)
+        if solution.duration == 0.0:
+            raise SolveFailure(Reason.EXHAUSTED, "every step ends before it begins")
         end = np.concatenate([solution.end, y[self.nx :] + _advance(solution)])
         features = np.array([getattr(s, f) for s in solution.steps for f in FEATURES])
         if directions is None:
             return CyclePoint(y, end, features, solution)
         dy, dtheta = directions
+        if dy.shape[1] == 0:
+            return CyclePoint(y, end, features, solution, dy, np.zeros((len(features), 0)))
         dx, steps = self.sequence.sensitivity(solution, theta, dy[: self.nx], dtheta)
         counters = dy[self.nx :] + _advance_directions(solution.steps, steps)
         return CyclePoint(

@@ -110,7 +110,7 @@ class Dae:
 
         function = ca.Function("F", [point, theta], [system])
         start_function = ca.Function("start", [theta], [start])
-        extra = ca.Function("extra", [point, theta], [ca.vertcat(*outputs.values(), *events.values())])
+        extra = ca.Function("extra", [point, theta], [ca.vertcat(ca.MX(0, 1), *outputs.values(), *events.values())])
         function, self.expanded = _expand(function)
         extra, _ = _expand(extra)
 

@@ -72,14 +72,14 @@ def export_dae(
         return ca.substitute(expressions, old, new)
 
     variables = [exported["variables"][name] for name in ("Voltage [V]", *kept)]
-    bound = bind([exported["rhs"], exported["algebraic"], *variables, ca.vertcat(exported["x0"], exported["z0"])])
+    bound = bind([exported["rhs"], exported["algebraic"], *variables, _stack(exported["x0"], exported["z0"])])
     rhs, algebraic, voltage, start = bound[0], bound[1], bound[2], bound[-1]
     # the start may not depend on the current; it is read at rest
     start = ca.substitute([start], [point], [ca.MX.zeros(point.shape[0])])[0]
     return Dae(
         point,
         theta,
-        ca.vertcat(rhs, algebraic, voltage),
+        _stack(rhs, algebraic, voltage),
         start,
         nx=nx,
         nz=nz,
@@ -89,6 +89,11 @@ def export_dae(
         events=_events(built, order, bind, exported),
         state_names=_state_slices(built, nx),
     )
+
+
+def _stack(*expressions: ca.MX) -> ca.MX:
+    """One column of all, whatever shape the empty ones have."""
+    return ca.vertcat(*[ca.vec(e) for e in expressions if e.numel()])
 
 
 def _events(built: pybamm.BaseModel, order: list, bind, exported: dict) -> dict:

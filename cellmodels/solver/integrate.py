@@ -69,9 +69,9 @@ def integrate_step(
         With the reason.
     """
     point, voltage = consistent_point(collocation, spec.control, start, theta, guess)
-    for k, stop in enumerate(spec.all_stops):
-        if stop.distance(point[-1], voltage, 0.0, 0.0) >= 0.0:
-            return skipped_step(start, point, voltage, k)
+    met = spec.met_at_start(point[-1], voltage)
+    if met is not None:
+        return skipped_step(start, point, voltage, met)
     return _March(collocation, spec, theta, mesh, newton).run(start, point, voltage)
 
 
@@ -136,6 +136,10 @@ def _solve_algebraic(
     raise SolveFailure(Reason.NO_CONSISTENT_START, "no algebraic state fits the control")
 
 
+#: A step whose end condition is met within this time takes no time [s].
+_INSTANT = 1e-3
+
+
 class _March:
     """One adaptive integration; holds what stays fixed during it."""
 
@@ -168,6 +172,8 @@ class _March:
             found = self._ends(point, voltage, trial, at, times[-1], h, charge)
             if found is not None:
                 end = self._land(begin, trial, at, h, charge, times[-1], found)
+                if end is None and not stages and h < _INSTANT:
+                    return skipped_step(start, point, voltage, found[0])
                 if end is None:
                     h *= 0.5
                     continue

@@ -8,7 +8,7 @@ cycle n + 1 belong to P(n).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,6 +36,9 @@ class LifeOptions:
         Length of the first element of a stretch [cycles].
     remesh : float
         Relative change of a step's duration after which its time mesh is chosen anew.
+    keep_solutions : bool
+        Whether a life simulated directly keeps its solved cycles, as meshes and warm starts
+        for a neighbouring life (macro lives always do).
     """
 
     method: str = "macro"
@@ -43,26 +46,29 @@ class LifeOptions:
     settle: int = 2
     first_element: int = 10
     remesh: float = 0.05
+    keep_solutions: bool = False
 
 
 @dataclass(frozen=True)
 class DirectPiece:
-    """Consecutive cycles simulated one by one; entry k belongs to P(first + k).
+    """Consecutive cycles simulated one by one; row k of the arrays belongs to P(first + k).
 
-    `counters` are throughput [A.h] and time [s]; directions have a last axis n_theta.
+    Shapes: states (k, ny), directions (k, ny, n_theta), features (k, n_features) and
+    feature_directions (k, n_features, n_theta).
     """
 
     first: int
+    states: np.ndarray
+    directions: np.ndarray
     features: np.ndarray
     feature_directions: np.ndarray
-    counters: np.ndarray
-    counter_directions: np.ndarray
     solutions: tuple[CycleSolution, ...] = ()
 
-    @property
-    def last(self) -> int:
-        """Index of the last entry."""
-        return self.first + len(self.features) - 1
+    def basis(self, cycle: np.ndarray) -> np.ndarray:
+        """Selection of rows, shape (k, rows)."""
+        out = np.zeros((len(cycle), len(self.features)))
+        out[np.arange(len(cycle)), np.asarray(cycle, int) - self.first] = 1.0
+        return out
 
 
 @dataclass(frozen=True)
@@ -74,74 +80,79 @@ class Life:
     cycles : int
         Completed cycles.
     pieces : tuple of DirectPiece or Element
-        In order.
-    kept : dict of int to (y, dy)
-        Life states after the requested numbers of cycles, with derivatives.
-    final : (y, dy)
-        After the last completed cycle.
+        In order; each covers the cycles from its first up to the next one's first.
+    final : (numpy.ndarray, numpy.ndarray)
+        Life state after the last completed cycle, (ny,), and its derivatives, (ny, n_theta).
     failure : SolveFailure or None
         Why it ended early.
     error : float
-        Estimated error of the discharged charge [A.h].
+        Estimated error of a cycle's discharged charge [A.h], added up over the elements.
     simulated : int
         Number of cycles that were actually simulated.
     theta : numpy.ndarray
+        The parameter factors it belongs to.
+    interrupted : mapping of int to (numpy.ndarray, numpy.ndarray)
+        Life state and derivatives before each interruption.
     """
 
     cycles: int
     pieces: tuple[DirectPiece | Element, ...]
-    kept: Mapping[int, tuple[np.ndarray, np.ndarray]]
     final: tuple[np.ndarray, np.ndarray]
     failure: SolveFailure | None
     error: float
     simulated: int
     theta: np.ndarray
-    counters: tuple[np.ndarray, np.ndarray, np.ndarray]
+    interrupted: Mapping[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def features(self, cycle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Features of the cycles that follow P(cycle) and their derivatives.
+        """Features of the cycles that follow P(cycle), and their derivatives.
 
         Parameters
         ----------
-        cycle : numpy.ndarray
-            Cycles completed before, 0 … cycles - 1, not necessarily whole, shape (k,).
+        cycle : numpy.ndarray of int
+            Cycles completed before, 0 … cycles - 1, shape (k,).
 
         Returns
         -------
         numpy.ndarray, numpy.ndarray
             Shapes (k, n_features) and (k, n_features, n_theta).
         """
-        cycle = np.asarray(cycle, float)
-        shape = self.pieces[0].feature_directions.shape[1:]
-        values, directions = np.empty((len(cycle), shape[0])), np.empty((len(cycle), *shape))
-        starts = np.array([_first(piece) for piece in self.pieces])
-        owner = np.clip(np.searchsorted(starts, cycle, side="right") - 1, 0, None)
-        for k in np.unique(owner):
-            piece, mine = self.pieces[k], owner == k
-            basis = _basis(piece, cycle[mine])
-            values[mine] = basis @ piece.features
-            directions[mine] = np.einsum("kn,nfp->kfp", basis, piece.feature_directions)
+        return self._gather(cycle, "features", "feature_directions")
+
+    def states(self, cycle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Life states when 0 … cycles cycles are completed, and their derivatives.
+
+        Where the life is interrupted this is the state before the interruption.
+
+        Returns
+        -------
+        numpy.ndarray, numpy.ndarray
+            Shapes (k, ny) and (k, ny, n_theta).
+        """
+        cycle = np.asarray(cycle, int)
+        values = np.empty((len(cycle), len(self.final[0])))
+        directions = np.empty((len(cycle), *self.final[1].shape))
+        last = cycle >= self.cycles
+        values[last], directions[last] = self.final
+        values[~last], directions[~last] = self._gather(cycle[~last], "states", "directions")
+        for n, (state, direction) in self.interrupted.items():
+            values[cycle == n], directions[cycle == n] = state, direction
         return values, directions
 
-
-def _first(piece: DirectPiece | Element) -> float:
-    return piece.first if isinstance(piece, DirectPiece) else piece.nodes[0]
-
-
-def _basis(piece: DirectPiece | Element, cycle: np.ndarray) -> np.ndarray:
-    """Interpolation weights over a piece's entries, shape (k, entries)."""
-    if isinstance(piece, Element):
-        return piece.basis(cycle)
-    count = len(piece.features)
-    out = np.zeros((len(cycle), count))
-    where = np.clip(cycle - piece.first, 0.0, count - 1.0)
-    low = np.minimum(where.astype(int), max(count - 2, 0))
-    part = where - low
-    rows = np.arange(len(cycle))
-    out[rows, low] = 1.0 - part
-    if count > 1:
-        out[rows, low + 1] += part
-    return out
+    def _gather(self, cycle: np.ndarray, what: str, derivative: str) -> tuple[np.ndarray, np.ndarray]:
+        cycle = np.asarray(cycle, int)
+        if not self.pieces:
+            raise ValueError("no cycle was completed")
+        shape = getattr(self.pieces[0], derivative).shape[1:]
+        values, directions = np.empty((len(cycle), shape[0])), np.empty((len(cycle), *shape))
+        starts = np.array([piece.first for piece in self.pieces])
+        owner = np.searchsorted(starts, cycle, side="right") - 1
+        for k in np.unique(owner):
+            piece, mine = self.pieces[k], owner == k
+            basis = piece.basis(cycle[mine])
+            values[mine] = basis @ getattr(piece, what)
+            directions[mine] = np.einsum("kn,nyp->kyp", basis, getattr(piece, derivative))
+        return values, directions
 
 
 class LifeSolver:
@@ -174,7 +185,6 @@ class LifeSolver:
         theta: np.ndarray,
         cycles: int,
         *,
-        keep: Collection[int] = (),
         sensitivities: bool = True,
         previous: Life | None = None,
         progress: Callable[[int], None] | None = None,
@@ -187,8 +197,6 @@ class LifeSolver:
             Parameter factors, shape (n_theta,).
         cycles : int
             How many cycles.
-        keep : collection of int
-            After how many cycles the life state is kept (0 = before the first).
         sensitivities : bool
             Whether to propagate derivatives with respect to theta.
         previous : Life, optional
@@ -197,7 +205,7 @@ class LifeSolver:
         progress : callable, optional
             Called with the number of completed cycles.
         """
-        run = _Run(self, np.asarray(theta, float), cycles, set(keep), sensitivities, previous, progress)
+        run = _Run(self, np.asarray(theta, float), cycles, sensitivities, previous, progress)
         return run.go()
 
 
@@ -209,14 +217,13 @@ class _Run:
         solver: LifeSolver,
         theta: np.ndarray,
         cycles: int,
-        keep: set[int],
         sensitivities: bool,
         previous: Life | None,
         progress: Callable[[int], None] | None,
     ) -> None:
         dae = solver.cycle.sequence.dae
         self.solver, self.cycle, self.options = solver, solver.cycle, solver.options
-        self.theta, self.cycles, self.keep = theta, cycles, keep
+        self.theta, self.cycles = theta, cycles
         self.progress = progress or (lambda done: None)
         count = len(theta) if sensitivities else 0
         self.by_theta = np.eye(len(theta))[:, :count]
@@ -227,8 +234,7 @@ class _Run:
         self.n = 0
         self.point: CyclePoint | None = None
         self.pieces: list[DirectPiece | Element] = []
-        self.kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self.counters: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.interrupted: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.error, self.simulated = 0.0, 0
         self.meshed: list[float] = []
         self.previous = _Previous(previous, theta) if previous is not None else None
@@ -245,17 +251,15 @@ class _Run:
             failure = found
             if failure.cycle is None:
                 failure.cycle = self.n + 1
-        self._keep(self.n, self.y, self.dy)
         return Life(
             self.n,
             tuple(self.pieces),
-            self.kept,
             (self.y, self.dy),
             failure,
             self.error,
             self.simulated,
             self.theta,
-            self._counter_table(),
+            self.interrupted,
         )
 
     def _stretch(self, stop: int) -> None:
@@ -280,7 +284,7 @@ class _Run:
         if planned is not None and planned.nodes[-1] <= self.n + left:
             try:
                 element = self._solve(begin, planned.nodes[-1], self.previous.guess(planned))
-                self._accept(replace(element, error=planned.error), begin)
+                self._accept(replace(element, error=planned.error))
                 return length
             except SolveFailure:
                 pass
@@ -294,7 +298,7 @@ class _Run:
             except SolveFailure:
                 error = np.inf
             if error <= self.options.macro.tolerance:
-                self._accept(replace(element, error=error), begin)
+                self._accept(replace(element, error=error))
                 return length * min(5.0, max(0.5, 0.8 * (self.options.macro.tolerance / max(error, 1e-12)) ** 0.25))
             shrink = 0.3 if not np.isfinite(error) else max(0.2, 0.8 * (self.options.macro.tolerance / error) ** 0.25)
             stop = self.n + int(shrink * length)
@@ -304,9 +308,7 @@ class _Run:
 
     def _begin(self) -> CyclePoint:
         """The cycle at the present state, on a mesh of its own, with directions."""
-        planned = self.previous.begin(self.n) if self.previous else None
-        point = self._evaluate(planned)
-        return point
+        return self._evaluate(self.previous.begin(self.n) if self.previous else None)
 
     def _evaluate(self, guess: CycleSolution | None) -> CyclePoint:
         self.simulated += 1
@@ -330,27 +332,17 @@ class _Run:
         self.simulated += 3 * element.iterations
         return element
 
-    def _accept(self, element: Element, begin: CyclePoint) -> None:
-        a, b = int(round(element.nodes[0])), int(round(element.nodes[-1]))
+    def _accept(self, element: Element) -> None:
         self.pieces.append(element)
         self.error += element.error
-        inside = np.arange(a, b)
-        basis = element.basis(inside)
-        states = basis @ element.states[:, self.cycle.nx :]
-        directions = np.einsum("kn,nyp->kyp", basis, element.directions[:, self.cycle.nx :])
-        for k, n in enumerate(inside):
-            self.counters[n] = (states[k], directions[k])
-            if n in self.keep:
-                weights = basis[k]
-                self._keep(n, weights @ element.states, np.einsum("n,nyp->yp", weights, element.directions))
-        self.n = b
+        self.n = element.last
         self.y, self.dy = element.states[-1], element.directions[-1]
         self.progress(self.n)
 
     def _direct(self, count: int) -> None:
         """Simulate `count` cycles one by one."""
         rows: list[CyclePoint] = []
-        counters: list[tuple[np.ndarray, np.ndarray]] = []
+        directions: list[np.ndarray] = []
         first = self.n
         try:
             for _ in range(count):
@@ -360,16 +352,17 @@ class _Run:
                 point = self._evaluate(guess)
                 if guess is None:
                     self.meshed = [s.duration for s in point.solution.steps]
-                self._keep(self.n, self.y, self.dy)
-                counters.append((self.y[self.cycle.nx :], self.dy[self.cycle.nx :]))
-                self.counters[self.n] = counters[-1]
                 rows.append(point)
+                directions.append(self.dy)
                 self.y, self.dy, self.point = point.end, point.end_directions, point
                 self.n += 1
                 self.progress(self.n)
         finally:
             if rows:
-                self.pieces.append(_direct_piece(first, rows, counters, self.previous is not None or count <= 20))
+                self.pieces.append(_direct_piece(first, rows, directions, self._keeps_solutions()))
+
+    def _keeps_solutions(self) -> bool:
+        return self.options.keep_solutions or self.options.method == "macro"
 
     def _outgrown(self, solution: CycleSolution) -> bool:
         """Whether the steps have changed so much that their mesh should be chosen anew."""
@@ -379,29 +372,22 @@ class _Run:
         return False
 
     def _interrupt(self, sequence: CycleMap) -> None:
+        self.interrupted[self.n] = (self.y, self.dy)
         point = sequence(self.y, self.theta, None, (self.dy, self.by_theta))
         self.simulated += 1
         self.y, self.dy = point.end, point.end_directions
 
-    def _keep(self, n: int, y: np.ndarray, dy: np.ndarray) -> None:
-        if n in self.keep:
-            self.kept[n] = (y, dy)
 
-    def _counter_table(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        self.counters[self.n] = (self.y[self.cycle.nx :], self.dy[self.cycle.nx :])
-        order = sorted(self.counters)
-        values = np.array([self.counters[n][0] for n in order])
-        return np.array(order, float), values, np.array([self.counters[n][1] for n in order])
-
-
-def _direct_piece(first: int, rows: list[CyclePoint], counters: list, keep: bool) -> DirectPiece:
+def _direct_piece(
+    first: int, rows: list[CyclePoint], directions: list[np.ndarray], keep_solutions: bool
+) -> DirectPiece:
     return DirectPiece(
         first,
+        np.array([p.start for p in rows]),
+        np.array(directions),
         np.array([p.features for p in rows]),
         np.array([p.feature_directions for p in rows]),
-        np.array([c[0] for c in counters]),
-        np.array([c[1] for c in counters]),
-        tuple(p.solution for p in rows) if keep else (),
+        tuple(p.solution for p in rows) if keep_solutions else (),
     )
 
 
@@ -410,7 +396,7 @@ class _Previous:
 
     def __init__(self, life: Life, theta: np.ndarray) -> None:
         self.change = theta - life.theta
-        self.elements = {int(round(e.nodes[0])): e for e in life.pieces if isinstance(e, Element)}
+        self.elements = {e.first: e for e in life.pieces if isinstance(e, Element)}
         self.solutions: dict[int, CycleSolution] = {}
         for piece in life.pieces:
             if isinstance(piece, DirectPiece):
@@ -424,7 +410,7 @@ class _Previous:
 
     def begin(self, n: int) -> CycleSolution | None:
         element = self.elements.get(n)
-        return element.begin.solution if element is not None and element.begin is not None else None
+        return element.begin.solution if element is not None else None
 
     def guess(self, element: Element) -> tuple[np.ndarray, tuple[CyclePoint, ...]]:
         states = element.states[1:]

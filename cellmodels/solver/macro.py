@@ -48,7 +48,7 @@ class MacroOptions:
     """
 
     tolerance: float = 1e-4
-    newton: float = 1e-7
+    newton: float = 1e-9
     max_iterations: int = 8
     smallest: int = 8
 
@@ -88,6 +88,16 @@ class Element:
     begin: CyclePoint
     iterations: int = 1
     error: float = 0.0
+
+    @property
+    def first(self) -> int:
+        """The cycle number a."""
+        return int(round(self.nodes[0]))
+
+    @property
+    def last(self) -> int:
+        """The cycle number b."""
+        return int(round(self.nodes[-1]))
 
     def basis(self, cycle: np.ndarray | float) -> np.ndarray:
         """Lagrange basis over the nodes, shape (k, 4)."""
@@ -142,7 +152,8 @@ def solve_element(
         if norm > 1.0:
             raise SolveFailure(Reason.MACRO_ERROR, f"correction of {norm:.1e} in the macro step")
         states, near = states - delta, points
-        if norm < options.newton:
+        # Newton's method converges quadratically: the next correction would be of norm**2
+        if norm**2 < options.newton:
             break
     else:
         raise SolveFailure(Reason.MACRO_ERROR, f"correction of {norm:.1e} left in the macro step")

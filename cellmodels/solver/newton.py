@@ -86,7 +86,7 @@ def _update(
     """Apply a correction, shortened where it would more than halve or double a size."""
     delta = directions.reshape(stages.shape)
     size = np.abs(stages).max(axis=(0, 1)) + options.floor
-    norm = max(float(np.max(np.abs(delta).max(axis=(0, 1)) / size)), abs(change) / duration)
+    norm = max(float(np.max(np.abs(delta).max(axis=(0, 1)) / size)), abs(change) / (duration + 1.0))
     if not np.isfinite(norm):
         raise SolveFailure(Reason.NON_FINITE, "the Newton correction is not finite")
     factor = min(1.0, 0.5 * duration / abs(change) if change else 1.0, 1.0 / norm if norm > 1 else 1.0)

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     END_NOT_REACHED = "end condition not reached"
     NON_FINITE = "non-finite value"
     MODEL_EVENT = "limit of the model reached"
+    EXHAUSTED = "cell exhausted"
     MACRO_ERROR = "macro step not accurate"
 
 

@@ -7,7 +7,7 @@ of the discrete map itself: the movement of the end of the step is part of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -26,8 +26,8 @@ class StepSensitivity:
         dx at the end, shape (nx, k).
     duration, charge, energy : numpy.ndarray
         Shape (k,), in s, A.h, W.h.
-    voltage : numpy.ndarray
-        At the collocation points, shape (N, 3, k).
+    voltage, current : numpy.ndarray
+        At the collocation points, shape (N, 3, k), in V and A.
     last : numpy.ndarray
         dv at the end of the step, shape (n, k).
     """
@@ -37,7 +37,49 @@ class StepSensitivity:
     charge: np.ndarray
     energy: np.ndarray
     voltage: np.ndarray
+    current: np.ndarray
     last: np.ndarray
+
+    def mixed(self, mixing: np.ndarray | None) -> StepSensitivity:
+        """Along linear combinations of the directions; `mixing` has shape (k, new k)."""
+        if mixing is None:
+            return self
+        return StepSensitivity(**{f.name: getattr(self, f.name) @ mixing for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Directions of start state, (nx, r), and parameters, (n_theta, r).
+
+    The asked directions are their combinations with `mixing`, (r, k); None if they are
+    the asked ones themselves.
+    """
+
+    start: np.ndarray
+    parameters: np.ndarray
+    mixing: np.ndarray | None
+
+
+def independent_directions(start: np.ndarray, parameters: np.ndarray) -> Directions:
+    """As few directions as span the asked ones to rounding.
+
+    A state forgets most of its fast components within a step, so that the directions
+    that are left after it depend on each other.
+    """
+    k, count = start.shape[1], parameters.shape[0]
+    if k <= 2 * count + 16:
+        return Directions(start, parameters, None)
+    size = np.linalg.norm(start, axis=0)
+    size[size == 0.0] = 1.0
+    left, values, right = np.linalg.svd(start / size, full_matrices=False)
+    rank = int(np.sum(values > 1e-14 * values[0]))
+    if rank + count >= k:
+        return Directions(start, parameters, None)
+    return Directions(
+        np.hstack([left[:, :rank], np.zeros((len(start), count))]),
+        np.hstack([np.zeros((count, rank)), np.eye(count)]),
+        np.vstack([values[:rank, None] * right[:rank] * size, parameters]),
+    )
 
 
 def step_sensitivity(
@@ -59,8 +101,8 @@ def step_sensitivity(
     """
     nx, n, k = step.nx, step.stages.shape[2], start.shape[1]
     if step.skipped:
-        zero = np.zeros(k)
-        return StepSensitivity(start, zero, zero, zero, np.zeros((1, 3, k)), np.zeros((n, k)))
+        zero, none = np.zeros(k), np.zeros((1, 3, k))
+        return StepSensitivity(start, zero, zero, zero, none, none, np.zeros((n, k)))
     widths = np.diff(step.mesh)
     stop = spec.all_stops[step.stop]
     at = collocation.evaluate(step.stages, theta, jacobian=True)
@@ -85,5 +127,6 @@ def step_sensitivity(
         charge=(weights * current).sum(axis=(0, 1)) + step.charge / step.duration * duration,
         energy=(weights * power).sum(axis=(0, 1)) + step.energy / step.duration * duration,
         voltage=voltage,
+        current=current,
         last=directions[-1, -1],
     )

@@ -57,6 +57,11 @@ class Stop:
         quantity = {"voltage": voltage, "current": abs(current), "time": time, "charge": abs(charge)}
         return self.sign * (quantity[self.quantity] - self.value)
 
+    @property
+    def slack(self) -> float:
+        """How close to the condition counts as met: 1e-5 of a current or charge, 1 uV, 1 us."""
+        return {"voltage": 1e-6, "time": 1e-6}.get(self.quantity, 1e-5 * abs(self.value))
+
 
 @dataclass(frozen=True)
 class StepSpec:
@@ -70,6 +75,13 @@ class StepSpec:
     stops: tuple[Stop, ...]
     limit: float
     limit_is_end: bool = False
+
+    def met_at_start(self, current: float, voltage: float) -> int | None:
+        """Index of an end condition that is met before the step begins, or None."""
+        for k, stop in enumerate(self.all_stops):
+            if stop.distance(current, voltage, 0.0, 0.0) >= -stop.slack:
+                return k
+        return None
 
     @property
     def all_stops(self) -> tuple[Stop, ...]:

@@ -1,0 +1,167 @@
+"""From a simulated life to the quantities that a record holds, with their derivatives.
+
+Names and units are those of the record schema (`cellmodels.record.schema`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cellmodels.solver.cycle_map import FEATURES
+from cellmodels.solver.life import Life
+from cellmodels.solver.step import StepSpec
+
+#: Quantities of /cycles that a simulated life gives, and their units.
+CYCLE_UNITS = {
+    "discharge_capacity": "A.h",
+    "charge_capacity": "A.h",
+    "cc_charge_capacity": "A.h",
+    "cv_charge_capacity": "A.h",
+    "discharge_energy": "W.h",
+    "charge_energy": "W.h",
+    "coulombic_efficiency": "-",
+    "energy_efficiency": "-",
+}
+
+Values = tuple[np.ndarray, np.ndarray]
+
+
+def discharged_weights(specs: Sequence[StepSpec]) -> np.ndarray:
+    """Weights of a cycle's features that give the charge it discharges, shape (n_features,).
+
+    Steps that neither discharge nor charge by their own control count in full where no
+    step discharges (a float hold).
+    """
+    discharges = [spec.control.kind != "voltage" and spec.control.value > 0.0 for spec in specs]
+    if not any(discharges):
+        discharges = [True] * len(specs)
+    weights = np.zeros((len(specs), len(FEATURES)))
+    weights[discharges, FEATURES.index("charge")] = 1.0
+    return weights.ravel()
+
+
+class CycleObservables:
+    """Per-cycle quantities of a life.
+
+    Parameters
+    ----------
+    specs : sequence of StepSpec
+        The steps of the cycle.
+    """
+
+    def __init__(self, specs: Sequence[StepSpec]) -> None:
+        self._hold = np.array([spec.control.kind == "voltage" for spec in specs])
+
+    def names(self) -> tuple[str, ...]:
+        """The quantities that can be asked for."""
+        return tuple(CYCLE_UNITS)
+
+    def integer(self, life: Life, name: str, cycle: np.ndarray) -> Values:
+        """A quantity in whole cycles, 1 … life.cycles.
+
+        Returns
+        -------
+        numpy.ndarray, numpy.ndarray
+            Values, shape (k,), and derivatives with respect to theta, (k, n_theta).
+        """
+        features, directions = life.features(np.asarray(cycle, int) - 1)
+        count = len(FEATURES)
+        values = {f: features[:, i::count] for i, f in enumerate(FEATURES)}
+        slopes = {f: directions[:, i::count] for i, f in enumerate(FEATURES)}
+        if name in ("coulombic_efficiency", "energy_efficiency"):
+            kind = "charge" if name.startswith("coulombic") else "energy"
+            return _ratio(self._sum(values, slopes, kind, 1), self._sum(values, slopes, kind, -1))
+        kind = "energy" if name.endswith("energy") else "charge"
+        sign = 1 if name.startswith("discharge") else -1
+        chosen = {"cc": ~self._hold, "cv": self._hold}.get(name[:2])
+        return self._sum(values, slopes, kind, sign, chosen)
+
+    def _sum(
+        self, values: dict, slopes: dict, kind: str, sign: int, chosen: np.ndarray | None = None
+    ) -> Values:
+        """Sum over the steps that discharge (sign 1) or charge (sign -1)."""
+        mask = sign * values["charge"] > 0.0
+        if chosen is not None:
+            mask = mask & chosen
+        return (
+            np.sum(sign * values[kind] * mask, axis=1),
+            np.sum(sign * slopes[kind] * mask[:, :, None], axis=1),
+        )
+
+
+def counters(life: Life) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Cycle number, throughput [A.h] and elapsed time [s] after 0 … life.cycles cycles.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        Values by coordinate, shape (cycles + 1,).
+    dict of str to numpy.ndarray
+        Derivatives with respect to theta, shape (cycles + 1, n_theta).
+    """
+    n = np.arange(life.cycles + 1)
+    states, directions = life.states(n)
+    values = {"cycle": n.astype(float), "throughput": states[:, -2], "elapsed_time": states[:, -1]}
+    slopes = {
+        "cycle": np.zeros(directions[:, 0].shape),
+        "throughput": directions[:, -2],
+        "elapsed_time": directions[:, -1],
+    }
+    return values, slopes
+
+
+def locate(life: Life, coordinate: str, at: np.ndarray) -> Values:
+    """The number of completed cycles at which a coordinate has a value.
+
+    Returns
+    -------
+    numpy.ndarray, numpy.ndarray
+        Not necessarily whole numbers, shape (k,), and derivatives, (k, n_theta); linear
+        between whole cycles. NaN where the life did not get that far.
+    """
+    values, slopes = counters(life)
+    axis, tilt = values[coordinate], slopes[coordinate]
+    at = np.asarray(at, float)
+    low = np.clip(np.searchsorted(axis, at, side="right") - 1, 0, max(len(axis) - 2, 0))
+    if len(axis) == 1:
+        n = np.where(at <= axis[0], 0.0, np.nan)
+        return n, np.zeros((len(at), tilt.shape[1]))
+    step = axis[low + 1] - axis[low]
+    part = (at - axis[low]) / step
+    moved = -((1.0 - part)[:, None] * tilt[low] + part[:, None] * tilt[low + 1]) / step[:, None]
+    n = low + part
+    slack = 1e-9 * max(abs(float(axis[-1])), 1.0)
+    return np.where(at > axis[-1] + slack, np.nan, n), moved
+
+
+def between(values: np.ndarray, directions: np.ndarray, n: np.ndarray, dn: np.ndarray, low: np.ndarray) -> Values:
+    """Linear interpolation between the values at whole numbers `low` and `low` + 1.
+
+    `values` has shape (k, 2), `directions` (k, 2, n_theta), `n` (k,), `dn` (k, n_theta).
+    """
+    part = n - low
+    value = (1.0 - part) * values[:, 0] + part * values[:, 1]
+    slope = (values[:, 1] - values[:, 0])[:, None] * dn
+    direction = (1.0 - part)[:, None] * directions[:, 0] + part[:, None] * directions[:, 1] + slope
+    return value, direction
+
+
+def state_at(life: Life, n: float, dn: np.ndarray) -> Values:
+    """Cell state x after n cycles, not necessarily whole: (nx,) and (nx, n_theta)."""
+    low = int(np.clip(np.floor(n), 0, max(life.cycles - 1, 0)))
+    pair = np.array([low, min(low + 1, life.cycles)])
+    states, directions = life.states(pair)
+    part = n - low
+    x = (1.0 - part) * states[0] + part * states[1]
+    dx = (1.0 - part) * directions[0] + part * directions[1] + np.outer(states[1] - states[0], dn)
+    return x[:-2], dx[:-2]
+
+
+def _ratio(top: Values, bottom: Values) -> Values:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = top[0] / bottom[0]
+        return value, (top[1] - value[:, None] * bottom[1]) / bottom[0][:, None]
+
+

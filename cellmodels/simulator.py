@@ -1,0 +1,504 @@
+"""The simulator: one cell under one protocol, compiled once, simulated and differentiated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import xarray as xr
+
+from cellmodels.cell import Cell
+from cellmodels.checkups import CheckupRun, CheckupSolver
+from cellmodels.errors import InputError, did_you_mean
+from cellmodels.lowering import step_specs
+from cellmodels.observables import (
+    CYCLE_UNITS,
+    CycleObservables,
+    between,
+    counters,
+    discharged_weights,
+    locate,
+    state_at,
+)
+from cellmodels.observations import Outcome, Points, PointSet, Prediction
+from cellmodels.protocol import Protocol
+from cellmodels.solver.collocation import Collocation
+from cellmodels.solver.cycle import SequenceSolver
+from cellmodels.solver.cycle_map import CycleMap
+from cellmodels.solver.export import export_dae
+from cellmodels.solver.integrate import MeshOptions
+from cellmodels.solver.life import Life, LifeOptions, LifeSolver
+from cellmodels.solver.macro import MacroOptions
+from cellmodels.solver.newton import NewtonOptions
+from cellmodels.solver.outcome import Reason, SolveFailure
+from cellmodels.solver.threads import single_threaded
+
+#: State variables reported at check-ups, where the model has them.
+STATE_VARIABLES = {
+    "loss_of_lithium_inventory": ("Loss of lithium inventory [%]", "%"),
+    "loss_of_active_material_negative": ("Loss of active material in negative electrode [%]", "%"),
+    "loss_of_active_material_positive": ("Loss of active material in positive electrode [%]", "%"),
+    "sei_lithium_loss": ("Loss of lithium to negative SEI [mol]", "mol"),
+    "plating_lithium_loss": ("Loss of lithium to negative lithium plating [mol]", "mol"),
+    "total_lithium": ("Total lithium [mol]", "mol"),
+}
+
+
+@dataclass(frozen=True)
+class SolverOptions:
+    """How accurately, and by which way, lives are simulated.
+
+    Attributes
+    ----------
+    method : str
+        "macro" integrates over cycle number, "direct" simulates every cycle.
+    tolerance : float
+        Accepted error of a cycle's capacity in the macro integration, relative to the
+        nominal capacity.
+    mesh : MeshOptions
+        Time mesh of the steps.
+    newton : NewtonOptions
+    """
+
+    method: str = "macro"
+    tolerance: float = 2e-5
+    mesh: MeshOptions = field(default_factory=MeshOptions)
+    newton: NewtonOptions = field(default_factory=NewtonOptions)
+
+    def __post_init__(self) -> None:
+        if self.method not in ("macro", "direct"):
+            raise InputError(
+                f"Unknown method {self.method!r}." + did_you_mean(self.method, ("macro", "direct"))
+            )
+        if not (math.isfinite(self.tolerance) and self.tolerance > 0):
+            raise InputError(f"tolerance: {self.tolerance!r} is not a positive number.")
+
+
+@dataclass(frozen=True)
+class _WarmStart:
+    """What one prediction leaves for the next."""
+
+    life: Life
+    checkups: Mapping[tuple, CheckupRun]
+    cycles: int
+
+
+class Simulator:
+    """A cell under a protocol, compiled for simulation and exact derivatives.
+
+    Parameters
+    ----------
+    cell : Cell
+    protocol : Protocol
+    free : sequence of str
+        Scalar parameters that stay variable, by PyBaMM name.
+    options : SolverOptions, optional
+
+    Raises
+    ------
+    InputError
+        If a free parameter is unknown or cannot be varied.
+
+    Notes
+    -----
+    The compiled functions depend on the model and on the names of the free parameters,
+    not on their values: one simulator serves a whole fit.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        protocol: Protocol,
+        free: Sequence[str] = (),
+        options: SolverOptions | None = None,
+    ) -> None:
+        self.cell, self.protocol, self.free = cell, protocol, tuple(free)
+        self.options = options or SolverOptions()
+        self._check_free()
+        self.nominal = np.array([cell.value(name) for name in self.free])
+        self.dae = export_dae(
+            cell.pybamm_model(),
+            cell.parameter_values(),
+            free=self.free,
+            outputs=[name for name, _ in STATE_VARIABLES.values()],
+            var_pts=cell.var_pts(),
+        )
+        self._collocation = Collocation(self.dae)
+        self.specs = step_specs(protocol.cycle, cell)
+        self._observables = CycleObservables(self.specs)
+        self._cycle = CycleMap(self._sequence(protocol.cycle))
+        self._checkups = CheckupSolver(protocol, cell, self._sequence)
+        interruptions: dict[int, CycleMap] = {}
+        for after, steps in protocol.interruptions():
+            interruptions[after] = CycleMap(self._sequence(steps))
+        self._interruptions = interruptions
+
+    # --- simulation ----------------------------------------------------------------------------
+
+    @single_threaded
+    def simulate(
+        self,
+        cycles: int,
+        values: Mapping[str, float] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> xr.DataTree:
+        """Simulate a life.
+
+        Parameters
+        ----------
+        cycles : int
+            Number of cycles.
+        values : mapping of str to float, optional
+            Values of free parameters that differ from the cell's.
+        progress : callable, optional
+            Called with the number of completed cycles.
+
+        Returns
+        -------
+        xarray.DataTree
+            In the record schema: /cycles, /checkups (with the protocol's check-ups, and the
+            loss of lithium and of active material); attributes tell the outcome, the
+            estimated error and the work done.
+
+        Raises
+        ------
+        InputError
+            If `cycles` is not a positive whole number or a name is unknown.
+        """
+        if isinstance(cycles, bool) or int(cycles) != cycles or cycles < 1:
+            raise InputError(f"cycles: {cycles!r} is not a whole number from 1 on.")
+        theta = self._theta(self._values(values))
+        life = self._solver(int(cycles)).run(theta, int(cycles), sensitivities=False, progress=progress)
+        return self._tree(life, theta, int(cycles))
+
+    @single_threaded
+    def life(
+        self, values: np.ndarray, cycles: int, *, sensitivities: bool = True, previous: Life | None = None
+    ) -> Life:
+        """The solver's own result, for those who need derivatives of everything.
+
+        `values` are those of the free parameters, in natural units, shape (p,);
+        derivatives are with respect to factors on the cell's values.
+        """
+        theta = self._theta(np.asarray(values, float))
+        return self._solver(cycles).run(theta, cycles, sensitivities=sensitivities, previous=previous)
+
+    def life_solver(self, options: LifeOptions) -> LifeSolver:
+        """The solver of lives under this protocol with settings of one's own."""
+        return LifeSolver(self._cycle, self._interruptions, discharged_weights(self.specs), options)
+
+    # --- prediction ----------------------------------------------------------------------------
+
+    @single_threaded
+    def predict(
+        self,
+        values: np.ndarray,
+        points: Points,
+        jacobian: bool = True,
+        tolerance: float | None = None,
+        state: object = None,
+    ) -> Prediction:
+        """Values of observables at points of a life, and their derivatives.
+
+        Parameters
+        ----------
+        values : numpy.ndarray
+            Free parameters in natural units, shape (p,).
+        points : Points
+            What is asked.
+        jacobian : bool
+            Whether derivatives are wanted.
+        tolerance : float, optional
+            Accepted error of a capacity [A.h]; by default from the options.
+        state : object, optional
+            `Prediction.state` of a call at neighbouring values.
+
+        Returns
+        -------
+        Prediction
+            `outcome.ok` is False where the life ended before a point was reached.
+
+        Raises
+        ------
+        InputError
+            If a point names a quantity that this protocol does not give.
+        """
+        self._check_points(points)
+        theta = self._theta(np.asarray(values, float))
+        warm = state if isinstance(state, _WarmStart) else None
+        cycles = warm.cycles if warm is not None else self._first_guess(points)
+        try:
+            life, cycles = self._long_enough(theta, cycles, points, jacobian, tolerance, warm)
+            runs: dict[tuple, CheckupRun] = {}
+            parts = [self._point_set(life, theta, s, runs, warm) for s in points]
+        except SolveFailure as failure:
+            return Prediction(None, None, _outcome(failure))
+        flat = np.concatenate([v for v, _ in parts]) if parts else np.empty(0)
+        outcome = Outcome(True, str(Reason.COMPLETED))
+        if not np.all(np.isfinite(flat)):
+            ended = life.failure or SolveFailure(Reason.NON_FINITE, "a predicted value", cycle=life.cycles)
+            return Prediction(None, None, _outcome(ended))
+        slopes = np.vstack([d for _, d in parts]) / self._scale if jacobian else None
+        kept = _WarmStart(life, {k: r.without_chords() for k, r in runs.items()}, cycles)
+        return Prediction(flat, slopes, outcome, life.error, kept)
+
+    def _long_enough(
+        self,
+        theta: np.ndarray,
+        cycles: int,
+        points: Points,
+        jacobian: bool,
+        tolerance: float | None,
+        warm: _WarmStart | None,
+    ) -> tuple[Life, int]:
+        """A life that reaches all points; lengthened as long as it does not."""
+        previous = warm.life if warm is not None else None
+        for _ in range(12):
+            life = self._solver(cycles, tolerance).run(theta, cycles, sensitivities=jacobian, previous=previous)
+            short = self._shortfall(life, points)
+            if short <= 1.0:
+                return life, cycles
+            if life.failure is not None:
+                raise life.failure
+            cycles = int(math.ceil(life.cycles * min(short * 1.02, 10.0))) + 1
+        raise SolveFailure(Reason.END_NOT_REACHED, "the points lie beyond any life", cycle=cycles)
+
+    def _shortfall(self, life: Life, points: Points) -> float:
+        """How many times longer the life would have to be for its points."""
+        axes, _ = counters(life)
+        worst = 0.0
+        for asked in points:
+            if asked.size:
+                reached = float(axes[asked.coordinate][-1])
+                worst = max(worst, float(np.max(asked.at)) / reached if reached > 0 else np.inf)
+        return min(worst / (1.0 + 1e-12), 1e6)
+
+    def _first_guess(self, points: Points) -> int:
+        """Cycles needed to reach the points, from the nominal capacity where not stated."""
+        guess = 1.0
+        for asked in points:
+            if not asked.size:
+                continue
+            last = float(np.max(asked.at))
+            if asked.coordinate == "cycle":
+                guess = max(guess, last)
+            elif asked.coordinate == "throughput":
+                guess = max(guess, 1.2 * last / self.cell.nominal_capacity)
+            else:
+                guess = max(guess, min(last / 7200.0, 50.0))
+        return max(int(math.ceil(guess)), 1)
+
+    def _point_set(
+        self, life: Life, theta: np.ndarray, asked: PointSet, runs: dict, warm: _WarmStart | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        n, dn = locate(life, asked.coordinate, asked.at)
+        if asked.group == "cycles":
+            # cycle k is the k-th: its quantities belong to the k-th whole number
+            low = np.clip(np.floor(n).astype(int), 1, max(life.cycles - 1, 1))
+            pair = np.stack([low, np.minimum(low + 1, life.cycles)], axis=1)
+            values, slopes = self._observables.integer(life, asked.variable, pair.ravel())
+            shaped = slopes.reshape(len(n), 2, -1)
+            return between(values.reshape(-1, 2), shaped, np.maximum(n, 1.0), dn * (n >= 1.0)[:, None], low)
+        values = np.empty(len(n))
+        slopes = np.empty((len(n), dn.shape[1]))
+        for k in range(len(n)):
+            run = self._checkup(life, theta, float(n[k]), dn[k], asked.variable, runs, warm)
+            values[k], slopes[k] = run.value(asked.variable, asked.column)
+        return values, slopes
+
+    def _checkup(
+        self, life: Life, theta: np.ndarray, n: float, dn: np.ndarray, variable: str, runs: dict,
+        warm: _WarmStart | None,
+    ) -> CheckupRun:
+        """The check-up test that gives `variable`, run once at each place of the life."""
+        test = self._checkups.test_of(variable)
+        # a check-up keeps its place in the list of points while its cycle number moves
+        key = (test, sum(1 for other in runs if other[0] == test and runs[other].place != n))
+        for found, run in runs.items():
+            if found[0] == test and run.place == n:
+                return run
+        near = warm.checkups.get(key) if warm is not None else None
+        x, dx = state_at(life, n, dn)
+        runs[key] = self._checkups.run(test, x, dx, theta, near, place=n)
+        return runs[key]
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _sequence(self, steps: Sequence, fine: bool = False) -> SequenceSolver:
+        mesh = self.options.mesh
+        if fine:
+            mesh = replace(mesh, rtol=0.1 * mesh.rtol, atol=0.1 * mesh.atol)
+        return SequenceSolver(
+            self.dae,
+            step_specs(steps, self.cell),
+            collocation=self._collocation,
+            mesh=mesh,
+            newton=self.options.newton,
+        )
+
+    def _solver(self, cycles: int, tolerance: float | None = None) -> LifeSolver:
+        ampere_hours = self.options.tolerance * self.cell.nominal_capacity
+        if tolerance is not None:
+            ampere_hours = tolerance
+        options = LifeOptions(method=self.options.method, macro=MacroOptions(tolerance=ampere_hours))
+        inside = {after: c for after, c in self._interruptions.items() if after < cycles}
+        return LifeSolver(self._cycle, inside, discharged_weights(self.specs), options)
+
+    @property
+    def _scale(self) -> np.ndarray:
+        return self.dae.nominal
+
+    def _theta(self, values: np.ndarray) -> np.ndarray:
+        if values.shape != (len(self.free),):
+            raise InputError(f"{len(self.free)} free parameters, but values of shape {values.shape}.")
+        return values / self._scale
+
+    def _values(self, values: Mapping[str, float] | None) -> np.ndarray:
+        out = self.nominal.copy()
+        for name, value in (values or {}).items():
+            if name not in self.free:
+                raise InputError(f"{name!r} is not a free parameter." + did_you_mean(name, self.free))
+            out[self.free.index(name)] = value
+        return out
+
+    def _check_free(self) -> None:
+        for k, name in enumerate(self.free):
+            self.cell.value(name)
+            if name in self.free[:k]:
+                raise InputError(f"Free parameter {name!r} is given twice.")
+            if name in ("Nominal cell capacity [A.h]", "Current function [A]"):
+                raise InputError(f"{name!r} cannot be free: it defines the protocol's currents.")
+
+    def _check_points(self, points: Points) -> None:
+        for asked in points:
+            known = (
+                self._observables.names() if asked.group == "cycles" else self._checkups.variables()
+            )
+            if asked.variable not in known:
+                raise InputError(
+                    f"The protocol gives no {asked.variable!r} in /{asked.group}."
+                    + did_you_mean(asked.variable, known)
+                )
+
+    def _tree(self, life: Life, theta: np.ndarray, cycles: int) -> xr.DataTree:
+        axes, _ = counters(life)
+        n = np.arange(1, life.cycles + 1)
+        cycle_data = {
+            name: ("point", self._observables.integer(life, name, n)[0], {"units": unit})
+            for name, unit in CYCLE_UNITS.items()
+        } if life.cycles else {}
+        tree = {"/cycles": xr.Dataset(cycle_data, coords=_coordinates(axes, n, "point"))}
+        wanted = np.array([k for k in self.protocol.checkup_cycles(cycles) if k <= life.cycles], int)
+        failure = life.failure
+        if len(wanted):
+            data, failed = self._checkup_table(life, theta, wanted)
+            failure = failure or failed
+            tree["/checkups"] = xr.Dataset(data, coords=_coordinates(axes, wanted, "checkup"))
+        out = xr.DataTree.from_dict(tree)
+        out.attrs = self._attributes(life, failure)
+        return out
+
+    def _checkup_table(
+        self, life: Life, theta: np.ndarray, wanted: np.ndarray
+    ) -> tuple[dict, SolveFailure | None]:
+        """Check-up and state variables after `wanted` cycles; NaN where a check-up failed."""
+        states, _ = life.states(wanted)
+        rows, near, failure = [], {}, None
+        for k, y in zip(wanted, states, strict=True):
+            row = {}
+            for test in self._checkups.tests_at(int(k), life.cycles):
+                x, none = y[: self.dae.nx], np.zeros((self.dae.nx, 0))
+                try:
+                    near[test] = self._checkups.run(test, x, none, theta, near.get(test), place=float(k))
+                    row.update(near[test].table())
+                except SolveFailure as failed:
+                    failed.cycle = int(k)
+                    failure = failure or failed
+            rows.append(row)
+        data = self._checkups.dataset(rows)
+        points = np.column_stack([states[:, : self.dae.nx], np.zeros((len(wanted), self.dae.nz + 1))])
+        outputs = self.dae.outputs(points, theta)
+        for name, (variable, unit) in STATE_VARIABLES.items():
+            if variable in self.dae.output_names:
+                column = outputs[:, self.dae.output_names.index(variable)]
+                data[name] = ("checkup", column, {"units": unit, "long_name": variable})
+        return data, failure
+
+    def _attributes(self, life: Life, failure: SolveFailure | None) -> dict:
+        counts = self._cycle.sequence.counts.as_dict()
+        return {
+            "schema": "cellmodels-record/1",
+            "title": f"simulated life of {self.cell.parameters.name} ({self.cell.model})",
+            "synthetic": 1,
+            "source": "cellmodels simulation",
+            "checkups_count_as_cycles": 0,
+            "outcome": str(failure.reason if failure else Reason.COMPLETED),
+            "message": str(failure) if failure else "",
+            "completed_cycles": life.cycles,
+            "simulated_cycles": life.simulated,
+            "estimated_error_Ah": life.error,
+            "cell_hash": self.cell.hash,
+            **counts,
+        }
+
+
+def simulate(
+    cell: Cell,
+    protocol: Protocol,
+    cycles: int,
+    *,
+    method: str = "macro",
+    tolerance: float | None = None,
+    progress: bool = False,
+) -> xr.DataTree:
+    """Simulate the life of a cell.
+
+    Parameters
+    ----------
+    cell : Cell
+    protocol : Protocol
+    cycles : int
+        Number of cycles.
+    method : str
+        "macro" integrates over cycle number with an error estimate, "direct" simulates
+        every cycle.
+    tolerance : float, optional
+        Accepted error of a cycle's capacity in the macro integration, relative to the
+        nominal capacity.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    xarray.DataTree
+        See `Simulator.simulate`.
+
+    Raises
+    ------
+    InputError
+        On a bad argument.
+    """
+    options = SolverOptions(method=method)
+    if tolerance is not None:
+        options = replace(options, tolerance=tolerance)
+    simulator = Simulator(cell, protocol, options=options)
+    if not progress:
+        return simulator.simulate(cycles)
+    from tqdm.auto import tqdm
+
+    with tqdm(total=cycles, unit="cycle", desc="life") as bar:
+        return simulator.simulate(cycles, progress=lambda done: bar.update(done - bar.n))
+
+
+def _coordinates(axes: Mapping[str, np.ndarray], at: np.ndarray, dim: str) -> dict:
+    units = {"throughput": "A.h", "elapsed_time": "s"}
+    out = {"cycle": (dim, np.asarray(at, int), {"units": "-"})}
+    for name, unit in units.items():
+        out[name] = (dim, axes[name][at], {"units": unit})
+    return out
+
+
+def _outcome(failure: SolveFailure) -> Outcome:
+    return Outcome(False, str(failure.reason), str(failure), failure.cycle)
