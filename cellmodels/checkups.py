@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cellmodels.cell import Cell
-from cellmodels.errors import InputError
+from cellmodels.checkup_plan import Test
 from cellmodels.lowering import ampere_hours
-from cellmodels.protocol import Protocol, Test
+from cellmodels.protocol import Protocol
+from cellmodels.solver.collocation import Collocation
 from cellmodels.solver.curve import voltage_at_charge
 from cellmodels.solver.cycle import CycleSolution, SequenceSolver
 from cellmodels.solver.sensitivity import StepSensitivity
+from cellmodels.steps import Step
 
 
 @dataclass(frozen=True)
@@ -57,24 +59,22 @@ class CheckupSolver:
     protocol : Protocol
     cell : Cell
     sequence : callable
-        Makes a `SequenceSolver` from steps; with ``fine=True`` on a finer time mesh.
+        Makes a `SequenceSolver` from steps.
     """
 
     def __init__(
-        self, protocol: Protocol, cell: Cell, sequence: Callable[..., SequenceSolver]
+        self, protocol: Protocol, cell: Cell, sequence: Callable[[Sequence[Step]], SequenceSolver]
     ) -> None:
         self._protocol, self._cell, self._sequence = protocol, cell, sequence
         self._tests: dict[str, Test] = {}
         for checkup in protocol.every.values():
             for test in checkup.tests:
-                known = self._tests.setdefault(test.name, test)
-                if known != test:
-                    raise InputError(f"Two different check-up tests have the name {test.name!r}.")
+                self._tests[test.name] = test
         self._solvers: dict[str, SequenceSolver] = {}
 
     def variables(self) -> tuple[str, ...]:
         """All variables that the tests give."""
-        return tuple(v for test in self._tests.values() for v in _variables(test))
+        return tuple(v for test in self._tests.values() for v in test.variables)
 
     def test_of(self, variable: str) -> str:
         """Name of the test that gives a variable."""
@@ -105,19 +105,27 @@ class CheckupSolver:
         """
         spec = self._tests[test]
         if test not in self._solvers:
-            self._solvers[test] = self._sequence(spec.steps, fine=bool(len(spec.voltages_at)))
+            self._solvers[test] = self._sequence(spec.steps)
         solver = self._solvers[test]
         solution = solver.solve(x, theta, near.solution if near is not None else None)
         k = dx.shape[1]
         steps: tuple[StepSensitivity | None, ...] = (None,) * len(solution.steps)
         if k:
-            steps = solver.sensitivity(solution, theta, dx, np.eye(len(theta)))[1]
+            keep = bool(spec.voltages_at)
+            steps = solver.sensitivity(solution, theta, dx, np.eye(len(theta)), keep_stages=keep)[1]
         if spec.measure == "resistance":
             return _resistance(test, place, solution, steps, k)
-        return self._capacity(test, place, solution, steps, k)
+        return self._capacity(test, place, solver.collocation, theta, solution, steps, k)
 
     def _capacity(
-        self, test: str, place: float, solution: CycleSolution, steps: Sequence[StepSensitivity | None], k: int
+        self,
+        test: str,
+        place: float,
+        collocation: Collocation,
+        theta: np.ndarray,
+        solution: CycleSolution,
+        steps: Sequence[StepSensitivity | None],
+        k: int,
     ) -> CheckupRun:
         last, tangent = solution.steps[-1], steps[-1]
         none = np.zeros(k)
@@ -128,7 +136,9 @@ class CheckupSolver:
         charges = self.charges(test)
         if len(charges) and not last.skipped:
             name = f"voltage_{test}"
-            values[name], slope, reached[name] = voltage_at_charge(last, charges, tangent)
+            values[name], slope, reached[name] = voltage_at_charge(
+                collocation, last, theta, charges, tangent
+            )
             slopes[name] = np.zeros((len(charges), k)) if slope is None else slope
         elif len(charges):
             name = f"voltage_{test}"
@@ -168,13 +178,6 @@ def _resistance(
         slope = (d_drop - drop / rise * d_rise) / rise
     name = f"resistance_{test}"
     return CheckupRun(place, solution, {name: np.asarray(drop / rise)}, {name: slope}, {})
-
-
-def _variables(test: Test) -> tuple[str, ...]:
-    if test.measure == "resistance":
-        return (f"resistance_{test.name}",)
-    curve = (f"voltage_{test.name}",) if len(test.voltages_at) else ()
-    return (f"capacity_{test.name}", *curve)
 
 
 def _column(rows: Sequence[Mapping[str, np.ndarray]], name: str) -> np.ndarray:

@@ -34,6 +34,7 @@ from cellmodels.solver.macro import MacroOptions
 from cellmodels.solver.newton import NewtonOptions
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.threads import single_threaded
+from cellmodels.steps import Step
 
 #: State variables reported at check-ups, where the model has them.
 STATE_VARIABLES = {
@@ -130,10 +131,7 @@ class Simulator:
         self._observables = CycleObservables(self.specs)
         self._cycle = CycleMap(self._sequence(protocol.cycle))
         self._checkups = CheckupSolver(protocol, cell, self._sequence)
-        interruptions: dict[int, CycleMap] = {}
-        for after, steps in protocol.interruptions():
-            interruptions[after] = CycleMap(self._sequence(steps))
-        self._interruptions = interruptions
+        self._between: dict[tuple[Step, ...], CycleMap] = {}
 
     # --- simulation ----------------------------------------------------------------------------
 
@@ -185,9 +183,9 @@ class Simulator:
         theta = self._theta(np.asarray(values, float))
         return self._solver(cycles).run(theta, cycles, sensitivities=sensitivities, previous=previous)
 
-    def life_solver(self, options: LifeOptions) -> LifeSolver:
-        """The solver of lives under this protocol with settings of one's own."""
-        return LifeSolver(self._cycle, self._interruptions, discharged_weights(self.specs), options)
+    def life_solver(self, cycles: int, options: LifeOptions) -> LifeSolver:
+        """The solver of lives of so many cycles, with settings of one's own."""
+        return LifeSolver(self._cycle, self._interruptions(cycles), discharged_weights(self.specs), options)
 
     # --- prediction ----------------------------------------------------------------------------
 
@@ -326,15 +324,12 @@ class Simulator:
 
     # --- parts ---------------------------------------------------------------------------------
 
-    def _sequence(self, steps: Sequence, fine: bool = False) -> SequenceSolver:
-        mesh = self.options.mesh
-        if fine:
-            mesh = replace(mesh, rtol=0.1 * mesh.rtol, atol=0.1 * mesh.atol)
+    def _sequence(self, steps: Sequence[Step]) -> SequenceSolver:
         return SequenceSolver(
             self.dae,
             step_specs(steps, self.cell),
             collocation=self._collocation,
-            mesh=mesh,
+            mesh=self.options.mesh,
             newton=self.options.newton,
         )
 
@@ -343,8 +338,16 @@ class Simulator:
         if tolerance is not None:
             ampere_hours = tolerance
         options = LifeOptions(method=self.options.method, macro=MacroOptions(tolerance=ampere_hours))
-        inside = {after: c for after, c in self._interruptions.items() if after < cycles}
-        return LifeSolver(self._cycle, inside, discharged_weights(self.specs), options)
+        return self.life_solver(cycles, options)
+
+    def _interruptions(self, cycles: int) -> dict[int, CycleMap]:
+        """Pauses and disturbing check-ups inside a life of so many cycles, compiled once each."""
+        found = {}
+        for after, steps in self.protocol.interruptions(cycles):
+            if steps not in self._between:
+                self._between[steps] = CycleMap(self._sequence(steps))
+            found[after] = self._between[steps]
+        return found
 
     @property
     def _scale(self) -> np.ndarray:
@@ -433,7 +436,7 @@ class Simulator:
             "title": f"simulated life of {self.cell.parameters.name} ({self.cell.model})",
             "synthetic": 1,
             "source": "cellmodels simulation",
-            "checkups_count_as_cycles": 0,
+            "checkups_count_as_cycles": int(any(c.counts for c in self.protocol.every.values())),
             "outcome": str(failure.reason if failure else Reason.COMPLETED),
             "message": str(failure) if failure else "",
             "completed_cycles": life.cycles,

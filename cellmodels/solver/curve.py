@@ -1,12 +1,19 @@
-"""Voltage of a solved step at given amounts of charge, with derivatives."""
+"""Voltage of a solved step at given amounts of charge, with derivatives.
+
+The state is interpolated by the collocation polynomial of its interval, the algebraic
+states and the voltage are then solved for at that state: potentials bend far more than
+the states they follow from.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from cellmodels.solver import radau
+from cellmodels.solver.collocation import Collocation
+from cellmodels.solver.consistent import consistent_directions, consistent_point
 from cellmodels.solver.sensitivity import StepSensitivity
-from cellmodels.solver.step import HOUR, StepSolution
+from cellmodels.solver.step import HOUR, Control, StepSolution
 
 #: Integrals of the stage polynomials from 0 to s, as coefficients of powers of s, shape (3, 4).
 _INTEGRALS = np.array(
@@ -19,7 +26,11 @@ _INTEGRALS = np.array(
 
 
 def voltage_at_charge(
-    step: StepSolution, charges: np.ndarray, sensitivity: StepSensitivity | None = None
+    collocation: Collocation,
+    step: StepSolution,
+    theta: np.ndarray,
+    charges: np.ndarray,
+    sensitivity: StepSensitivity | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """Voltage when so much charge has passed since the step began.
 
@@ -28,70 +39,83 @@ def voltage_at_charge(
     charges : numpy.ndarray
         Magnitudes [A.h], shape (m,).
     sensitivity : StepSensitivity, optional
-        Derivatives of the step along k directions.
+        Derivatives of the step along the parameters, with its stages.
 
     Returns
     -------
     voltage : numpy.ndarray
         [V], shape (m,). Beyond the step's end it is continued with the last slope.
     directions : numpy.ndarray or None
-        Shape (m, k).
+        Shape (m, n_theta).
     reached : numpy.ndarray of bool
         Whether the step passed that much charge.
+
+    Raises
+    ------
+    SolveFailure
+        If no algebraic state fits an interpolated state.
     """
     sign = np.sign(step.charge) or 1.0
-    per_interval = sign * (step.quadrature * step.current).sum(axis=1) / HOUR
-    passed = np.concatenate([[0.0], np.cumsum(per_interval)])
+    passed = np.concatenate(
+        [[0.0], np.cumsum(sign * (step.quadrature * step.current).sum(axis=1) / HOUR)]
+    )
     values, directions = np.empty(len(charges)), []
     for m, charge in enumerate(charges):
-        i = int(np.clip(np.searchsorted(passed, charge, side="right") - 1, 0, len(per_interval) - 1))
-        s = _position(step, i, sign, charge - passed[i])
-        nodes, volts = _voltage_nodes(step, i)
-        # beyond the end, the tangent there
-        inside = min(s, 1.0)
-        slope = float(radau.lagrange_derivative(nodes, inside)[0] @ volts)
-        basis = radau.lagrange_basis(nodes, inside)[0]
-        values[m] = basis @ volts + slope * (s - inside)
+        i = int(np.clip(np.searchsorted(passed, charge, side="right") - 1, 0, len(passed) - 2))
+        s, beyond = _position(step, i, sign, charge - passed[i])
+        nodes, points = _nodes(step, i)
+        guess = radau.lagrange_basis(nodes, s)[0] @ points
+        control = Control("current", float(guess[-1]))
+        point, voltage = consistent_point(collocation, control, guess[: step.nx], theta, guess)
+        # along the step: how point and voltage move with s at this place
+        along = (radau.lagrange_derivative(nodes, s)[0] @ points)[:, None]
+        no_theta = np.zeros((len(theta), 1))
+        slope = float(consistent_directions(collocation, point, theta, along, no_theta)[0])
+        rate = step.duration * np.diff(step.mesh)[i] * abs(point[-1]) / HOUR
+        values[m] = voltage + slope * beyond / rate
         if sensitivity is not None:
-            dv = basis @ _voltage_directions(sensitivity, i, len(nodes))
-            rate = step.duration * np.diff(step.mesh)[i] * _current_at(step, i, inside) * sign / HOUR
-            directions.append(dv - slope * _charge_directions(step, sensitivity, i, s, sign) / rate)
+            moved = radau.lagrange_basis(nodes, s)[0] @ _node_directions(sensitivity, i, len(nodes))
+            moved = moved.reshape(len(point), -1)
+            by_theta = consistent_directions(collocation, point, theta, moved, np.eye(len(theta)))
+            shift = _charge_directions(step, sensitivity, i, s, sign) / rate
+            directions.append(by_theta - slope * shift)
     out = np.array(directions) if sensitivity is not None else None
     return values, out, np.asarray(charges) <= passed[-1] * (1.0 + 1e-9)
 
 
-def _position(step: StepSolution, i: int, sign: float, charge: float) -> float:
-    """Relative position in interval i at which so much of its charge has passed."""
+def _position(step: StepSolution, i: int, sign: float, charge: float) -> tuple[float, float]:
+    """Relative position in interval i where so much of its charge has passed, and the rest.
+
+    The rest [A.h] is what lies beyond the interval's end, which then is the position.
+    """
     scale = step.duration * np.diff(step.mesh)[i] * sign / HOUR
-    integral = scale * (step.current[i] @ _INTEGRALS)
-    polynomial = np.polynomial.Polynomial(integral)
+    polynomial = np.polynomial.Polynomial(scale * (step.current[i] @ _INTEGRALS))
     total = polynomial(1.0)
+    if charge >= total:
+        return 1.0, float(charge - total)
     s = charge / total
-    if s >= 1.0:  # beyond the interval: constant current
-        return float(1.0 + (charge - total) / (scale * step.current[i, -1]))
     for _ in range(20):
         change = (polynomial(s) - charge) / polynomial.deriv()(s)
         s -= change
         if abs(change) < 1e-13:
             break
-    return float(s)
+    return float(s), 0.0
 
 
-def _current_at(step: StepSolution, i: int, s: float) -> float:
-    return float(radau.lagrange_basis(radau.ABSCISSAE, s)[0] @ step.current[i])
-
-
-def _voltage_nodes(step: StepSolution, i: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes of interval i and voltages there; the start is known from the interval before."""
+def _nodes(step: StepSolution, i: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes of interval i and points v there; its start is the end of the one before."""
     if i == 0:
-        return radau.ABSCISSAE, step.voltage[0]
-    return radau.NODES, np.concatenate([[step.voltage[i - 1, -1]], step.voltage[i]])
+        return radau.ABSCISSAE, step.stages[0]
+    return radau.NODES, np.concatenate([step.stages[i - 1, -1:], step.stages[i]])
 
 
-def _voltage_directions(sensitivity: StepSensitivity, i: int, count: int) -> np.ndarray:
-    if count == 3:
-        return sensitivity.voltage[0]
-    return np.vstack([sensitivity.voltage[i - 1, -1:], sensitivity.voltage[i]])
+def _node_directions(sensitivity: StepSensitivity, i: int, count: int) -> np.ndarray:
+    """Directions of the points at the nodes of interval i, shape (count, n * k)."""
+    assert sensitivity.stages is not None
+    own = sensitivity.stages[i]
+    if count == 4:
+        own = np.concatenate([sensitivity.stages[i - 1, -1:], own])
+    return own.reshape(count, -1)
 
 
 def _charge_directions(
@@ -101,9 +125,7 @@ def _charge_directions(
     widths = np.diff(step.mesh)
     weights = widths[:, None] * radau.WEIGHTS
     weights[i + 1 :] = 0.0
-    weights[i] = widths[i] * (_INTEGRALS @ (min(s, 1.0) ** np.arange(4)))
-    if s > 1.0:
-        weights[i, -1] += widths[i] * (s - 1.0)
+    weights[i] = widths[i] * (_INTEGRALS @ s ** np.arange(4))
     by_current = step.duration * np.einsum("ij,ijk->k", weights, sensitivity.current)
     by_duration = float(np.sum(weights * step.current)) * sensitivity.duration
     return sign * (by_current + by_duration) / HOUR

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cellmodels.solver.collocation import Collocation
+from cellmodels.solver.consistent import consistent_point
 from cellmodels.solver.dae import Dae
-from cellmodels.solver.integrate import MeshOptions, consistent_point, integrate_step
+from cellmodels.solver.integrate import MeshOptions, integrate_step
 from cellmodels.solver.newton import NewtonOptions, newton_step
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import (
@@ -134,7 +135,13 @@ class SequenceSolver:
         return CycleSolution(tuple(steps))
 
     def sensitivity(
-        self, solution: CycleSolution, theta: np.ndarray, start: np.ndarray, parameters: np.ndarray
+        self,
+        solution: CycleSolution,
+        theta: np.ndarray,
+        start: np.ndarray,
+        parameters: np.ndarray,
+        *,
+        keep_stages: bool = False,
     ) -> tuple[np.ndarray, tuple[StepSensitivity, ...]]:
         """Derivatives along directions of start state and parameters.
 
@@ -144,6 +151,8 @@ class SequenceSolver:
             dx_0, shape (nx, k).
         parameters : numpy.ndarray
             dtheta, shape (n_theta, k).
+        keep_stages : bool
+            Whether the directions of all collocation points of the last step are kept.
 
         Returns
         -------
@@ -156,6 +165,8 @@ class SequenceSolver:
         for spec, step in zip(self.specs, solution.steps, strict=True):
             few = independent_directions(start, parameters)
             one = step_sensitivity(self.collocation, spec, step, theta, few.start, few.parameters)
+            if not (keep_stages and step is solution.steps[-1]):
+                one = replace(one, stages=None)
             out.append(one.mixed(few.mixing))
             start = out[-1].end
         return start, tuple(out)

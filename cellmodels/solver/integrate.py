@@ -16,9 +16,10 @@ import scipy.sparse.linalg as spl
 
 from cellmodels.solver import radau
 from cellmodels.solver.collocation import Collocation, Linearisation
+from cellmodels.solver.consistent import consistent_point
 from cellmodels.solver.newton import NewtonOptions, converged, newton_step
 from cellmodels.solver.outcome import Reason, SolveFailure
-from cellmodels.solver.step import HOUR, Control, StepSolution, StepSpec, Stop, skipped_step
+from cellmodels.solver.step import HOUR, StepSolution, StepSpec, Stop, skipped_step
 
 
 @dataclass(frozen=True)
@@ -73,67 +74,6 @@ def integrate_step(
     if met is not None:
         return skipped_step(start, point, voltage, met)
     return _March(collocation, spec, theta, mesh, newton).run(start, point, voltage)
-
-
-def consistent_point(
-    collocation: Collocation, control: Control, start: np.ndarray, theta: np.ndarray, guess: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """Algebraic states and current that fit the state x and the control.
-
-    Returns v, shape (n,), and the voltage [V]. Newton with halving; if it fails from the
-    guess, the current is brought from zero to its value in stages.
-    """
-    point = np.concatenate([start, guess[len(start) :]])
-    if control.kind == "current":
-        point[-1] = control.value
-    try:
-        return _solve_algebraic(collocation, control, point, theta)
-    except SolveFailure:
-        if control.kind == "voltage":
-            raise
-    point = np.concatenate([start, guess[len(start) :]])
-    for fraction in (0.0, 0.1, 0.3, 0.6, 1.0):
-        ramped = Control(control.kind, fraction * control.value)
-        if control.kind == "current":
-            point[-1] = ramped.value
-        point, voltage = _solve_algebraic(collocation, ramped, point, theta)
-    return point, voltage
-
-
-def _solve_algebraic(
-    collocation: Collocation, control: Control, point: np.ndarray, theta: np.ndarray
-) -> tuple[np.ndarray, float]:
-    dae = collocation.dae
-    nx, n = dae.nx, dae.n
-    rows, cols = dae.pattern.rows, dae.pattern.cols
-    keep = (rows >= nx) & (cols >= nx)
-    best = np.inf
-    for _ in range(60):
-        system, nonzeros = dae.linearise(point[None, :], theta)
-        system = system[0]
-        voltage = system[-1]
-        residual = system[nx:].copy()
-        residual[-1] = control.residual(point[-1], voltage)
-        if not np.all(np.isfinite(residual)):
-            raise SolveFailure(Reason.NO_CONSISTENT_START, "the model is not finite there")
-        weight_i, weight_v = control.weights(point[-1:], np.array([voltage]))
-        data = nonzeros[0, keep]
-        data = np.where(rows[keep] == n - 1, weight_v[0] * data, data)
-        matrix = sp.csc_matrix((data, (rows[keep] - nx, cols[keep] - nx)), shape=(n - nx, n - nx))
-        matrix = matrix + sp.csc_matrix(([weight_i[0]], ([n - nx - 1], [n - nx - 1])), shape=matrix.shape)
-        try:
-            delta = -spl.splu(matrix.tocsc()).solve(residual)
-        except RuntimeError as error:
-            raise SolveFailure(Reason.NO_CONSISTENT_START, str(error)) from error
-        size = float(np.max(np.abs(delta) / (1e-2 + np.abs(point[nx:]))))
-        if not np.isfinite(size) or size > 1e6 * max(best, 1.0):
-            break
-        best = min(best, size)
-        point = point.copy()
-        point[nx:] += delta / max(1.0, size)
-        if size < 1e-9:
-            return point, float(dae.evaluate(point[None, :], theta)[0, -1])
-    raise SolveFailure(Reason.NO_CONSISTENT_START, "no algebraic state fits the control")
 
 
 #: A step whose end condition is met within this time takes no time [s].

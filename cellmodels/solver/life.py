@@ -297,14 +297,23 @@ class _Run:
                 self.simulated += 1
             except SolveFailure:
                 error = np.inf
-            if error <= self.options.macro.tolerance:
+            allowed = self._allowance(stop)
+            if error <= allowed:
                 self._accept(replace(element, error=error))
-                return length * min(5.0, max(0.5, 0.8 * (self.options.macro.tolerance / max(error, 1e-12)) ** 0.25))
-            shrink = 0.3 if not np.isfinite(error) else max(0.2, 0.8 * (self.options.macro.tolerance / error) ** 0.25)
+                return length * min(5.0, max(0.5, 0.8 * (allowed / max(error, 1e-12)) ** 0.25))
+            shrink = 0.3 if not np.isfinite(error) else max(0.2, 0.8 * (allowed / error) ** 0.25)
             stop = self.n + int(shrink * length)
             if stop - self.n < self.options.macro.smallest:
                 self._direct(self.options.macro.smallest)
                 return float(self.options.first_element)
+
+    def _allowance(self, stop: float) -> float:
+        """Error that an element up to `stop` may have, so that all add up to the tolerance.
+
+        Half of the tolerance may be used at any time, the rest in proportion to the life.
+        """
+        share = 0.5 + 0.5 * stop / self.cycles
+        return max(share * self.options.macro.tolerance - self.error, 0.05 * self.options.macro.tolerance)
 
     def _begin(self) -> CyclePoint:
         """The cycle at the present state, on a mesh of its own, with directions."""

@@ -30,6 +30,8 @@ class StepSensitivity:
         At the collocation points, shape (N, 3, k), in V and A.
     last : numpy.ndarray
         dv at the end of the step, shape (n, k).
+    stages : numpy.ndarray or None
+        dv at the collocation points, shape (N, 3, n, k), where they are kept.
     """
 
     end: np.ndarray
@@ -39,12 +41,14 @@ class StepSensitivity:
     voltage: np.ndarray
     current: np.ndarray
     last: np.ndarray
+    stages: np.ndarray | None = None
 
     def mixed(self, mixing: np.ndarray | None) -> StepSensitivity:
         """Along linear combinations of the directions; `mixing` has shape (k, new k)."""
         if mixing is None:
             return self
-        return StepSensitivity(**{f.name: getattr(self, f.name) @ mixing for f in fields(self)})
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return StepSensitivity(**{n: None if v is None else v @ mixing for n, v in values.items()})
 
 
 @dataclass(frozen=True)
@@ -129,4 +133,5 @@ def step_sensitivity(
         voltage=voltage,
         current=current,
         last=directions[-1, -1],
+        stages=directions,
     )
