@@ -1,0 +1,70 @@
+"""Cell modelling for lithium-ion and zinc-halogen cells: lives, fits and forecasts.
+
+Everything a user needs is here, by convention as ``import cellmodels as cm``. Names are
+imported when they are first used, so that importing the package costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from cellmodels import errors as errors
+
+if TYPE_CHECKING:
+    from cellmodels.cell import Cell as Cell
+    from cellmodels.chemistry import Chemistry as Chemistry
+    from cellmodels.fitting import Fit as Fit
+    from cellmodels.fitting.adapt import adapt as adapt
+    from cellmodels.fitting.fit import fit as fit
+    from cellmodels.models.mechanisms import SEI as SEI
+    from cellmodels.models.mechanisms import LithiumPlating as LithiumPlating
+    from cellmodels.models.mechanisms import LossOfActiveMaterial as LossOfActiveMaterial
+    from cellmodels.models.mechanisms import LumpedThermal as LumpedThermal
+    from cellmodels.models.mechanisms import ParticleCracking as ParticleCracking
+    from cellmodels.parameter_set import ParameterSet as ParameterSet
+    from cellmodels.protocol import Checkup as Checkup
+    from cellmodels.protocol import End as End
+    from cellmodels.protocol import Protocol as Protocol
+    from cellmodels.protocol import Step as Step
+    from cellmodels.protocol import Test as Test
+    from cellmodels.record import build_record as build_record
+    from cellmodels.record import read_record as read_record
+    from cellmodels.record import write_record as write_record
+    from cellmodels.simulator import Simulator as Simulator
+    from cellmodels.simulator import simulate as simulate
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "cell": ("Cell",),
+    "chemistry": ("Chemistry",),
+    "fitting": ("Fit", "adapt", "fit"),
+    "models.mechanisms": (
+        "SEI",
+        "LithiumPlating",
+        "LossOfActiveMaterial",
+        "LumpedThermal",
+        "ParticleCracking",
+    ),
+    "parameter_set": ("ParameterSet",),
+    "protocol": ("Checkup", "End", "Protocol", "Step", "Test"),
+    "record": ("build_record", "read_record", "write_record"),
+    "simulator": ("Simulator", "simulate"),
+}
+_HOME = {name: f"cellmodels.{module}" for module, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", "errors", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(
+            f"module 'cellmodels' has no attribute '{name}'.{errors.did_you_mean(name, __all__)}"
+        )
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

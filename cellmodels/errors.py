@@ -1,0 +1,63 @@
+"""Errors that cellmodels raises, and the words they use to help."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CellModelsError(Exception):
+    """Base class of every error raised on purpose by cellmodels."""
+
+
+class InputError(CellModelsError, ValueError):
+    """A file, number, unit, formula or protocol given by the user is wrong."""
+
+
+class UnitError(InputError):
+    """A unit is unknown, or has the wrong dimension."""
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """Return the choice that looks most like a word, or None.
+
+    Parameters
+    ----------
+    word : str
+        What the user wrote.
+    choices : iterable of str
+        What would have been valid.
+
+    Returns
+    -------
+    str or None
+        The closest choice, ignoring case; None when nothing is close.
+    """
+    by_lower = {choice.lower(): choice for choice in choices}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """Return the end of an error message that names the nearest valid choice.
+
+    Parameters
+    ----------
+    word : str
+        What the user wrote.
+    choices : iterable of str
+        What would have been valid.
+
+    Returns
+    -------
+    str
+        ``" Did you mean 'x'?"``, or the list of choices where there are at most twelve
+        and none is close, or an empty string.
+    """
+    choices = list(choices)
+    close = nearest(word, choices)
+    if close is not None:
+        return f" Did you mean '{close}'?"
+    if 0 < len(choices) <= 12:
+        return " Choose from: " + ", ".join(choices) + "."
+    return ""

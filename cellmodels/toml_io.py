@@ -1,0 +1,154 @@
+"""Reading TOML files, and checking them against a schema with helpful errors."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from cellmodels.errors import InputError, did_you_mean
+
+#: Largest file read [bytes]: enough for any parameter set, too little to fill the memory.
+MAX_BYTES = 5_000_000
+
+T = TypeVar("T")
+
+
+def read_text(path: str | Path) -> str:
+    """Read a small UTF-8 text file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file.
+
+    Returns
+    -------
+    str
+        Its text.
+
+    Raises
+    ------
+    InputError
+        If it does not exist, is no UTF-8 text, or is larger than :data:`MAX_BYTES`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        siblings = [other.name for other in path.parent.glob(f"*{path.suffix}")]
+        raise InputError(f"There is no file '{path}'.{did_you_mean(path.name, siblings)}")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path}: larger than {MAX_BYTES // 1_000_000} MB.")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a UTF-8 text file.") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file.
+
+    Returns
+    -------
+    dict
+        Its content.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is not TOML (the message names the line).
+    """
+    try:
+        return tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: not a TOML file: {error}.") from None
+
+
+def validate(adapter: TypeAdapter[T], data: Mapping[str, Any], where: str) -> T:
+    """Check data against a pydantic schema.
+
+    Parameters
+    ----------
+    adapter : pydantic.TypeAdapter
+        The schema.
+    data : mapping
+        The content of a file.
+    where : str
+        The file's name, for the error message.
+
+    Returns
+    -------
+    object
+        An instance of the schema's type.
+
+    Raises
+    ------
+    InputError
+        If the data do not fit. The message names the file, the entry, and for an unknown key
+        the nearest known one.
+    """
+    try:
+        return adapter.validate_python(data)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        lines = [_explain(detail, adapter) for detail in details[:5]]
+        if len(details) > 5:
+            lines.append(f"… and {len(details) - 5} more.")
+        raise InputError(f"{where}: " + "\n  ".join(dict.fromkeys(lines))) from None
+
+
+def _explain(detail: Any, adapter: TypeAdapter[Any]) -> str:
+    """Say in one line what pydantic found wrong."""
+    location, kind = detail["loc"], detail["type"]
+    entry = " -> ".join(str(part) for part in location)
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _known_keys(adapter.json_schema(), location[:-1])
+        inside = f"{' -> '.join(map(str, location[:-1]))}: " if len(location) > 1 else ""
+        return f"{inside}unknown key '{location[-1]}'.{did_you_mean(str(location[-1]), known)}"
+    if kind in ("missing", "missing_argument"):
+        return f"{entry}: this key is missing."
+    if kind == "value_error":  # raised by our own checks, whose text stands on its own
+        message = str(detail["ctx"]["error"])
+        return f"{entry}: {message}" if entry else message
+    if kind == "literal_error":
+        choices = [part.strip(" '") for part in detail["ctx"]["expected"].split(" or ")]
+        choices = [part.strip(" '") for choice in choices for part in choice.split(",")]
+        return f"{entry}: {detail['input']!r} is not valid. Choose from: {', '.join(choices)}."
+    return f"{entry}: {detail['msg']} (got {_shorten(detail['input'])})."
+
+
+def _shorten(value: object) -> str:
+    """Return a value's repr, cut to one line."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _known_keys(schema: Mapping[str, Any], location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that a JSON schema allows at a place in the data."""
+    node: Any = schema
+    for part in location:
+        node = _resolve(node, schema)
+        if isinstance(part, int):
+            node = node.get("items", {})
+        else:
+            further = node.get("additionalProperties")
+            node = node.get("properties", {}).get(part, further if further else {})
+    return list(_resolve(node, schema).get("properties", {}))
+
+
+def _resolve(node: Any, schema: Mapping[str, Any]) -> Any:
+    """Follow a reference into the schema's definitions, also through an optional entry."""
+    for option in node.get("anyOf", ()):
+        if "$ref" in option or "properties" in option:
+            node = option
+    reference = node.get("$ref")
+    return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node
