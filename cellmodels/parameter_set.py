@@ -1,0 +1,388 @@
+"""Parameter sets: the numbers of a cell, each with its unit, source, status and range.
+
+A parameter set is a TOML file in ``parameters/``. It builds on a base, one of PyBaMM's parameter
+sets or another of ours, and lists what it adds or changes. Everything in the file is checked when
+it is loaded; no model is needed for that.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pybamm
+
+from cellmodels import parameter_file
+from cellmodels.base_sets import base_names, base_values, known_names, property_laws
+from cellmodels.chemistry import names as chemistry_names
+from cellmodels.errors import InputError, did_you_mean
+from cellmodels.expressions import Expression
+from cellmodels.parameter import STATUSES, Parameter, Status, Value, finite
+from cellmodels.parameter_file import nearest_parameters
+from cellmodels.paths import named_files
+from cellmodels.tables import Table
+from cellmodels.toml_io import read_toml
+from cellmodels.units import unit_of_name
+
+__all__ = ["STATUSES", "Parameter", "ParameterSet", "Status", "Value", "known_names", "names"]
+
+
+@dataclass(frozen=True)
+class ParameterSet:
+    """The numbers of a cell: a base, and what is added or changed.
+
+    Parameters
+    ----------
+    name : str
+        The set's name, by which it is loaded.
+    title, description : str
+        What it describes, in words.
+    chemistry : str
+        Name of the chemistry it belongs to.
+    base : str
+        PyBaMM's parameter set that it builds on, or ``""``. (Where a file builds on another of
+        our sets, loading merges the two, and this is PyBaMM's set at the bottom.)
+    parameters : mapping of str to Parameter
+        What is added or changed.
+    citations : mapping of str to str
+        Key -> reference.
+    """
+
+    name: str
+    title: str
+    chemistry: str
+    base: str
+    description: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    citations: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> ParameterSet:
+        """Load a parameter set.
+
+        Parameters
+        ----------
+        name_or_path : str or pathlib.Path
+            One of :func:`names`; the path of a TOML file; or the name of one of PyBaMM's
+            parameter sets, such as ``"OKane2022"``, which is loaded without changes.
+
+        Returns
+        -------
+        ParameterSet
+            The set.
+
+        Raises
+        ------
+        InputError
+            If there is no such set, or the file is wrong; the message names the file, the
+            parameter, and the nearest valid choice.
+
+        Examples
+        --------
+        >>> ParameterSet.load("OKane2022").base
+        'OKane2022'
+        """
+        return _load(name_or_path, ())
+
+    @classmethod
+    def from_dict(
+        cls, data: Mapping[str, Any], where: str = "parameter set", folder: Path | None = None
+    ) -> ParameterSet:
+        """Make a parameter set from the content of a file.
+
+        Parameters
+        ----------
+        data : mapping
+            The content, as in the TOML file or from :meth:`to_dict`.
+        where : str, optional
+            The file's name, for error messages.
+        folder : pathlib.Path, optional
+            Where the CSV files of tables are. Without it, tables must be written out.
+
+        Returns
+        -------
+        ParameterSet
+            The set.
+
+        Raises
+        ------
+        InputError
+            If the content is wrong.
+        """
+        return _from_dict(data, where, folder, ())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the set as plain JSON types; :meth:`from_dict` reads exactly the same set back.
+
+        Returns
+        -------
+        dict
+            As in the TOML file, with tables written out.
+        """
+        return {
+            "format": 1,
+            "name": self.name,
+            "title": self.title,
+            "chemistry": self.chemistry,
+            "base": self.base,
+            "description": self.description,
+            "citations": dict(self.citations),
+            "parameters": {
+                name: parameter_file.entry(each) for name, each in self.parameters.items()
+            },
+        }
+
+    def parameter_values(self) -> pybamm.ParameterValues:
+        """Return base and changes together, as PyBaMM wants them.
+
+        Returns
+        -------
+        pybamm.ParameterValues
+            A new object: the chemistry's property laws where neither base nor set has its own,
+            then the base, then the set's own values.
+        """
+        own = {name: each.to_pybamm() for name, each in self.parameters.items()}
+        if not self.base and not own:
+            return pybamm.ParameterValues({})
+        base = base_values(self.base)
+        laws = property_laws(self.chemistry)
+        common = {name: law.expression.to_pybamm(name) for name, law in laws.items()}
+        return pybamm.ParameterValues({**common, **base, **own})
+
+    def value(self, name: str) -> Any:
+        """Return a parameter's value.
+
+        Parameters
+        ----------
+        name : str
+            Full name.
+
+        Returns
+        -------
+        float, Expression, Table or object
+            The value in the unit of the name's bracket; for a function of the base, whatever
+            PyBaMM holds.
+
+        Raises
+        ------
+        InputError
+            If the set has no such parameter.
+        """
+        if name in self.parameters:
+            return self.parameters[name].value
+        base = base_values(self.base)
+        if name in base:
+            return base[name]
+        laws = property_laws(self.chemistry)
+        if name in laws:
+            return laws[name].expression
+        known = {*self.parameters, *base, *laws}
+        raise InputError(
+            f"The parameter set '{self.name}' has no '{name}'.{nearest_parameters(name, known)}"
+        )
+
+    def range(self, name: str) -> tuple[float, float] | None:
+        """Return a parameter's plausible range.
+
+        Parameters
+        ----------
+        name : str
+            Full name.
+
+        Returns
+        -------
+        tuple of (float, float), or None
+            Lowest and highest plausible value in the unit of the name's bracket; None where the
+            set states none.
+
+        Raises
+        ------
+        InputError
+            If the set has no such parameter.
+        """
+        self.value(name)
+        return self.parameters[name].range if name in self.parameters else None
+
+    def replace(
+        self,
+        values: Mapping[str, Value | int],
+        *,
+        source: str,
+        status: Status = "fitted",
+        note: str = "",
+    ) -> ParameterSet:
+        """Return a set with some values changed, which says where they come from.
+
+        Parameters
+        ----------
+        values : mapping
+            Full parameter name -> new value in the unit of the name's bracket.
+        source : str
+            Where the values are from, such as ``"fit to cell_017.csv"``.
+        status : {"measured", "fitted", "literature", "estimate"}, optional
+            How well they are known.
+        note : str, optional
+            Anything else. The earlier value and its source are noted in any case.
+
+        Returns
+        -------
+        ParameterSet
+            The new set; this one is unchanged. A range that does not hold the new value is
+            widened to it, and the note says so.
+
+        Raises
+        ------
+        InputError
+            If a name is known neither to the set nor to PyBaMM, or a value is not finite.
+        """
+        changed = dict(self.parameters)
+        known = known_names(self.chemistry, self.base) | set(self.parameters)
+        for name, value in values.items():
+            if name not in known:
+                hint = nearest_parameters(name, known)
+                raise InputError(f"The parameter set '{self.name}' has no '{name}'.{hint}")
+            changed[name] = self._replaced(name, value, source, status, note)
+        return replace(self, parameters=changed)
+
+    def _replaced(
+        self, name: str, value: Value | int, source: str, status: Status, note: str
+    ) -> Parameter:
+        """Return the parameter with a new value and a note of what it was."""
+        if not isinstance(value, (Expression, Table)):
+            value = finite(value, name)
+        old = self.parameters.get(name)
+        before = self._earlier(name)
+        bounds = old.range if old is not None and isinstance(value, float) else None
+        notes = [note, before]
+        if bounds is not None and isinstance(value, float) and not bounds[0] <= value <= bounds[1]:
+            notes.append(f"outside the earlier range [{bounds[0]:g}, {bounds[1]:g}]")
+            bounds = (min(bounds[0], value), max(bounds[1], value))
+        unit = unit_of_name(name) or "-"
+        text = "; ".join(part for part in notes if part)
+        new = old is not None and old.new
+        return Parameter(name, value, unit, source, status, bounds, text, new)
+
+    def _earlier(self, name: str) -> str:
+        """Say what a parameter was before it is replaced."""
+        old = self.parameters.get(name)
+        if old is not None:
+            source, value = old.source, old.value
+        elif name in base_values(self.base):
+            source, value = f"PyBaMM's {self.base}", base_values(self.base)[name]
+        else:
+            return ""
+        shown = f"{value:g}" if isinstance(value, (int, float)) else "a function"
+        return f"was {shown} ({source})"
+
+    def __hash__(self) -> int:
+        """Hash of the content."""
+        return hash(json.dumps(self.to_dict(), sort_keys=True))
+
+    def __repr__(self) -> str:
+        """One line: name, base and how much is changed."""
+        base = f" on PyBaMM's '{self.base}'" if self.base else ""
+        count = len(self.parameters)
+        return f"<ParameterSet '{self.name}'{base}: {count} parameters added or changed>"
+
+
+def names(chemistry: str | None = None) -> list[str]:
+    """Return the names of the parameter sets that come with cellmodels.
+
+    Parameters
+    ----------
+    chemistry : str, optional
+        Only those in the folder of this chemistry.
+
+    Returns
+    -------
+    list of str
+        Sorted names, for :meth:`ParameterSet.load`.
+    """
+    files = named_files("parameters")
+    return sorted(n for n, path in files.items() if chemistry in (None, path.parent.name))
+
+
+def _load(name_or_path: str | Path, below: tuple[str, ...]) -> ParameterSet:
+    """Load a set; ``below`` holds those whose base it is, to stop a circle."""
+    text = str(name_or_path)
+    if text in below:
+        raise InputError(f"The parameter sets {' -> '.join((*below, text))} build on each other.")
+    if isinstance(name_or_path, Path) or text.endswith(".toml"):
+        path = Path(name_or_path)
+        return _from_dict(read_toml(path), text, path.resolve().parent, (*below, text))
+    files = named_files("parameters")
+    if text in files:
+        return _load_named(text, below)
+    if text in base_names():
+        return _bare(text)
+    hint = did_you_mean(text, [*files, *base_names()])
+    raise InputError(f"There is no parameter set '{text}'.{hint}")
+
+
+def _load_named(name: str, below: tuple[str, ...]) -> ParameterSet:
+    path = named_files("parameters")[name]
+    where = f"parameters/{path.parent.name}/{path.name}"
+    return _from_dict(read_toml(path), where, path.parent, (*below, name))
+
+
+def _bare(name: str) -> ParameterSet:
+    """Return one of PyBaMM's sets without changes."""
+    chemistry = base_values(name).get("chemistry", "lithium_ion")
+    if chemistry not in chemistry_names():
+        known = ", ".join(chemistry_names())
+        raise InputError(f"PyBaMM's set '{name}' is for {chemistry}; cellmodels knows {known}.")
+    description = "As it comes with PyBaMM, which see for its sources."
+    return ParameterSet(name, f"PyBaMM's parameter set {name}", chemistry, name, description)
+
+
+def _from_dict(
+    data: Mapping[str, Any], where: str, folder: Path | None, below: tuple[str, ...]
+) -> ParameterSet:
+    """Check a file's content and turn it into a set."""
+    file = parameter_file.read(data, where)
+    try:
+        _check_chemistry(file.chemistry, folder)
+        base = _load_base(file.base, folder, below)
+        if base is not None and base.chemistry != file.chemistry:
+            raise InputError(f"base: '{file.base}' is for {base.chemistry}, not {file.chemistry}.")
+        bottom = base.base if base is not None else ""
+        inherited = base.parameters if base is not None else {}
+        citations = {**(base.citations if base is not None else {}), **file.citations}
+        own = parameter_file.parameters(file, folder)
+        known = known_names(file.chemistry, bottom)
+        available = {*base_values(bottom), *inherited, *own}
+        parameter_file.check_names(own, known | set(inherited) if known else known, available)
+        if folder is not None:
+            parameter_file.check_sources(own, citations)
+    except InputError as error:
+        raise type(error)(f"{where}: {error}") from None
+    return ParameterSet(
+        name=file.name,
+        title=file.title,
+        chemistry=file.chemistry,
+        base=bottom,
+        description=file.description,
+        parameters={**inherited, **own},
+        citations=citations,
+    )
+
+
+def _check_chemistry(name: str, folder: Path | None) -> None:
+    """A file's chemistry comes with cellmodels, or lies beside the file."""
+    if folder is None or (folder / f"{name}.toml").is_file():
+        return
+    if name not in chemistry_names():
+        hint = did_you_mean(name, chemistry_names())
+        raise InputError(f"chemistry: there is no chemistry '{name}'.{hint}")
+
+
+def _load_base(base: str, folder: Path | None, below: tuple[str, ...]) -> ParameterSet | None:
+    """Load the set that a file builds on; a path is taken from the file's own folder."""
+    if not base:
+        return None
+    if base.endswith(".toml") and folder is not None:
+        return _load(folder / base, below)
+    return _load(base, below)
