@@ -1,0 +1,396 @@
+"""A cell: a chemistry, a parameter set, a model level and the mechanisms it has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+import pybamm
+
+from cellmodels.chemistry import Chemistry
+from cellmodels.errors import InputError, did_you_mean
+from cellmodels.expressions import Expression
+from cellmodels.models import family
+from cellmodels.models.mechanisms import Mechanism
+from cellmodels.parameter_set import ParameterSet
+
+_FORMAT = "cellmodels-cell/1"
+
+
+class Cell:
+    """A cell: what is in it, its numbers, and how it is modelled. Immutable.
+
+    Parameters
+    ----------
+    chemistry : str, pathlib.Path or Chemistry
+        Name or file of a chemistry.
+    parameters : str, pathlib.Path, ParameterSet or None
+        Name or file of a parameter set, ours or PyBaMM's; by default the chemistry's.
+    model : str or None
+        Model level, for lithium-ion "SPM", "SPMe" or "DFN"; by default the chemistry's.
+    mechanisms : iterable of Mechanism, str or mapping
+        What ages the cell, as objects (``SEI(limit="reaction")``), short names (``"SEI"``) or
+        tables (``{"mechanism": "SEI", "limit": "reaction"}``); their order does not matter.
+    mesh : mapping of str to int, optional
+        Mesh points by PyBaMM's coordinate (``{"x_n": 10, "r_p": 15}``); those left out keep
+        PyBaMM's default.
+    initial_soc : float, optional
+        State of charge at the start, 0 to 1; by default the parameter set's initial state.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, a parameter that the model or a mechanism needs is missing, or the
+        combination is impossible. The message names the valid choices.
+
+    Examples
+    --------
+    >>> cell = Cell("lithium_ion", parameters="OKane2022", model="SPMe", mechanisms=["SEI"])
+    >>> cell.nominal_capacity
+    5.0
+    """
+
+    chemistry: Chemistry
+    parameters: ParameterSet
+    model: str
+    mechanisms: tuple[Mechanism, ...]
+    mesh: Mapping[str, int] | None
+    initial_soc: float | None
+
+    def __init__(
+        self,
+        chemistry: str | Path | Chemistry,
+        parameters: str | Path | ParameterSet | None = None,
+        model: str | None = None,
+        mechanisms: Iterable[Mechanism | str | Mapping[str, Any]] = (),
+        mesh: Mapping[str, int] | None = None,
+        initial_soc: float | None = None,
+    ) -> None:
+        if not isinstance(chemistry, Chemistry):
+            chemistry = Chemistry.load(chemistry)
+        parameters = chemistry.defaults.parameters if parameters is None else parameters
+        if not isinstance(parameters, ParameterSet):
+            parameters = ParameterSet.load(parameters)
+        resolved = family(chemistry.family).resolve(mechanisms)
+        for mechanism in resolved:
+            chemistry.check_mechanism(mechanism.short_name)
+        self.__dict__.update(
+            chemistry=chemistry,
+            parameters=parameters,
+            model=chemistry.check_model(chemistry.defaults.model if model is None else model),
+            mechanisms=resolved,
+            mesh=None if not mesh else MappingProxyType(dict(sorted(mesh.items()))),
+            initial_soc=None if initial_soc is None else _check_soc(initial_soc),
+        )
+        self._check_chemistry()
+        self._check_parameters()
+        self._check_mesh()
+
+    # --- what the solvers need -----------------------------------------------------------------
+
+    def pybamm_model(self) -> pybamm.BaseModel:
+        """A fresh PyBaMM model of this cell, with its options set.
+
+        Returns
+        -------
+        pybamm.BaseModel
+        """
+        return self._family.build(self.model, self.mechanisms, self._has_contact_resistance)
+
+    def parameter_values(self) -> pybamm.ParameterValues:
+        """The numbers and functions of this cell, with `initial_soc` applied.
+
+        Returns
+        -------
+        pybamm.ParameterValues
+            A copy that may be changed.
+        """
+        return self._values.copy()
+
+    def var_pts(self) -> dict[str, int] | None:
+        """Mesh points for `pybamm.Simulation`, or None for PyBaMM's defaults.
+
+        Returns
+        -------
+        dict of str to int, or None
+        """
+        if self.mesh is None:
+            return None
+        return {**self.pybamm_model().default_var_pts, **self.mesh}
+
+    # --- its numbers ---------------------------------------------------------------------------
+
+    def value(self, name: str) -> float:
+        """A scalar parameter, in the unit in the name's bracket.
+
+        Parameters
+        ----------
+        name
+            Name of the parameter, for example "Nominal cell capacity [A.h]".
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        InputError
+            If there is no such parameter, or it is a function.
+        """
+        values = self._values
+        if name not in values:
+            hint = did_you_mean(name, values.keys())
+            raise InputError(f"Parameter set '{self.parameters.name}' has no '{name}'.{hint}")
+        if not _is_number(values[name]):
+            raise InputError(f"'{name}' is a function in '{self.parameters.name}', not a number.")
+        return float(values[name])
+
+    @property
+    def nominal_capacity(self) -> float:
+        """Nominal capacity, which C-rates refer to [A.h]."""
+        return self.value("Nominal cell capacity [A.h]")
+
+    @property
+    def electrode_area(self) -> float:
+        """Area that area-specific currents refer to [m2]."""
+        return self._family.electrode_area(self._values)
+
+    @property
+    def voltage_limits(self) -> tuple[float, float]:
+        """Lower and upper cut-off voltage [V]."""
+        return self.value("Lower voltage cut-off [V]"), self.value("Upper voltage cut-off [V]")
+
+    @property
+    def ageing_parameters(self) -> tuple[str, ...]:
+        """Scalar parameters by which the mechanisms age this cell, in the mechanisms' order."""
+        names = dict.fromkeys(name for m in self.mechanisms for name in m.parameters)
+        values = self._values
+        return tuple(n for n in names if n in values and _is_number(values[n]))
+
+    @property
+    def slow_states(self) -> tuple[str, ...]:
+        """PyBaMM variables that the mechanisms move, in the mechanisms' order."""
+        return tuple(dict.fromkeys(name for m in self.mechanisms for name in m.states))
+
+    # --- other cells ---------------------------------------------------------------------------
+
+    def with_parameters(self, values: Mapping[str, float], source: str = "set by the user") -> Cell:
+        """A new cell with other numbers.
+
+        Parameters
+        ----------
+        values
+            Parameter name -> value, in the unit in the name's bracket.
+        source
+            Where they come from; kept with the parameters.
+
+        Returns
+        -------
+        Cell
+
+        Raises
+        ------
+        InputError
+            If a parameter is unknown or its value is not possible.
+        """
+        return self._with(parameters=self.parameters.replace(dict(values), source=source))
+
+    def with_model(self, model: str) -> Cell:
+        """The same cell at another model level.
+
+        Parameters
+        ----------
+        model
+            Model level.
+
+        Returns
+        -------
+        Cell
+
+        Raises
+        ------
+        InputError
+            If the chemistry has no such level.
+        """
+        return self._with(model=model, mesh=None)
+
+    def _with(self, **changes: Any) -> Cell:
+        fields = ("chemistry", "parameters", "model", "mechanisms", "mesh", "initial_soc")
+        return Cell(**({name: getattr(self, name) for name in fields} | changes))
+
+    # --- plain data ----------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that makes the cell, as plain JSON types; `from_dict` reads it back exactly.
+
+        The chemistry and the parameter set are held in full, so that the cell can be remade after
+        their files have changed.
+
+        Returns
+        -------
+        dict
+        """
+        return {
+            "format": _FORMAT,
+            "chemistry": self.chemistry.to_dict(),
+            "parameters": self.parameters.to_dict(),
+            "model": self.model,
+            "mechanisms": [m.to_dict() for m in self.mechanisms],
+            "mesh": None if self.mesh is None else dict(self.mesh),
+            "initial_soc": self.initial_soc,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Cell:
+        """Remake a cell from `to_dict`.
+
+        Parameters
+        ----------
+        data
+            As `to_dict` returns it.
+
+        Returns
+        -------
+        Cell
+
+        Raises
+        ------
+        InputError
+            If a key is missing or unknown, or a value is not valid.
+        """
+        known = {"chemistry", "parameters", "model", "mechanisms", "mesh", "initial_soc"}
+        given = {k: v for k, v in data.items() if k != "format"}
+        if data.get("format") != _FORMAT:
+            raise InputError(f"cell: format is {data.get('format')!r}, expected {_FORMAT!r}.")
+        for key in given.keys() - known:
+            raise InputError(f"cell: unknown key '{key}'.{did_you_mean(key, known)}")
+        for key in sorted(known - given.keys()):
+            raise InputError(f"cell: the key '{key}' is missing.")
+        given["chemistry"] = Chemistry.from_dict(given["chemistry"])
+        given["parameters"] = ParameterSet.from_dict(given["parameters"])
+        return cls(**given)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the cell's canonical JSON (hex); the same in every process."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    # --- Python --------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        """One line, as it could be typed."""
+        parts = [repr(self.chemistry.name), f"parameters={self.parameters.name!r}"]
+        parts += [f"model={self.model!r}", f"mechanisms={list(self.mechanisms)!r}"]
+        if self.mesh is not None:
+            parts.append(f"mesh={dict(self.mesh)!r}")
+        if self.initial_soc is not None:
+            parts.append(f"initial_soc={self.initial_soc!r}")
+        return f"Cell({', '.join(parts)})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two cells have the same content."""
+        return self.hash == other.hash if isinstance(other, Cell) else NotImplemented
+
+    def __hash__(self) -> int:
+        """Hash of the content."""
+        return int(self.hash[:15], 16)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse: cells are immutable."""
+        raise AttributeError(
+            f"A Cell is immutable: '{name}' cannot be set. Make a new one, for example with "
+            "with_parameters."
+        )
+
+    def __delattr__(self, name: str) -> None:
+        """Refuse: cells are immutable."""
+        raise AttributeError(f"A Cell is immutable: '{name}' cannot be deleted.")
+
+    def __reduce__(self) -> Any:
+        """Pickle and copy by content, without what was computed from it."""
+        return Cell.from_dict, (self.to_dict(),)
+
+    # --- checks --------------------------------------------------------------------------------
+
+    @property
+    def _family(self) -> ModuleType:
+        return family(self.chemistry.family)
+
+    @property
+    def _has_contact_resistance(self) -> bool:
+        """PyBaMM ignores the parameter unless the model is built with it."""
+        return self._values.get("Contact resistance [Ohm]", 0.0) != 0.0
+
+    @cached_property
+    def _laws(self) -> dict[str, Any]:
+        """The chemistry's property laws that the parameter set does not replace by its own."""
+        return {n: law for n, law in self.chemistry.properties.items() if not self._holds(n)}
+
+    def _holds(self, name: str) -> bool:
+        """Whether the parameter set itself, or its base, has a parameter."""
+        if name in self.parameters.parameters:
+            return True
+        try:
+            # Where there is nothing but a law of the named chemistry, that is what comes back.
+            return not isinstance(self.parameters.value(name), Expression)
+        except InputError:
+            return False
+
+    @cached_property
+    def _values(self) -> pybamm.ParameterValues:
+        """Parameter values with the chemistry's laws filled in and the initial state set."""
+        values = self.parameters.parameter_values()
+        functions = {name: law.expression.to_pybamm(name) for name, law in self._laws.items()}
+        values.update(functions, check_already_exists=False)
+        if self.initial_soc is not None:
+            self._family.set_initial_soc(values, self.initial_soc, self.mechanisms)
+        return values
+
+    def _check_chemistry(self) -> None:
+        if self.parameters.chemistry != self.chemistry.name:
+            raise InputError(
+                f"Parameter set '{self.parameters.name}' is of the chemistry "
+                f"'{self.parameters.chemistry}', not '{self.chemistry.name}'."
+            )
+
+    def _check_parameters(self) -> None:
+        """Every mechanism must find its parameters, before any model is built."""
+        for mechanism in self.mechanisms:
+            laws = [self._laws[name] for name in mechanism.requires if name in self._laws]
+            quoted = [name for law in laws for name in law.expression.parameters]
+            needed = dict.fromkeys([*mechanism.requires, *quoted])
+            missing = [name for name in needed if name not in self._laws and not self._holds(name)]
+            if missing:
+                more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+                raise InputError(
+                    f"Parameter set '{self.parameters.name}' lacks what the mechanism "
+                    f"'{mechanism.short_name}' needs: {', '.join(missing[:3])}{more}. Choose a set "
+                    f"that has it, such as '{self.chemistry.defaults.parameters}', or add it."
+                )
+
+    def _check_mesh(self) -> None:
+        if self.mesh is None:
+            return
+        known = self.pybamm_model().default_var_pts
+        for name, points in self.mesh.items():
+            if name not in known:
+                raise InputError(f"mesh: no coordinate '{name}'.{did_you_mean(name, known)}")
+            if isinstance(points, bool) or not isinstance(points, int) or points < 2:
+                raise InputError(f"mesh: '{name}' needs a whole number of points from 2 on.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_soc(soc: Any) -> float:
+    if not _is_number(soc) or not math.isfinite(soc) or not 0 <= soc <= 1:
+        raise InputError(f"initial_soc: {soc!r} is not a state of charge from 0 to 1.")
+    return float(soc)
