@@ -1,0 +1,17 @@
+"""Cycling data: their form, reading, checking and writing; see :mod:`cellmodels.record.schema`."""
+
+from cellmodels.record.build import build_record
+from cellmodels.record.checks import check_record, flag_outliers
+from cellmodels.record.netcdf import write_record
+from cellmodels.record.noise import add_noise, estimate_noise
+from cellmodels.record.readers import read_record
+
+__all__ = [
+    "add_noise",
+    "build_record",
+    "check_record",
+    "estimate_noise",
+    "flag_outliers",
+    "read_record",
+    "write_record",
+]

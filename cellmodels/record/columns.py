@@ -1,0 +1,381 @@
+"""What a column of a file holds, from its header.
+
+A header is a name and a unit: ``"discharge_capacity [A.h]"``, ``"Capacity (Ah)"``,
+``"Voltage / V"``, ``"capacity_mAh"``. Names are compared without regard to capitals, spaces and
+signs, and common other names are known. A column of a voltage curve says at which charge:
+``"voltage_C20 @ 0.5 A.h [V]"``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from cellmodels.errors import InputError, did_you_mean
+from cellmodels.record.schema import (
+    CHECKUP_KINDS,
+    COORDINATES,
+    CYCLE_VARIABLES,
+    TRACE_VARIABLES,
+    known_names,
+    quantity,
+    without_companion,
+)
+from cellmodels.units import convert
+
+#: Other names of variables of /cycles and of the coordinates.
+_OTHER_NAMES: dict[str, tuple[str, ...]] = {
+    "cycle": ("cycle_number", "cycle_index", "cycle_no", "cycle_count", "cycles", "cyc"),
+    "throughput": ("discharge_throughput", "cumulative_discharge_capacity"),
+    "elapsed_time": ("time", "test_time", "t"),
+    "discharge_capacity": (
+        "capacity", "capacity_discharge", "discharging_capacity", "dischg_capacity",
+        "dchg_cap", "q_discharge", "q_dis", "q_d", "qdischarge", "qd",
+    ),
+    "charge_capacity": (
+        "capacity_charge", "charging_capacity", "chg_cap", "q_charge", "q_chg", "q_c", "qcharge",
+        "qc",
+    ),
+    "cc_charge_capacity": ("cc_q", "cc_capacity", "q_cc"),
+    "cv_charge_capacity": ("cv_q", "cv_capacity", "q_cv"),
+    "discharge_energy": ("energy", "energy_discharge", "discharging_energy", "e_dis"),
+    "charge_energy": ("energy_charge", "charging_energy", "e_chg"),
+    "coulombic_efficiency": ("ce", "coulomb_efficiency"),
+    "energy_efficiency": ("ee",),
+}  # fmt: skip
+
+#: Other names in traces; those of the Battery Data Format among them.
+_TRACE_NAMES: dict[str, tuple[str, ...]] = {
+    "time": ("test_time", "elapsed_time", "t"),
+    "voltage": ("cell_voltage", "u"),
+    "current": ("cell_current", "i"),
+    "temperature": ("surface_temperature", "cell_temperature", "temperature_t1"),
+    "ambient_temperature": ("chamber_temperature",),
+    "cycle": ("cycle_count", "cycle_index", "cycle_number"),
+    "step": ("step_count",),
+}
+
+#: A unit at the end of a name, as in "capacity_Ah" or "voltage_volt".
+_GLUED_UNITS: dict[str, str] = {
+    "Ah": "A.h", "ah": "A.h", "mAh": "mA.h", "kAh": "kA.h", "ahr": "A.h", "Ahr": "A.h",
+    "Wh": "W.h", "wh": "W.h", "mWh": "mW.h", "kWh": "kW.h",
+    "s": "s", "sec": "s", "second": "s", "seconds": "s", "min": "min", "minutes": "min",
+    "h": "h", "hours": "h", "d": "d", "days": "d",
+    "ohm": "ohm", "Ohm": "ohm", "mohm": "mohm", "mOhm": "mohm",
+    "V": "V", "volt": "V", "mV": "mV", "A": "A", "ampere": "A", "mA": "mA",
+    "celsius": "degC", "degC": "degC", "K": "K", "kelvin": "K", "percent": "%", "pct": "%",
+}  # fmt: skip
+_SPELLINGS = {"hr": "h", "hours": "h", "sec": "s", "1": "-", "°C": "degC", "Ω": "ohm", "mΩ": "mohm"}
+
+_BRACKET = re.compile(r"(.*?)\s*(\[[^\[\]]*\]|\([^()]*\))\s*")
+_SLASH = re.compile(r"(.*\S)\s+/\s+(\S+)")
+_GLUED = re.compile(r"(.*)_([A-Za-z]+)")
+_CURVE = re.compile(
+    r"voltage_(?P<test>\w+?)\s*@\s*(?P<charge>[0-9.eE+-]+)\s*(?P<unit>\S+)", re.IGNORECASE
+)
+_BDF_CURRENT = re.compile(r"current(\s+/\s+A|_ampere)", re.IGNORECASE)
+_NO_UNIT = ("cycle", "step", "coulombic_efficiency", "energy_efficiency")
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Which variable a header stands for.
+
+    Parameters
+    ----------
+    header : str
+        As in the file.
+    group : {"cycles", "checkups", "traces"}
+        Where it belongs. Coordinates say "cycles", and serve /checkups too.
+    name : str
+        Name in the schema, with the ending of a companion if it is one.
+    unit : str or None
+        As written in the header, not checked.
+    charge : float, optional
+        Discharged charge [A.h] of a column of a voltage curve.
+    """
+
+    header: str
+    group: str
+    name: str
+    unit: str | None
+    charge: float | None = None
+
+    @property
+    def key(self) -> tuple[str, float | None]:
+        """What must be different in two columns."""
+        return self.name, self.charge
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column holds.
+
+    Parameters
+    ----------
+    header : str
+        As in the file.
+    group : {"cycles", "checkups", "traces"}
+    name : str
+    unit : str
+        Unit in the file.
+    charge : float, optional
+        As in `Meaning`.
+    reversed_sign : bool
+        Whether its current is positive on charge.
+    """
+
+    header: str
+    group: str
+    name: str
+    unit: str
+    charge: float | None = None
+    reversed_sign: bool = False
+
+    @property
+    def key(self) -> tuple[str, float | None]:
+        """What must be different in two columns."""
+        return self.name, self.charge
+
+
+def split_header(header: str) -> tuple[str, str | None]:
+    """Split a header into a name and a unit.
+
+    Parameters
+    ----------
+    header : str
+        Such as ``"Capacity (Ah)"``, ``"Voltage / V"`` or ``"capacity_mAh"``.
+
+    Returns
+    -------
+    name : str
+    unit : str or None
+        None where there is none.
+    """
+    header = header.strip()
+    if (found := _BRACKET.fullmatch(header)) is not None:
+        return found[1], _spelling(found[2][1:-1].strip())
+    if (found := _SLASH.fullmatch(header)) is not None:
+        return found[1], _spelling(found[2])
+    found = _GLUED.fullmatch(header)
+    if found is not None and found[2] in _GLUED_UNITS:
+        return found[1], _GLUED_UNITS[found[2]]
+    return header, None
+
+
+def is_trace(headers: Iterable[str]) -> bool:
+    """Whether these are the columns of a trace: time, voltage and current.
+
+    Parameters
+    ----------
+    headers : iterable of str
+        Of one file, or what they are mapped to.
+
+    Returns
+    -------
+    bool
+    """
+    found = {_TRACE_ALIASES.get(_plain(split_header(header)[0])) for header in headers}
+    return {"time", "voltage", "current"} <= found
+
+
+def identify(header: str, trace: bool = False) -> Meaning | None:
+    """Say which variable a header stands for.
+
+    Parameters
+    ----------
+    header : str
+        As in the file.
+    trace : bool
+        Whether the file is a trace.
+
+    Returns
+    -------
+    Meaning or None
+        None where the header is not known.
+
+    Raises
+    ------
+    InputError
+        If the charge of a voltage curve cannot be read.
+    """
+    own, unit = split_header(header)
+    plain, ending = without_companion(_plain(own))
+    if unit is None and ending:  # "capacity_Ah_std": the unit stands before the ending
+        own, unit = split_header(re.sub(r"[_ ](std|flag)$", "", own.strip(), flags=re.IGNORECASE))
+        plain = _plain(own)
+    if (curve := None if trace else _CURVE.fullmatch(own.strip())) is not None:
+        test, ending = without_companion(curve["test"])
+        charge = _charge(curve["charge"], curve["unit"], header)
+        return Meaning(header, "checkups", f"voltage_{test}{ending}", unit, charge)
+    found = _trace_name(plain) if trace else _name(own, plain)
+    if found is None:
+        return None
+    group, name = found
+    return Meaning(header, group, name + ending, unit)
+
+
+def recognise(meaning: Meaning) -> Column:
+    """Say what a column holds, down to its unit and sign.
+
+    Parameters
+    ----------
+    meaning : Meaning
+        Of its header.
+
+    Returns
+    -------
+    Column
+
+    Raises
+    ------
+    InputError
+        If the unit is missing, unknown or wrong, or the sign of a current is not clear.
+    """
+    is_current = meaning.group == "traces" and meaning.name == "current"
+    return Column(
+        meaning.header,
+        meaning.group,
+        meaning.name,
+        _checked_unit(meaning),
+        meaning.charge,
+        is_current and _is_reversed(meaning.header),
+    )
+
+
+def mapped(header: str, target: str, trace: bool = False) -> Column:
+    """Say what a column holds that the user has named.
+
+    Parameters
+    ----------
+    header : str
+        As in the file.
+    target : str
+        What it is, such as ``"discharge_capacity [A.h]"``. The unit is the one in the file.
+    trace : bool
+        Whether the file is a trace.
+
+    Returns
+    -------
+    Column
+
+    Raises
+    ------
+    InputError
+        If `target` is nothing that a record holds, or its unit is missing or wrong.
+    """
+    if not isinstance(target, str):
+        raise InputError(f"columns: '{header}' is mapped to {target!r}, which is no text.")
+    meaning = identify(target, trace)
+    if meaning is None:
+        names = known_names("traces") if trace else [*known_names("cycles"), *_CHECKUP_EXAMPLES]
+        hint = did_you_mean(split_header(target)[0], names)
+        raise InputError(f"columns: a record holds nothing like '{target}'.{hint}")
+    return replace(recognise(meaning), header=header)
+
+
+def near_misses(headers: Iterable[str]) -> dict[str, str]:
+    """Headers that look like a misspelt known name, with that name.
+
+    Parameters
+    ----------
+    headers : iterable of str
+        Headers that were not recognised.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    found = {}
+    for header in headers:
+        close = get_close_matches(_plain(split_header(header)[0]), _ALIASES, n=1, cutoff=0.87)
+        if close:
+            found[header] = _ALIASES[close[0]]
+    return found
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+def _plain(text: str) -> str:
+    """A name in small letters and underscores."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def _aliases(known: Iterable[str], others: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    found = {name: name for name in known}
+    for name, names in others.items():
+        found.update(dict.fromkeys(names, name))
+    return found
+
+
+_ALIASES = _aliases((*COORDINATES, *CYCLE_VARIABLES), _OTHER_NAMES)
+_TRACE_ALIASES = _aliases(TRACE_VARIABLES, _TRACE_NAMES)
+_CHECKUP_EXAMPLES = ("capacity_1C", "resistance_10s", "voltage_C20 @ 0.5 A.h")
+
+
+def _trace_name(plain: str) -> tuple[str, str] | None:
+    name = _TRACE_ALIASES.get(plain)
+    return None if name is None else ("traces", name)
+
+
+def _name(own: str, plain: str) -> tuple[str, str] | None:
+    """Group and name of a column of /cycles or /checkups."""
+    if plain in _ALIASES:
+        return "cycles", _ALIASES[plain]
+    kind, _, test = plain.partition("_")
+    if kind not in CHECKUP_KINDS or kind == "voltage" or not test:
+        return None
+    # the test keeps its capitals: "capacity_C20"
+    written = re.sub(r"[^A-Za-z0-9]+", "_", own.strip())[len(kind) + 1 :]
+    written = without_companion(written.strip("_"))[0]
+    return "checkups", f"{kind}_{written}"
+
+
+def _charge(number: str, unit: str, header: str) -> float:
+    """The charge of a column of a voltage curve [A.h]."""
+    try:
+        return convert(float(number), _spelling(unit), "A.h", what="the charge")
+    except ValueError as error:
+        raise InputError(f"Column '{header}': {error}") from None
+
+
+# --- units and signs ---------------------------------------------------------------------------
+
+
+def _spelling(unit: str) -> str:
+    return _SPELLINGS.get(unit, unit)
+
+
+def _checked_unit(meaning: Meaning) -> str:
+    """The unit of a column, if it fits its variable."""
+    own, ending = without_companion(meaning.name)
+    header, unit, name = meaning.header, meaning.unit, meaning.name
+    expected = quantity(meaning.group, own)
+    if ending == "_flag" or expected is None:
+        return "-"
+    if unit is None:
+        if own in _NO_UNIT:
+            return "-"
+        raise InputError(
+            f"Column '{header}' has no unit. Write '{name} [{expected.unit}]', or name it: "
+            f"columns={{'{header}': '{name} [{expected.unit}]'}}."
+        )
+    convert(1.0, unit, expected.unit, what=f"Column '{header}'")
+    return unit
+
+
+def _is_reversed(header: str) -> bool:
+    """Whether a current is positive on charge: the convention that its header stands for."""
+    if _BDF_CURRENT.fullmatch(header.strip()):
+        return True  # the Battery Data Format
+    if re.fullmatch(r"current\s*\[\w+\]", header.strip(), re.IGNORECASE):
+        return False  # our own
+    raise InputError(
+        f"Column '{header}': is its current positive on discharge or on charge? Say it with "
+        f"columns={{'{header}': 'current [A]'}} (positive on discharge) or "
+        f"columns={{'{header}': 'Current / A'}} (positive on charge, as in the Battery Data "
+        "Format)."
+    )

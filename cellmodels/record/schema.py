@@ -1,0 +1,169 @@
+"""The form of a record: what its groups hold, under which names and in which units.
+
+A record is an :class:`xarray.DataTree` with up to three groups.
+
+``/cycles``, dimension ``point``
+    One row a cycle: ``discharge_capacity``, ``charge_capacity``, ``cc_charge_capacity``,
+    ``cv_charge_capacity`` [A.h], ``discharge_energy``, ``charge_energy`` [W.h],
+    ``coulombic_efficiency``, ``energy_efficiency`` [-].
+``/checkups``, dimension ``checkup``
+    One row a check-up: ``capacity_<test>`` [A.h], ``resistance_<test>`` [ohm], and
+    ``voltage_<test>`` [V] with the second dimension ``charge_<test>`` [A.h].
+``/traces``, dimension ``sample``
+    ``time`` [s], ``voltage`` [V], ``current`` [A], positive on discharge; also
+    ``temperature``, ``ambient_temperature`` [K], ``cycle`` and ``step``.
+
+Rows of the first two are placed by ``cycle`` (in /cycles 1 is the first; in /checkups k means
+after k cycles, 0 is the fresh cell), ``throughput`` (cumulative discharged charge, A.h) and
+``elapsed_time`` [s]; at least one of them is there. NaN is a missing value. A variable may have
+two companions: ``<name>_std``, the standard deviation of its noise, and ``<name>_flag``, 1 for an
+outlier. Attributes of the root: ``schema``, ``title``, ``source``, ``synthetic`` (1 for made-up
+data), ``checkups_count_as_cycles`` (1 where the cycle numbers count check-ups).
+
+Simulated lives have the same form, and may hold further variables with their own units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+SCHEMA = "cellmodels-record/1"
+
+#: Dimension of each group's rows.
+DIMENSIONS: Mapping[str, str] = MappingProxyType(
+    {"cycles": "point", "checkups": "checkup", "traces": "sample"}
+)
+
+#: Endings of a variable's companions.
+COMPANIONS = ("_std", "_flag")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a variable is.
+
+    Parameters
+    ----------
+    unit : str
+        In which it is kept.
+    long_name : str
+        In words, for axes.
+    above : float
+        Possible values are larger than this.
+    most : float
+        The largest possible value.
+    """
+
+    unit: str
+    long_name: str
+    above: float = -math.inf
+    most: float = math.inf
+
+
+#: Coordinates of /cycles and /checkups, in order of preference.
+COORDINATES: Mapping[str, Quantity] = MappingProxyType(
+    {
+        "cycle": Quantity("-", "cycle number"),
+        "throughput": Quantity("A.h", "cumulative discharged charge"),
+        "elapsed_time": Quantity("s", "elapsed time"),
+    }
+)
+
+_MOST_EFFICIENT = 1.1  # more is no noise but a wrong unit or a cut cycle
+
+CYCLE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
+    {
+        "discharge_capacity": Quantity("A.h", "discharge capacity", 0.0),
+        "charge_capacity": Quantity("A.h", "charge capacity", 0.0),
+        "cc_charge_capacity": Quantity("A.h", "charge at constant current", -1e-9),
+        "cv_charge_capacity": Quantity("A.h", "charge at constant voltage", -1e-9),
+        "discharge_energy": Quantity("W.h", "discharge energy", 0.0),
+        "charge_energy": Quantity("W.h", "charge energy", 0.0),
+        "coulombic_efficiency": Quantity("-", "coulombic efficiency", 0.0, _MOST_EFFICIENT),
+        "energy_efficiency": Quantity("-", "energy efficiency", 0.0, _MOST_EFFICIENT),
+    }
+)
+
+#: Kinds of check-up variables; the name of the test follows after an underscore.
+CHECKUP_KINDS: Mapping[str, Quantity] = MappingProxyType(
+    {
+        "capacity": Quantity("A.h", "capacity", 0.0),
+        "resistance": Quantity("ohm", "resistance", 0.0),
+        "voltage": Quantity("V", "voltage", 0.0, 1e4),
+    }
+)
+
+TRACE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
+    {
+        "time": Quantity("s", "time"),
+        "voltage": Quantity("V", "voltage", -1e4, 1e4),
+        "current": Quantity("A", "current, positive on discharge"),
+        "temperature": Quantity("K", "cell temperature", 0.0, 2000.0),
+        "ambient_temperature": Quantity("K", "ambient temperature", 0.0, 2000.0),
+        "cycle": Quantity("-", "cycle number"),
+        "step": Quantity("-", "step number"),
+    }
+)
+
+
+def quantity(group: str, name: str) -> Quantity | None:
+    """What the schema says about a variable or coordinate.
+
+    Parameters
+    ----------
+    group : {"cycles", "checkups", "traces"}
+        Where it is.
+    name : str
+        Its name, without the ending of a companion.
+
+    Returns
+    -------
+    Quantity or None
+        None for a name that the schema does not know.
+    """
+    if group == "traces":
+        return TRACE_VARIABLES.get(name)
+    if name in COORDINATES:
+        return COORDINATES[name]
+    if group == "cycles":
+        return CYCLE_VARIABLES.get(name)
+    kind, _, test = name.partition("_")
+    if not test:
+        return None
+    if kind == "charge":
+        return Quantity("A.h", "discharged charge", 0.0)
+    found = CHECKUP_KINDS.get(kind)
+    if found is None:
+        return None
+    return Quantity(found.unit, f"{found.long_name}, {test}", found.above, found.most)
+
+
+def without_companion(name: str) -> tuple[str, str]:
+    """Split a name into the variable's own and the ending of a companion.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"capacity_1C_std"``.
+
+    Returns
+    -------
+    name, ending : str
+        ``("capacity_1C", "_std")``; the ending is empty for a variable itself.
+    """
+    for ending in COMPANIONS:
+        if name.endswith(ending):
+            return name.removesuffix(ending), ending
+    return name, ""
+
+
+def known_names(group: str) -> list[str]:
+    """The names that the schema knows in a group, for error messages."""
+    if group == "traces":
+        return list(TRACE_VARIABLES)
+    if group == "cycles":
+        return [*COORDINATES, *CYCLE_VARIABLES]
+    return [*COORDINATES, "capacity_1C", "resistance_10s", "voltage_C20", "charge_C20"]
