@@ -1,0 +1,167 @@
+"""The state of a running fit on disk: plain JSON, replaced in one step.
+
+A reader always finds either the previous or the new state, whatever happens to the process
+that writes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cellmodels.errors import InputError
+from cellmodels.fitting.residuals import Observations
+from cellmodels.fitting.scaling import Scaling
+
+__all__ = ["Checkpoint", "Trial", "fingerprint", "read_checkpoint", "write_checkpoint"]
+
+_SCHEMA = "cellmodels-fit-checkpoint/1"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluation of a fit.
+
+    Parameters
+    ----------
+    values : tuple of float
+        Parameter values, in their own units.
+    cost : float
+        Half the sum of squared residuals; infinite when the simulation failed.
+    ok : bool
+        Whether the simulation succeeded.
+    accepted : bool
+        Whether the fit moved there.
+    reason : str
+        Why it failed.
+    """
+
+    values: tuple[float, ...]
+    cost: float
+    ok: bool
+    accepted: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a fit needs to go on.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Identifies the problem: parameters, bounds, data and noise.
+    scaled : tuple of float
+        Scaled coordinates of the last accepted point.
+    trials : tuple of Trial
+        Everything evaluated so far.
+    """
+
+    fingerprint: str
+    scaled: tuple[float, ...]
+    trials: tuple[Trial, ...]
+
+
+def fingerprint(scaling: Scaling, observations: Observations, context: str = "") -> str:
+    """Hash of everything that defines the sum of squares.
+
+    Parameters
+    ----------
+    scaling : Scaling
+    observations : Observations
+    context : str, optional
+        Identifies the model, e.g. the hashes of cell and protocol.
+
+    Returns
+    -------
+    str
+        SHA-256, hexadecimal.
+    """
+    digest = hashlib.sha256(context.encode())
+    digest.update(repr(scaling.parameters).encode())
+    for points in observations.points:
+        digest.update(
+            repr((points.group, points.variable, points.coordinate, points.column)).encode()
+        )
+        digest.update(points.at.tobytes())
+    digest.update(np.ascontiguousarray(observations.data).tobytes())
+    digest.update(np.ascontiguousarray(observations.std).tobytes())
+    return digest.hexdigest()
+
+
+def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+    """Write a checkpoint beside its target and rename it into place."""
+    target = Path(path)
+    trials = [{**asdict(trial), "cost": _finite(trial.cost)} for trial in checkpoint.trials]
+    content = json.dumps(
+        {
+            "schema": _SCHEMA,
+            "fingerprint": checkpoint.fingerprint,
+            "scaled": list(checkpoint.scaled),
+            "trials": trials,
+        },
+        allow_nan=False,
+    )
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_checkpoint(path: str | os.PathLike[str], expected: str) -> Checkpoint:
+    """Read a checkpoint of the problem with fingerprint `expected`.
+
+    Raises
+    ------
+    InputError
+        When the file is not a checkpoint, or belongs to another problem.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if content.pop("schema") != _SCHEMA:
+            raise KeyError("schema")
+        checkpoint = Checkpoint(
+            fingerprint=content["fingerprint"],
+            scaled=tuple(map(float, content["scaled"])),
+            trials=_read_trials(content["trials"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a checkpoint of a fit ({error!r}).") from error
+    if checkpoint.fingerprint != expected:
+        raise InputError(
+            f"{path} belongs to another fit: its cell, protocol, data, noise, free parameters, "
+            "start or bounds differ. Continue that fit, or choose another checkpoint file."
+        )
+    return checkpoint
+
+
+def _finite(cost: float) -> float | None:
+    """JSON has no infinity: the cost of a failed trial is null."""
+    return cost if math.isfinite(cost) else None
+
+
+def _read_trials(trials: Sequence[dict]) -> tuple[Trial, ...]:
+    return tuple(
+        Trial(
+            values=tuple(map(float, trial["values"])),
+            cost=math.inf if trial["cost"] is None else float(trial["cost"]),
+            ok=bool(trial["ok"]),
+            accepted=bool(trial["accepted"]),
+            reason=str(trial["reason"]),
+        )
+        for trial in trials
+    )

@@ -1,0 +1,229 @@
+"""``fit``: from a cell, a record and a protocol to parameters with their uncertainty."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from cellmodels.cell import Cell
+from cellmodels.errors import InputError, did_you_mean
+from cellmodels.fitting.least_squares import Predictor, minimise
+from cellmodels.fitting.matching import observe_with_protocol
+from cellmodels.fitting.residuals import Observations
+from cellmodels.fitting.result import Fit, assemble
+from cellmodels.fitting.scaling import FreeParameter, Scaling
+from cellmodels.protocol import Protocol
+from cellmodels.simulator import Simulator
+from cellmodels.units import unit_of_name
+
+__all__ = ["fit", "fit_with", "free_parameters"]
+
+_DEFAULT_FACTOR = 100.0
+"""Without a range in the parameter set, a positive parameter may move by this factor."""
+
+
+def fit(
+    cell: Cell,
+    record: xr.DataTree,
+    protocol: Protocol,
+    free: Sequence[str],
+    *,
+    observables: Iterable[str] | None = None,
+    coordinate: str | Mapping[str, str] | None = None,
+    start: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    noise: Mapping[str, ArrayLike] | None = None,
+    tolerance: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    max_evaluations: int = 100,
+) -> Fit:
+    """Fit parameters of a cell to a record of its life.
+
+    Minimises the sum of squared differences between simulated and measured values, each
+    divided by its noise.
+
+    Parameters
+    ----------
+    cell : Cell
+        Its parameter values are the default start; positive parameters are fitted as logarithms.
+    record : xarray.DataTree
+        Data, from :func:`cellmodels.read_record`.
+    protocol : Protocol
+        What was done to the cell.
+    free : sequence of str
+        Names of the parameters to fit, e.g. some of ``cell.ageing_parameters``.
+    observables : iterable of str, optional
+        Variables of the record to fit. By default the discharge capacity of each cycle, and
+        all capacities, resistances and voltages of check-ups that the protocol measures too.
+    coordinate : str or mapping of group to str, optional
+        ``"cycle"``, ``"throughput"`` [A.h] or ``"elapsed_time"`` [s] to place the data by; by
+        default the first of them that the record knows.
+    start : mapping of str to float, optional
+        Other starts, by name, in the parameters' units.
+    bounds : mapping of str to (float, float), optional
+        Other bounds than the range in the parameter set, or a factor of 100 around the start.
+    noise : mapping of str to array_like, optional
+        Standard deviations by variable, in the record's units; otherwise from the record, or
+        estimated from the scatter of neighbouring points.
+    tolerance : float, optional
+        Solver tolerance on capacities [A.h]; at most a tenth of the smallest capacity noise.
+    checkpoint : path, optional
+        File from which an interrupted fit can continue.
+    resume : bool
+        Continue from `checkpoint`, if it exists.
+    progress : bool
+        Show a progress bar.
+    max_evaluations : int
+        Largest number of simulated lives.
+
+    Returns
+    -------
+    Fit
+        Also when the fit did not converge, or was stopped by Ctrl-C: see its ``status``.
+
+    Raises
+    ------
+    InputError
+        Before any simulation, when a name, number or observable is wrong.
+    FitError
+        When the simulation fails at the start.
+    """
+    scaling = free_parameters(cell, free, start=start, bounds=bounds)
+    observations, remarks = observe_with_protocol(
+        record, cell, protocol, observables, coordinate=coordinate, noise=noise
+    )
+    simulator = Simulator(cell, protocol, free=scaling.names)
+    return fit_with(
+        simulator.predict,
+        cell,
+        record,
+        protocol,
+        observations,
+        scaling,
+        remarks=remarks,
+        tolerance=tolerance,
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=progress,
+        max_evaluations=max_evaluations,
+    )
+
+
+def fit_with(
+    predict: Predictor,
+    cell: Cell,
+    record: xr.DataTree,
+    protocol: Protocol,
+    observations: Observations,
+    scaling: Scaling,
+    *,
+    remarks: Sequence[str] = (),
+    tolerance: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    max_evaluations: int = 100,
+) -> Fit:
+    """Fit with any predictor in place of a simulator; see :func:`fit`."""
+    optimum = minimise(
+        predict,
+        observations,
+        scaling,
+        tolerance=tolerance,
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=progress,
+        max_evaluations=max_evaluations,
+        context=json.dumps([cell.hash, protocol.to_dict()], sort_keys=True),
+    )
+    return assemble(cell, protocol, record, observations, scaling, optimum, remarks)
+
+
+def free_parameters(
+    cell: Cell,
+    free: Sequence[str],
+    *,
+    start: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+) -> Scaling:
+    """Starts, bounds and scales of the parameters to fit.
+
+    Parameters
+    ----------
+    cell : Cell
+    free : sequence of str
+    start : mapping of str to float, optional
+    bounds : mapping of str to (float, float), optional
+
+    Returns
+    -------
+    Scaling
+
+    Raises
+    ------
+    InputError
+        On an unknown or repeated name, a value that is not a number, or bounds that do not
+        enclose the start.
+    """
+    names = [free] if isinstance(free, str) else list(free)
+    if not names:
+        raise InputError("Name at least one parameter to fit.")
+    if len(set(names)) < len(names):
+        raise InputError("A parameter to fit is named twice.")
+    known = [str(name) for name in dict(cell.parameter_values().items())]
+    for name in names:
+        if name not in known:
+            choices = [*cell.ageing_parameters, *known]
+            raise InputError(f"The cell has no parameter {name!r}." + did_you_mean(name, choices))
+    for what, given in (("start", start or {}), ("bounds", bounds or {})):
+        for name in given:
+            if name not in names:
+                raise InputError(
+                    f"A {what} is given for {name!r}, which is not fitted."
+                    + did_you_mean(name, names)
+                )
+    return Scaling([_free_parameter(cell, name, start or {}, bounds or {}) for name in names])
+
+
+def _free_parameter(
+    cell: Cell,
+    name: str,
+    start: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
+) -> FreeParameter:
+    nominal = cell.value(name)
+    first = _number(name, "start", start.get(name, nominal))
+    lower, upper = bounds.get(name) or cell.parameters.range(name) or _around(name, first)
+    return FreeParameter(
+        name=name,
+        start=first,
+        lower=_number(name, "lower bound", lower, finite=False),
+        upper=_number(name, "upper bound", upper, finite=False),
+        nominal=nominal,
+        unit=unit_of_name(name) or "",
+    )
+
+
+def _around(name: str, start: float) -> tuple[float, float]:
+    if start > 0:
+        return start / _DEFAULT_FACTOR, start * _DEFAULT_FACTOR
+    raise InputError(
+        f"{name!r} starts at {start:g} and has no range in the parameter set: give its bounds."
+    )
+
+
+def _number(name: str, what: str, value: float, finite: bool = True) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"The {what} of {name!r} is {value!r}, not a number.") from None
+    if np.isnan(number) or (finite and not np.isfinite(number)):
+        raise InputError(f"The {what} of {name!r} is {number}.")
+    return number

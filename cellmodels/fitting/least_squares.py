@@ -1,0 +1,522 @@
+"""The driver: from a start to the parameters of least squares.
+
+SciPy's trust-region reflective method (Branch, Coleman & Li 1999,
+doi:10.1137/S1064827595289108) moves the scaled parameters; every point it asks for costs one
+prediction, which gives value and exact Jacobian together. Three things are added:
+
+- *Failed simulations.* A trial at which the simulation fails gets residuals far above those
+  of the start. The method rejects it and shrinks its trust region, so it never moves there.
+- *When to stop.* After each accepted point the linearised problem is solved inside the
+  bounds. The fit ends when it promises to lower the cost by less than 1e-4 (in units of the
+  residual variance, where that exceeds one): the parameters are then within some 1.5 % of
+  their standard errors of the optimum. This is MINUIT's estimated distance to the minimum
+  (James & Roos 1975, doi:10.1016/0010-4655(75)90039-9).
+- *What "converged" means.* However SciPy stopped, e.g. because failed trials shrank the
+  trust region to nothing, the fit only calls itself converged when that promise is small.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from cellmodels.errors import CellModelsError, InputError
+from cellmodels.fitting.checkpoint import (
+    Checkpoint,
+    Trial,
+    fingerprint,
+    read_checkpoint,
+    write_checkpoint,
+)
+from cellmodels.fitting.residuals import Observations
+from cellmodels.fitting.scaling import Scaling
+from cellmodels.observations import Outcome, Points, Prediction
+
+__all__ = ["Evaluation", "FitError", "Optimum", "Predictor", "minimise"]
+
+STOP = 1e-4
+"""A fit stops when the linearised problem promises less than this reduction of the cost,
+in units of the residual variance."""
+CONVERGED = 0.02
+"""A fit is converged when that promise is below this; 0.02 is a fifth of a standard error."""
+
+# Failed or rejected trials between two accepted points: each quarters the trust region.
+_FAILURES_IN_A_ROW = 12
+_REJECTIONS_IN_A_ROW = 10
+_SMALL_DECREASE = 1e-3  # of the cost, in units of the residual variance
+_FAILED_RESIDUAL = 1e3  # times the largest residual of the start
+_TOWARD_NOMINAL = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+class FitError(CellModelsError):
+    """A fit cannot begin: the simulation fails at its start."""
+
+
+class Predictor(Protocol):
+    """What the driver calls; `Simulator.predict` is one."""
+
+    def __call__(
+        self,
+        values: NDArray[np.float64],
+        points: Points,
+        jacobian: bool = True,
+        tolerance: float | None = None,
+        state: Any = None,
+    ) -> Prediction:
+        """Values of a life at `points` for parameter `values`, and their derivatives."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Sum of squares at one point.
+
+    Parameters
+    ----------
+    scaled : ndarray, shape (p,)
+        Scaled coordinates.
+    values : ndarray, shape (p,)
+        Parameter values in their own units.
+    prediction : Prediction
+    residuals : ndarray, shape (k,)
+        ``(model - data) / std``; a large constant when the simulation failed.
+    jacobian : ndarray, shape (k, p)
+        Derivative of the residuals with respect to the scaled coordinates.
+    """
+
+    scaled: NDArray[np.float64]
+    values: NDArray[np.float64]
+    prediction: Prediction
+    residuals: NDArray[np.float64]
+    jacobian: NDArray[np.float64]
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the simulation ended."""
+        return self.prediction.outcome
+
+    @property
+    def cost(self) -> float:
+        """Half the sum of squared residuals; infinite when the simulation failed."""
+        return float(0.5 * self.residuals @ self.residuals) if self.outcome.ok else float("inf")
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """Where a fit ended, and how.
+
+    Parameters
+    ----------
+    best : Evaluation
+        The last accepted point; its simulation succeeded.
+    status : {"converged", "stalled", "blocked", "evaluations", "interrupted"}
+        ``"stalled"``: no better point is found although the linearised problem promises one;
+        ``"blocked"``: the same because simulations fail around the best point;
+        ``"evaluations"``: their largest number is reached.
+    message : str
+        The same as a sentence.
+    promise : float
+        Reduction of the cost that the linearised problem still promises, in units of the
+        residual variance.
+    trials : tuple of Trial
+        All evaluations in order, those before a resume included.
+    tolerance : float, optional
+        Solver tolerance of the predictions [A.h].
+    """
+
+    best: Evaluation
+    status: str
+    message: str
+    promise: float
+    trials: tuple[Trial, ...]
+    tolerance: float | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether the best point is a minimum, as far as the linearised problem can tell."""
+        return self.status == "converged"
+
+    @property
+    def failures(self) -> Counter[str]:
+        """How often simulations failed, by reason."""
+        return Counter(trial.reason for trial in self.trials if not trial.ok)
+
+
+def minimise(
+    predict: Predictor,
+    observations: Observations,
+    scaling: Scaling,
+    *,
+    tolerance: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    max_evaluations: int = 100,
+    context: str = "",
+) -> Optimum:
+    """Find the parameters of least squares.
+
+    Parameters
+    ----------
+    predict : Predictor
+        Called once a point.
+    observations : Observations
+    scaling : Scaling
+        Free parameters, their starts and bounds.
+    tolerance : float, optional
+        Solver tolerance [A.h]; by default, and at most, a tenth of the smallest capacity noise.
+    checkpoint : path, optional
+        File rewritten after every accepted point.
+    resume : bool
+        Continue from `checkpoint` where that file exists.
+    progress : bool
+        Show a progress bar.
+    max_evaluations : int
+        Largest number of predictions, those before a resume included.
+    context : str
+        Identifies the model in the checkpoint.
+
+    Returns
+    -------
+    Optimum
+        Also after Ctrl-C, then with status ``"interrupted"``.
+
+    Raises
+    ------
+    InputError
+        With fewer points than free parameters, or when the checkpoint is of another fit.
+    FitError
+        When the simulation fails at the start and on the way from it to the nominal values.
+    KeyboardInterrupt
+        On Ctrl-C before the first simulation has succeeded.
+    """
+    if observations.size < len(scaling):
+        raise InputError(
+            f"{observations.size} points cannot determine {len(scaling)} free parameters."
+        )
+    if resume and checkpoint is None:
+        raise InputError("To resume a fit, name its checkpoint file.")
+    if max_evaluations < 1:
+        raise InputError(f"max_evaluations is {max_evaluations}; it must be at least 1.")
+    mark = fingerprint(scaling, observations, context)
+    file = None if checkpoint is None else Path(checkpoint)
+    saved = read_checkpoint(file, mark) if resume and file is not None and file.exists() else None
+    with tqdm(total=max_evaluations, desc="fit", unit="run", disable=not progress) as bar:
+        run = _Run(
+            predict,
+            observations,
+            scaling,
+            tolerance=_tolerance(observations, tolerance),
+            trials=list(saved.trials) if saved else [],
+            save=None if file is None else _Saver(file, mark),
+            limit=max_evaluations,
+            bar=bar,
+        )
+        start = np.array(saved.scaled) if saved else scaling.inside(np.zeros(len(scaling)))
+        optimum = _search(run, start)
+        bar.total = bar.n
+        bar.refresh()
+    return optimum
+
+
+def _tolerance(observations: Observations, wanted: float | None) -> float | None:
+    limit = observations.solver_tolerance
+    if wanted is None or limit is None:
+        return wanted if limit is None else limit
+    return min(wanted, limit)
+
+
+# ------------------------------------------------------------------------------------------
+
+
+class _EndSearch(Exception):
+    """Ends SciPy's iteration before a next prediction."""
+
+
+@dataclass(frozen=True)
+class _Saver:
+    """Writes checkpoints of one problem to one file."""
+
+    path: Path
+    fingerprint: str
+
+    def __call__(self, scaled: NDArray[np.float64], trials: list[Trial]) -> None:
+        write_checkpoint(
+            self.path, Checkpoint(self.fingerprint, tuple(map(float, scaled)), tuple(trials))
+        )
+
+
+class _Run:
+    """Evaluations of one fit: what SciPy calls, and a memory of what was tried."""
+
+    def __init__(
+        self,
+        predict: Predictor,
+        observations: Observations,
+        scaling: Scaling,
+        *,
+        tolerance: float | None,
+        trials: list[Trial],
+        save: Callable[[NDArray[np.float64], list[Trial]], None] | None,
+        limit: int,
+        bar: Any,
+    ) -> None:
+        self.predict = predict
+        self.observations = observations
+        self.scaling = scaling
+        self.tolerance = tolerance
+        self.trials = trials
+        self.save = save
+        self.limit = limit
+        self.bar = bar
+        self.latest: Evaluation | None = None
+        self.accepted: Evaluation | None = None
+        self.promise = float("inf")
+        self.since_accepted: list[bool] = []  # success of each trial since then
+        self.decreases: list[float] = []  # of the cost, in units of the residual variance
+        bar.update(len(trials))
+
+    # What SciPy calls ---------------------------------------------------------------------
+
+    def residuals(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.at(scaled).residuals
+
+    def jacobian(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """SciPy asks for it at accepted points only."""
+        evaluation = self.at(scaled)
+        self.accept(evaluation)
+        return evaluation.jacobian
+
+    def callback(self, intermediate_result: Any) -> None:
+        small = [decrease < _SMALL_DECREASE for decrease in self.decreases[-2:]]
+        if self.promise <= STOP or (self.promise <= CONVERGED and len(small) == 2 and all(small)):
+            raise StopIteration
+
+    # Evaluations --------------------------------------------------------------------------
+
+    def at(self, scaled: NDArray[np.float64]) -> Evaluation:
+        """The evaluation at a point; predicted once."""
+        for known in (self.latest, self.accepted):
+            if known is not None and np.array_equal(known.scaled, scaled):
+                return known
+        self._check_limits()
+        self.latest = self._evaluate(np.array(scaled, dtype=float))
+        self._remember(self.latest)
+        return self.latest
+
+    def accept(self, evaluation: Evaluation) -> None:
+        """Move to an evaluation; SciPy has, or is about to."""
+        if evaluation is self.accepted:
+            return
+        variance = residual_variance(evaluation, self.scaling)
+        if self.accepted is not None:
+            self.decreases.append((self.accepted.cost - evaluation.cost) / variance)
+        self.accepted = evaluation
+        self.since_accepted = []
+        self.promise = promised_reduction(evaluation, self.scaling)
+        self._mark_accepted(evaluation)
+        if self.save is not None:
+            self.save(evaluation.scaled, self.trials)
+        chi_square = 2 * evaluation.cost / self.observations.size
+        self.bar.set_postfix_str(f"chi2/n {chi_square:.4g}, failed {self._failed}")
+
+    def _evaluate(self, scaled: NDArray[np.float64]) -> Evaluation:
+        values = self.scaling.to_values(scaled)
+        state = None if self.accepted is None else self.accepted.prediction.state
+        prediction = self.predict(
+            values,
+            self.observations.points,
+            jacobian=True,
+            tolerance=self.tolerance,
+            state=state,
+        )
+        prediction = _checked(prediction, self.observations.size, len(self.scaling))
+        if not prediction.outcome.ok:
+            return self._failed_evaluation(scaled, values, prediction)
+        assert prediction.values is not None and prediction.jacobian is not None
+        slopes = self.scaling.slopes(scaled) / self.observations.std[:, None]
+        return Evaluation(
+            scaled,
+            values,
+            prediction,
+            self.observations.residuals(prediction.values),
+            prediction.jacobian * slopes,
+        )
+
+    def _failed_evaluation(
+        self, scaled: NDArray[np.float64], values: NDArray[np.float64], prediction: Prediction
+    ) -> Evaluation:
+        largest = 1.0 if self.accepted is None else np.abs(self.accepted.residuals).max()
+        size = self.observations.size
+        large = np.full(size, _FAILED_RESIDUAL * (1.0 + largest))
+        return Evaluation(scaled, values, prediction, large, np.zeros((size, scaled.size)))
+
+    def _remember(self, evaluation: Evaluation) -> None:
+        ok = evaluation.outcome.ok
+        self.since_accepted.append(ok)
+        reason = "" if ok else evaluation.outcome.reason or "failed"
+        self.trials.append(
+            Trial(tuple(map(float, evaluation.values)), evaluation.cost, ok, reason=reason)
+        )
+        self.bar.update(1)
+
+    def _mark_accepted(self, evaluation: Evaluation) -> None:
+        if self.trials and self.trials[-1].values == tuple(map(float, evaluation.values)):
+            self.trials[-1] = replace(self.trials[-1], accepted=True)
+
+    def _check_limits(self) -> None:
+        """Stop before a prediction that could not help."""
+        recent = self.since_accepted
+        if self.accepted is None:
+            return
+        if (
+            len(self.trials) >= self.limit
+            or sum(not ok for ok in recent) >= _FAILURES_IN_A_ROW
+            or sum(recent) >= self._rejections_allowed
+        ):
+            raise _EndSearch
+
+    @property
+    def _rejections_allowed(self) -> int:
+        """Few near the end: where steps are as small as the solver's noise, none is better."""
+        if self.promise <= _SMALL_DECREASE:
+            return 1
+        return 4 if self.promise <= CONVERGED else _REJECTIONS_IN_A_ROW
+
+    @property
+    def _failed(self) -> int:
+        return sum(not trial.ok for trial in self.trials)
+
+
+def _search(run: _Run, start: NDArray[np.float64]) -> Optimum:
+    """From a start to the end, whatever the reason for ending."""
+    interrupted = False
+    try:
+        first = _first_success(run, start)
+        run.accept(first)
+        if run.promise > STOP:
+            _trust_region(run, first.scaled)
+    except _EndSearch:
+        pass
+    except KeyboardInterrupt:
+        if run.accepted is None:
+            raise
+        interrupted = True
+        if run.save is not None:
+            run.save(run.accepted.scaled, run.trials)
+    assert run.accepted is not None
+    return _ended(run, run.accepted, interrupted)
+
+
+def _trust_region(run: _Run, start: NDArray[np.float64]) -> None:
+    scipy.optimize.least_squares(
+        run.residuals,
+        start,
+        jac=run.jacobian,
+        bounds=run.scaling.bounds,
+        method="trf",
+        x_scale=1.0,
+        ftol=1e-8,
+        xtol=1e-10,
+        gtol=1e-12,
+        max_nfev=run.limit + 1,  # the run counts for itself
+        callback=run.callback,
+    )
+
+
+def _first_success(run: _Run, start: NDArray[np.float64]) -> Evaluation:
+    """The start, or the first point on the way from it to the nominal values that runs."""
+    nominal = run.scaling.nominal
+    for fraction in _TOWARD_NOMINAL:
+        evaluation = run.at(start + fraction * (nominal - start))
+        if evaluation.outcome.ok:
+            return evaluation
+    outcome = evaluation.outcome
+    where = "" if outcome.cycle is None else f" in cycle {outcome.cycle}"
+    pairs = zip(run.scaling.names, evaluation.values, strict=True)
+    tried = ", ".join(f"{name} = {value:.4g}" for name, value in pairs)
+    raise FitError(
+        f"The simulation fails{where} at the start of the fit and on the way from it to the "
+        f"nominal values: {outcome.message or outcome.reason}. Last tried: {tried}. Simulate "
+        "the cell by itself to find out why, or give another start."
+    )
+
+
+def promised_reduction(evaluation: Evaluation, scaling: Scaling) -> float:
+    """Reduction of the cost by the best step of the linearised problem inside the bounds.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    scaling : Scaling
+
+    Returns
+    -------
+    float
+        In units of the residual variance where that exceeds one, dimensionless.
+    """
+    lower, upper = scaling.bounds
+    step = scipy.optimize.lsq_linear(
+        evaluation.jacobian,
+        -evaluation.residuals,
+        bounds=(lower - evaluation.scaled, upper - evaluation.scaled),
+    )
+    return max(evaluation.cost - float(step.cost), 0.0) / residual_variance(evaluation, scaling)
+
+
+def residual_variance(evaluation: Evaluation, scaling: Scaling) -> float:
+    """Chi-square per degree of freedom where that exceeds one, else one."""
+    freedom = max(evaluation.residuals.size - len(scaling), 1)
+    return max(1.0, 2 * evaluation.cost / freedom)
+
+
+def _ended(run: _Run, best: Evaluation, interrupted: bool) -> Optimum:
+    status = _status(run, interrupted)
+    messages = {
+        "converged": "converged",
+        "interrupted": "interrupted; the numbers are those of the last accepted point",
+        "evaluations": f"not converged after {len(run.trials)} evaluations",
+        "blocked": "not converged: simulations fail around the best point",
+        "stalled": "not converged: no step from the best point lowers the sum of squares",
+    }
+    return Optimum(
+        best, status, messages[status], run.promise, tuple(run.trials), tolerance=run.tolerance
+    )
+
+
+def _status(run: _Run, interrupted: bool) -> str:
+    if run.promise <= CONVERGED and not interrupted:
+        return "converged"
+    if interrupted:
+        return "interrupted"
+    if len(run.trials) >= run.limit:
+        return "evaluations"
+    recent = run.trials[-_FAILURES_IN_A_ROW:]
+    return "stalled" if all(trial.ok for trial in recent) else "blocked"
+
+
+def _checked(prediction: Prediction, size: int, count: int) -> Prediction:
+    """A prediction whose numbers can be used, or one that says it failed."""
+    if not prediction.outcome.ok:
+        return prediction
+    values, jacobian = prediction.values, prediction.jacobian
+    if values is None or jacobian is None:
+        raise TypeError("a successful prediction must carry values and a Jacobian")
+    if np.shape(values) != (size,) or np.shape(jacobian) != (size, count):
+        raise ValueError(
+            f"the prediction has shapes {np.shape(values)} and {np.shape(jacobian)}; "
+            f"expected {(size,)} and {(size, count)}"
+        )
+    if np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian)):
+        return prediction
+    outcome = Outcome(False, "not finite", "the prediction holds numbers that are not finite")
+    return Prediction(None, None, outcome, prediction.error, prediction.state)

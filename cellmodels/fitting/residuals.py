@@ -1,0 +1,444 @@
+"""From a record to the sum that a fit makes small.
+
+``observe`` picks variables of a record, the coordinate that places their points, and the
+noise of each point. Flagged outliers and missing values stay in the record; here they are
+left out of the sum, counted, and reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from cellmodels.errors import InputError, did_you_mean
+from cellmodels.observations import COORDINATES, GROUPS, Points, PointSet
+
+__all__ = ["Observations", "Variable", "estimate_noise", "fitted_variables", "observe"]
+
+_DIMENSIONS = {"cycles": "point", "checkups": "checkup"}
+_DEFAULT_CYCLES = ("discharge_capacity",)
+_DEFAULT_CHECKUPS = ("capacity_", "resistance_", "voltage_")
+_COMPANIONS = ("_std", "_flag")
+
+_RELATIVE_FLOOR = 1e-4
+"""No series is believed better than this fraction of its median: the gain accuracy of good
+cyclers is some 1e-4 of a reading, and a smooth (e.g. filtered or synthetic) series would
+otherwise get an absurd weight."""
+_ASSUMED = {"resistance": 0.02, "voltage": 0.001}
+_ASSUMED_DEFAULT = 0.005
+_FEWEST_FOR_ESTIMATE = 6
+
+TOLERANCE_TO_NOISE = 0.1
+"""Solver errors are kept below this fraction of the smallest capacity noise."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One fitted variable of a record and what became of its points.
+
+    Parameters
+    ----------
+    group, name, unit : str
+        Where it is in the record, and its unit.
+    coordinate : str
+        Coordinate that places its points.
+    used, flagged, missing : int
+        Points in the sum, points left out because flagged, and points without a value,
+        without noise or without a coordinate.
+    noise : {"given", "record", "estimated", "assumed"}
+        Where its standard deviations come from.
+    """
+
+    group: str
+    name: str
+    unit: str
+    coordinate: str
+    used: int
+    flagged: int
+    missing: int
+    noise: str
+
+    @property
+    def key(self) -> str:
+        """``group/name``, unique in a record."""
+        return f"{self.group}/{self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Data of a fit, flattened in the order of `points`.
+
+    Parameters
+    ----------
+    points : Points
+    data, std : ndarray, shape (k,)
+        Measured values and their standard deviations, in the record's units.
+    variables : tuple of Variable
+    owner : ndarray of int, shape (k,)
+        Index into `variables` of each point.
+    position : ndarray of int, shape (k,)
+        Index of each point along its group's dimension in the record.
+    charge : ndarray, shape (k,)
+        Discharged charge of points of voltage curves [A.h]; NaN for scalars.
+    """
+
+    points: Points
+    data: NDArray[np.float64]
+    std: NDArray[np.float64]
+    variables: tuple[Variable, ...]
+    owner: NDArray[np.int64]
+    position: NDArray[np.int64]
+    charge: NDArray[np.float64]
+
+    @property
+    def size(self) -> int:
+        """Number of points in the sum."""
+        return int(self.data.size)
+
+    def residuals(self, values: ArrayLike) -> NDArray[np.float64]:
+        """``(model - data) / std`` of predicted `values`, shape (k,)."""
+        return (np.asarray(values, dtype=float) - self.data) / self.std
+
+    @property
+    def series(self) -> NDArray[np.int64]:
+        """Index of the point set of each point, shape (k,)."""
+        return np.repeat(np.arange(len(self.points.sets)), [s.size for s in self.points])
+
+    @property
+    def solver_tolerance(self) -> float | None:
+        """Largest solver error that leaves the fit alone [A.h].
+
+        A tenth of the smallest noise of a capacity; None when no capacity is fitted.
+        """
+        capacity = np.array([variable.unit == "A.h" for variable in self.variables], dtype=bool)
+        chosen = capacity[self.owner]
+        return float(TOLERANCE_TO_NOISE * self.std[chosen].min()) if chosen.any() else None
+
+
+def observe(
+    record: xr.DataTree,
+    observables: Iterable[str] | None = None,
+    *,
+    coordinate: str | Mapping[str, str] | None = None,
+    noise: Mapping[str, ArrayLike] | None = None,
+) -> Observations:
+    """Collect the data of a fit from a record.
+
+    Parameters
+    ----------
+    record : xarray.DataTree
+        Record with groups ``/cycles`` and/or ``/checkups``.
+    observables : iterable of str, optional
+        Names such as ``"discharge_capacity"`` or ``"checkups/capacity_C20"``. By default
+        the discharge capacity of ``/cycles`` and every ``capacity_*``, ``resistance_*`` and
+        ``voltage_*`` of ``/checkups`` that has values.
+    coordinate : str or mapping of group to str, optional
+        Coordinate that places the points; by default the first of cycle, throughput and
+        elapsed time that is known for every point (or else for most).
+    noise : mapping of str to array_like, optional
+        Standard deviations by variable, in the record's units: a number, or an array of the
+        variable's shape. Others come from ``<name>_std`` of the record, or are estimated
+        from the scatter between neighbouring points.
+
+    Returns
+    -------
+    Observations
+
+    Raises
+    ------
+    InputError
+        On an unknown variable or coordinate, a noise that is not positive, or when no point
+        is left.
+    """
+    variables = fitted_variables(record, observables)
+    noise = dict(noise or {})
+    _check_noise_names(noise, variables)
+    parts = [_collect(record, group, name, coordinate, noise) for group, name in variables]
+    parts = [part for part in parts if part.variable.used or observables is not None]
+    if not any(part.variable.used for part in parts):
+        raise InputError(f"The record has no usable point of {_listed(variables)}.")
+    return _join(parts)
+
+
+def fitted_variables(
+    record: xr.DataTree, observables: Iterable[str] | None = None
+) -> tuple[tuple[str, str], ...]:
+    """Group and name of the variables that would be fitted.
+
+    Raises
+    ------
+    InputError
+        When a requested variable is not in the record, or none could be found.
+    """
+    available = {
+        group: [str(n) for n in record[group].data_vars if not str(n).endswith(_COMPANIONS)]
+        for group in GROUPS
+        if group in record.children
+    }
+    if observables is None:
+        found = [("cycles", n) for n in available.get("cycles", []) if n in _DEFAULT_CYCLES]
+        found += [
+            ("checkups", n)
+            for n in available.get("checkups", [])
+            if n.startswith(_DEFAULT_CHECKUPS)
+        ]
+    else:
+        found = [pair for name in _names(observables) for pair in _find(name, available)]
+    if not found:
+        raise InputError(
+            "The record holds nothing that a fit uses by default (discharge_capacity of "
+            "/cycles; capacity_*, resistance_* or voltage_* of /checkups); it has "
+            + (_listed([(g, n) for g in available for n in available[g]]) or "no variables")
+        )
+    return tuple(dict.fromkeys(found))
+
+
+def estimate_noise(x: ArrayLike, y: ArrayLike) -> float:
+    """Standard deviation of the noise of a smooth series, robust to outliers.
+
+    Each inner point is compared with the straight line through its two neighbours; the
+    scaled median of these differences estimates the noise, whatever the smooth trend
+    (Gasser, Sroka & Jennen-Steinmetz 1986, doi:10.1093/biomet/73.3.625; the median in place
+    of their mean of squares leaves outliers without effect).
+
+    Parameters
+    ----------
+    x, y : array_like, shape (n,)
+        Coordinates and values, finite.
+
+    Returns
+    -------
+    float
+        Standard deviation in the unit of `y`; NaN with fewer than three distinct `x`.
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    order = np.argsort(x, kind="stable")
+    x, y = x[order], y[order]
+    span = x[2:] - x[:-2]
+    inner = span > 0
+    if not inner.any():
+        return float("nan")
+    weight = (x[1:-1] - x[:-2])[inner] / span[inner]
+    line = y[:-2][inner] * (1 - weight) + y[2:][inner] * weight
+    scaled = (y[1:-1][inner] - line) / np.sqrt(1 + weight**2 + (1 - weight) ** 2)
+    return float(1.4826 * np.median(np.abs(scaled)))
+
+
+# ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One variable, split into its point sets."""
+
+    variable: Variable
+    sets: tuple[PointSet, ...]
+    data: tuple[NDArray[np.float64], ...]
+    std: tuple[NDArray[np.float64], ...]
+    position: tuple[NDArray[np.int64], ...]
+    charge: tuple[float, ...]
+
+
+def _collect(
+    record: xr.DataTree,
+    group: str,
+    name: str,
+    coordinate: str | Mapping[str, str] | None,
+    noise: Mapping[str, ArrayLike],
+) -> _Part:
+    dataset = record[group].to_dataset()
+    array = _with_dimension_first(dataset[name], _DIMENSIONS[group])
+    wanted = coordinate.get(group) if isinstance(coordinate, Mapping) else coordinate
+    place, at = _coordinate(dataset, group, wanted)
+    values = _columns(array.values)
+    flags = _flags(dataset, name, array)
+    good = np.isfinite(values) & np.isfinite(at)[:, None]
+    std, origin = _noise(dataset, group, name, array, at, good & ~flags, noise)
+    good &= np.isfinite(std)
+    use = good & ~flags
+    columns = range(values.shape[1])
+    rows = [np.argsort(np.where(use[:, c], at, np.inf))[: use[:, c].sum()] for c in columns]
+    kept = [c for c in columns if rows[c].size]
+    variable = Variable(
+        group=group,
+        name=name,
+        unit=str(array.attrs.get("units", "")),
+        coordinate=place,
+        used=int(use.sum()),
+        flagged=int((flags & good).sum()),
+        missing=int((~good).sum()),
+        noise=origin,
+    )
+    return _Part(
+        variable,
+        tuple(
+            PointSet(group, name, place, at[rows[c]], None if array.ndim == 1 else c) for c in kept
+        ),
+        tuple(values[rows[c], c] for c in kept),
+        tuple(std[rows[c], c] for c in kept),
+        tuple(rows[c] for c in kept),
+        tuple(_charges(dataset, array)[c] for c in kept),
+    )
+
+
+def _join(parts: Sequence[_Part]) -> Observations:
+    owner = [np.full(part.variable.used, i) for i, part in enumerate(parts)]
+    return Observations(
+        points=Points(tuple(points for part in parts for points in part.sets)),
+        data=np.concatenate([d for part in parts for d in part.data]),
+        std=np.concatenate([s for part in parts for s in part.std]),
+        variables=tuple(part.variable for part in parts),
+        owner=np.concatenate(owner).astype(np.int64),
+        position=np.concatenate([p for part in parts for p in part.position]).astype(np.int64),
+        charge=np.concatenate(
+            [
+                np.full(points.size, charge)
+                for part in parts
+                for points, charge in zip(part.sets, part.charge, strict=True)
+            ]
+        ),
+    )
+
+
+def _coordinate(
+    dataset: xr.Dataset, group: str, wanted: str | None
+) -> tuple[str, NDArray[np.float64]]:
+    """Name and values of the coordinate that places the points of a group."""
+    known = {
+        name: np.asarray(dataset[name].values, dtype=float)
+        for name in COORDINATES
+        if name in dataset.variables
+    }
+    counts = {name: int(np.isfinite(values).sum()) for name, values in known.items()}
+    if wanted is not None:
+        if not counts.get(wanted):
+            have = ", ".join(name for name, count in counts.items() if count) or "none"
+            raise InputError(f"/{group} of the record has no coordinate {wanted!r}; known: {have}.")
+        return wanted, known[wanted]
+    if not counts or not max(counts.values()):
+        raise InputError(f"/{group} of the record needs one of {', '.join(COORDINATES)}.")
+    best = max(counts, key=lambda name: counts[name])  # the first of equals: COORDINATES' order
+    return best, known[best]
+
+
+def _noise(
+    dataset: xr.Dataset,
+    group: str,
+    name: str,
+    array: xr.DataArray,
+    at: NDArray[np.float64],
+    usable: NDArray[np.bool_],
+    noise: Mapping[str, ArrayLike],
+) -> tuple[NDArray[np.float64], str]:
+    """Standard deviation of every point, shape (n, columns), and where it comes from."""
+    values = _columns(array.values)
+    given = noise.get(f"{group}/{name}", noise.get(name))
+    if given is not None:
+        return _checked_noise(_stretched(given, array, name), name), "given"
+    if f"{name}_std" in dataset:
+        std = _columns(_like(dataset[f"{name}_std"], array).values)
+        if np.isfinite(std).any():
+            return _checked_noise(std, f"{name}_std"), "record"
+    if not usable.any():
+        return np.ones_like(values), "assumed"
+    size = float(np.median(np.abs(values[usable])))
+    estimates = [
+        (int(usable[:, c].sum()), estimate_noise(at[usable[:, c]], values[usable[:, c], c]))
+        for c in range(values.shape[1])
+        if usable[:, c].sum() >= _FEWEST_FOR_ESTIMATE
+    ]
+    estimates = [(n, s) for n, s in estimates if np.isfinite(s)]
+    if estimates:  # pooled over the columns of a voltage curve
+        weights = np.array([n for n, _ in estimates], dtype=float)
+        variance = np.average([s**2 for _, s in estimates], weights=weights)
+        origin, std_value = "estimated", float(np.sqrt(variance))
+    else:
+        fraction = _ASSUMED.get(name.split("_")[0], _ASSUMED_DEFAULT)
+        origin, std_value = "assumed", fraction * size
+    return np.full_like(values, max(std_value, _RELATIVE_FLOOR * size) or 1.0), origin
+
+
+def _checked_noise(std: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    if np.any(std <= 0) or np.any(np.isinf(std)):
+        raise InputError(f"The noise of {name!r} must be positive and finite.")
+    return std
+
+
+def _stretched(given: ArrayLike, array: xr.DataArray, name: str) -> NDArray[np.float64]:
+    try:
+        return _columns(np.broadcast_to(np.asarray(given, dtype=float), array.shape).copy())
+    except ValueError:
+        raise InputError(
+            f"The noise of {name!r} has shape {np.shape(given)}, its variable {array.shape}."
+        ) from None
+
+
+def _flags(dataset: xr.Dataset, name: str, array: xr.DataArray) -> NDArray[np.bool_]:
+    if f"{name}_flag" not in dataset:
+        return np.zeros(_columns(array.values).shape, dtype=bool)
+    flags = np.asarray(_like(dataset[f"{name}_flag"], array).values, dtype=float)
+    return _columns(np.nan_to_num(flags)) != 0
+
+
+def _charges(dataset: xr.Dataset, array: xr.DataArray) -> NDArray[np.float64]:
+    """Discharged charge of each column [A.h]; NaN for a scalar."""
+    if array.ndim == 1:
+        return np.array([np.nan])
+    dimension = array.dims[1]
+    if dimension not in dataset.variables:
+        raise InputError(f"Variable {array.name!r} has no coordinate {dimension!r}.")
+    return np.asarray(dataset[dimension].values, dtype=float)
+
+
+def _like(companion: xr.DataArray, array: xr.DataArray) -> xr.DataArray:
+    """A companion variable in the shape of its variable."""
+    return companion.broadcast_like(array).transpose(*array.dims)
+
+
+def _with_dimension_first(array: xr.DataArray, dimension: str) -> xr.DataArray:
+    if dimension not in array.dims or array.ndim > 2:
+        raise InputError(
+            f"Variable {array.name!r} has dimensions {array.dims}; expected {dimension!r} and "
+            "at most one more."
+        )
+    return array.transpose(dimension, ...)
+
+
+def _columns(values: Any) -> NDArray[np.float64]:
+    """`values` as two dimensions: points by columns."""
+    values = np.asarray(values)
+    values = values if values.dtype == bool else values.astype(float)
+    return values.reshape(values.shape[0], -1)
+
+
+def _names(observables: Iterable[str]) -> list[str]:
+    return [observables] if isinstance(observables, str) else list(observables)
+
+
+def _find(name: str, available: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    group, _, short = name.strip("/").rpartition("/")
+    found = [(g, short) for g in available if short in available[g] and group in ("", g)]
+    if not found:
+        names = [n for g in available for n in (*available[g], *(f"{g}/{x}" for x in available[g]))]
+        raise InputError(f"The record has no variable {name!r}." + did_you_mean(name, names))
+    return found
+
+
+def _check_noise_names(
+    noise: Mapping[str, ArrayLike], variables: Sequence[tuple[str, str]]
+) -> None:
+    known = [n for group, name in variables for n in (name, f"{group}/{name}")]
+    for name in noise:
+        if name not in known:
+            raise InputError(
+                f"Noise is given for {name!r}, which is not fitted." + did_you_mean(name, known)
+            )
+
+
+def _listed(variables: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"{group}/{name}" for group, name in variables)
