@@ -78,7 +78,7 @@ class CheckupSolver:
 
     def test_of(self, variable: str) -> str:
         """Name of the test that gives a variable."""
-        return next(t.name for t in self._tests.values() if variable in _variables(t))
+        return next(t.name for t in self._tests.values() if variable in t.variables)
 
     def tests_at(self, cycle: int, last: int) -> tuple[str, ...]:
         """Names of the tests done after so many cycles."""

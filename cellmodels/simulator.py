@@ -47,6 +47,11 @@ STATE_VARIABLES = {
 }
 
 
+METHODS = ("auto", "macro", "direct")
+#: Largest number of differential states for which "auto" integrates over cycle number.
+_MACRO_STATES = 300
+
+
 @dataclass(frozen=True)
 class SolverOptions:
     """How accurately, and by which way, lives are simulated.
@@ -54,7 +59,9 @@ class SolverOptions:
     Attributes
     ----------
     method : str
-        "macro" integrates over cycle number, "direct" simulates every cycle.
+        "macro" integrates over cycle number, "direct" simulates every cycle, "auto" chooses
+        the first for models of up to 300 states: for larger ones (a DFN) the Jacobian of a
+        cycle costs more than the cycles it saves.
     tolerance : float
         Accepted error of a cycle's capacity in the macro integration, relative to the
         nominal capacity.
@@ -63,16 +70,14 @@ class SolverOptions:
     newton : NewtonOptions
     """
 
-    method: str = "macro"
+    method: str = "auto"
     tolerance: float = 2e-5
     mesh: MeshOptions = field(default_factory=MeshOptions)
     newton: NewtonOptions = field(default_factory=NewtonOptions)
 
     def __post_init__(self) -> None:
-        if self.method not in ("macro", "direct"):
-            raise InputError(
-                f"Unknown method {self.method!r}." + did_you_mean(self.method, ("macro", "direct"))
-            )
+        if self.method not in METHODS:
+            raise InputError(f"Unknown method {self.method!r}." + did_you_mean(self.method, METHODS))
         if not (math.isfinite(self.tolerance) and self.tolerance > 0):
             raise InputError(f"tolerance: {self.tolerance!r} is not a positive number.")
 
@@ -337,7 +342,10 @@ class Simulator:
         ampere_hours = self.options.tolerance * self.cell.nominal_capacity
         if tolerance is not None:
             ampere_hours = tolerance
-        options = LifeOptions(method=self.options.method, macro=MacroOptions(tolerance=ampere_hours))
+        method = self.options.method
+        if method == "auto":
+            method = "macro" if self.dae.nx <= _MACRO_STATES else "direct"
+        options = LifeOptions(method=method, macro=MacroOptions(tolerance=ampere_hours))
         return self.life_solver(cycles, options)
 
     def _interruptions(self, cycles: int) -> dict[int, CycleMap]:
@@ -452,7 +460,7 @@ def simulate(
     protocol: Protocol,
     cycles: int,
     *,
-    method: str = "macro",
+    method: str = "auto",
     tolerance: float | None = None,
     progress: bool = False,
 ) -> xr.DataTree:
@@ -466,7 +474,7 @@ def simulate(
         Number of cycles.
     method : str
         "macro" integrates over cycle number with an error estimate, "direct" simulates
-        every cycle.
+        every cycle; "auto" chooses by the size of the model, see `SolverOptions`.
     tolerance : float, optional
         Accepted error of a cycle's capacity in the macro integration, relative to the
         nominal capacity.

@@ -1,0 +1,377 @@
+"""The command line: ``cellmodels fit``, ``simulate``, ``demo`` and ``parameters``.
+
+Exit codes: 0 when all went well; 1 when a fit did not converge or a life ended early, or neither
+could begin; 2 when something that the user wrote is wrong; 130 after Ctrl-C. Results are printed
+on stdout, everything else on stderr.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shlex
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from cellmodels.errors import CellModelsError, InputError
+
+if TYPE_CHECKING:  # imported where they are used: a wrong option should not take seconds to say so
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+    from cellmodels.fit_file import FitJob, Output
+    from cellmodels.fitting import Fit
+
+_FAILED, _WRONG_INPUT, _INTERRUPTED = 1, 2, 130
+_CHECKPOINT = ".checkpoint.json"
+_ROWS = 12  # of a printed life
+
+app = typer.Typer(
+    help="Cell models: simulate whole lives, fit ageing to cycling data.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+parameters = typer.Typer(help="Look at parameter sets.", no_args_is_help=True)
+app.add_typer(parameters, name="parameters")
+
+_RunFile = Annotated[Path, typer.Argument(metavar="FILE", help="TOML file of the run.")]
+_Folder = Annotated[
+    Path | None, typer.Option("--output", metavar="DIR", help="Folder for the results.")
+]
+_Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show a progress bar.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from cellmodels import __version__
+
+        others = (f"{name} {importlib.metadata.version(name)}" for name in ("pybamm", "casadi"))
+        typer.echo(f"cellmodels {__version__} ({', '.join(others)})")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show versions."),
+    ] = False,
+) -> None: ...
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+
+@app.command()
+def fit(
+    file: _RunFile,
+    output: _Folder = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted fit from its checkpoint.")
+    ] = False,
+    progress: _Progress = True,
+) -> None:
+    """Fit parameters of a cell to a record of its life."""
+    with _reported():
+        from cellmodels.fit_file import read_fit_file
+
+        job = read_fit_file(file, output)
+        again = ["cellmodels", "fit", str(file)] + (["--output", str(output)] if output else [])
+        found = _run_fit(job, again, resume, progress)
+        typer.echo(repr(found))
+        _end_fit(job, found)
+
+
+@app.command()
+def simulate(
+    file: _RunFile,
+    cycles: Annotated[
+        int | None, typer.Option(min=1, help="Number of cycles, instead of the file's.")
+    ] = None,
+    output: _Folder = None,
+    progress: _Progress = True,
+) -> None:
+    """Simulate the life of a cell."""
+    with _reported():
+        from cellmodels.fit_file import read_simulate_file
+        from cellmodels.plotting import plot_life
+        from cellmodels.record import write_record
+
+        job = read_simulate_file(file, cycles, output)
+        groups = ["cycles"] + (["checkups"] if job.protocol.every else [])
+        tables = {group: job.output.path(f"-{group}.csv") for group in groups}
+        data, figure = job.output.path(".nc"), job.output.path(".png")
+        _prepare(job.output, [data, *tables.values(), figure], job.inputs)
+        life = job.run(progress=progress)
+        if not life.attrs["completed_cycles"]:
+            _fail(f"The life ended in its first cycle: {life.attrs['message']}", _FAILED)
+        write_record(life, data)
+        for group, path in tables.items():
+            _table(life[group].to_dataset()).to_csv(path, index=False)
+        _save_figure(plot_life(life), figure)
+        typer.echo(_life_text(life))
+        _say_written([data, *tables.values(), figure])
+        if life.attrs["outcome"] != "completed":
+            _fail(f"The life was not completed: {life.attrs['message']}", _FAILED)
+
+
+@app.command()
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", help="Folder for the results.")
+    ] = Path("cellmodels-demo"),
+    progress: _Progress = True,
+) -> None:
+    """Fit a thousand cycles of synthetic data, and compare with the truth."""
+    with _reported():
+        from cellmodels.fit_file import read_fit_file
+
+        source = Path(__file__).parent / "demo"
+        _make_folder(output)
+        for path in (p for p in source.iterdir() if p.suffix in (".toml", ".csv")):
+            shutil.copyfile(path, output / path.name)
+        file = output / "demo.toml"
+        job = read_fit_file(file, output)
+        job.output.path(_CHECKPOINT).unlink(missing_ok=True)
+        again = ["cellmodels", "fit", str(file), "--output", str(output)]
+        found = _run_fit(job, again, False, progress)
+        typer.echo(repr(found) + "\n\n" + _against_truth(found, source / "demo_truth.toml"))
+        _end_fit(job, found)
+
+
+@parameters.command("list")
+def list_parameters() -> None:
+    """List the parameter sets."""
+    with _reported():
+        from cellmodels.base_sets import base_names
+        from cellmodels.parameter_set import ParameterSet, names
+
+        sets = [ParameterSet.load(name) for name in names()]
+        typer.echo(
+            _aligned(
+                [("name", "chemistry", "title")] + [(s.name, s.chemistry, s.title) for s in sets]
+            )
+        )
+        typer.echo("PyBaMM's own: " + ", ".join(base_names()))
+
+
+@parameters.command("show")
+def show_parameters(
+    name: Annotated[str, typer.Argument(help="Name or file of a parameter set.")],
+) -> None:
+    """Show the parameters of a set, with their ranges and sources."""
+    with _reported():
+        from cellmodels.parameter_set import ParameterSet
+
+        found = ParameterSet.load(name)
+        typer.echo(f"{found.name}: {found.title}\n{found.description.strip()}\n")
+        rows = [("parameter", "value", "range", "status", "source")]
+        for p in found.parameters.values():
+            span = "" if p.range is None else f"{p.range[0]:g} to {p.range[1]:g}"
+            rows.append((p.name, _short(p.value), span, p.status, p.source))
+        if found.base:
+            rest = {k: v for k, v in _base(found.base).items() if k not in found.parameters}
+            source = f"PyBaMM's {found.base}"
+            rows += [(key, _short(rest[key]), "", "", source) for key in sorted(rest)]
+        typer.echo(_aligned(rows))
+
+
+# --- fits --------------------------------------------------------------------------------------
+
+
+def _run_fit(job: FitJob, again: Sequence[str], resume: bool, progress: bool) -> Fit:
+    """Run a fit and write its files; `again` is the command that runs it."""
+    checkpoint, written = job.output.path(_CHECKPOINT), _fit_files(job.output)
+    _prepare(job.output, [*written, checkpoint], job.inputs)
+    if checkpoint.exists() and not resume:
+        _say(f"Starting anew; --resume would have continued from {checkpoint}.")
+    if resume and not checkpoint.exists():
+        _say(f"There is no {checkpoint} to resume from; starting anew.")
+        resume = False
+    try:
+        found = job.run(checkpoint, resume=resume, progress=progress)
+        if found.status == "interrupted":
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        if not checkpoint.exists():
+            _fail("Interrupted before the first iteration; nothing to resume.", _INTERRUPTED)
+        command = shlex.join([*again, "--resume"])
+        _fail(f"Interrupted. To continue:\n  {command}", _INTERRUPTED)
+    data, table, figure = written
+    found.save(data)
+    found.table.to_csv(table)
+    _save_figure(found.plot(), figure)
+    return found
+
+
+def _fit_files(output: Output) -> tuple[Path, Path, Path]:
+    return output.path(".nc"), output.path(".csv"), output.path(".png")
+
+
+def _end_fit(job: FitJob, found: Fit) -> None:
+    """Say where the results are, and end with the exit code they deserve."""
+    _say_written(_fit_files(job.output))
+    if not found.converged:
+        _fail(f"The fit did not converge ({found.status}).", _FAILED)
+
+
+def _against_truth(found: Fit, truth_file: Path) -> str:
+    """A table of fitted against true values."""
+    from cellmodels.toml_io import read_toml
+
+    truth: dict[str, float] = read_toml(truth_file)["truth"]
+    table = found.table
+    rows = [("parameter", "fitted", "standard error", "true", "difference / error", "identifiable")]
+    for name, row in table.iterrows():
+        value, error, true = row["value"], row["standard error"], truth[str(name)]
+        rows.append(
+            (
+                str(name),
+                f"{value:.4g}",
+                f"{error:.2g}",
+                f"{true:.4g}",
+                f"{(value - true) / error:+.2f}",
+                "yes" if row["identifiable"] else "no",
+            )
+        )
+    count = int(table["identifiable"].sum())
+    return (
+        "Against the truth: these data are SYNTHETIC, made by simulation with known parameters\n"
+        + _aligned(rows)
+        + f"\n{count} of {len(table)} parameters are identifiable from this record."
+    )
+
+
+# --- lives -------------------------------------------------------------------------------------
+
+
+def _table(dataset: xr.Dataset) -> pd.DataFrame:
+    """A group of a record as a table, units in the headers; `read_record` understands it."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    rows = dataset["cycle"].dims[0]
+    for name in (*dataset.coords, *dataset.data_vars):
+        variable = dataset[name]
+        unit = variable.attrs.get("units", "-")
+        bracket = "" if unit == "-" else f" [{unit}]"
+        if variable.dims == (rows,):
+            columns[f"{name}{bracket}"] = variable.values
+        elif rows in variable.dims:
+            charges = dataset[variable.dims[1]].values
+            for k, charge in enumerate(charges):
+                columns[f"{name} at {charge:.10g} A.h{bracket}"] = variable.values[:, k]
+    return pd.DataFrame(columns)
+
+
+def _life_text(life: xr.DataTree) -> str:
+    """The check-ups of a life, or some of its cycles."""
+    group = "checkups" if "checkups" in life.children else "cycles"
+    dataset = life[group].to_dataset()
+    scalars = dataset[[name for name in dataset.data_vars if dataset[name].ndim == 1]]
+    table = _table(scalars).drop(columns="elapsed_time [s]")
+    if len(table) > _ROWS:
+        table = table.iloc[[round(k * (len(table) - 1) / (_ROWS - 1)) for k in range(_ROWS)]]
+    rows = [tuple(_heading(h) for h in table.columns)]
+    rows += [tuple(f"{value:.5g}" for value in row) for row in table.itertuples(index=False)]
+    attrs = life.attrs
+    return (
+        f"{attrs['title']}: {attrs['completed_cycles']} cycles, {attrs['outcome']}; solver error "
+        f"about {attrs['estimated_error_Ah']:.1g} A.h\n" + _aligned(rows)
+    )
+
+
+def _heading(header: str) -> str:
+    return (
+        header.replace("_", " ")
+        .replace("loss of active material", "LAM")
+        .replace("loss of lithium inventory", "LLI")
+    )
+
+
+# --- files and texts ---------------------------------------------------------------------------
+
+
+def _prepare(output: Output, results: Sequence[Path], inputs: Sequence[Path]) -> None:
+    """Make the folder, and see that no result replaces what it is made from."""
+    read = {path.resolve() for path in inputs}
+    for path in results:
+        if path.resolve() in read:
+            raise InputError(f"The result {path} would replace an input: change [output] name.")
+    _make_folder(output.folder)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".cellmodels"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"Nothing can be written to '{folder}' ({error.strerror}).") from None
+
+
+def _save_figure(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=150)
+
+
+def _base(name: str) -> dict[str, Any]:
+    from cellmodels.base_sets import base_values
+
+    return {k: v for k, v in base_values(name).items() if k not in ("chemistry", "citations")}
+
+
+def _short(value: object) -> str:
+    from cellmodels.expressions import Expression
+
+    if isinstance(value, int | float):
+        return f"{value:g}"
+    text = " ".join(value.text.split()) if isinstance(value, Expression) else "a function"
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  " + "  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _say_written(paths: Sequence[Path]) -> None:
+    typer.echo("Written: " + ", ".join(str(path) for path in paths))
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    _say(text)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Errors and warnings as one clear text each, without a traceback."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        _say(f"Warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        try:
+            yield
+        except InputError as error:
+            _fail(f"Error: {error}", _WRONG_INPUT)
+        except CellModelsError as error:
+            _fail(f"Error: {error}", _FAILED)
+        except KeyboardInterrupt:
+            _fail("Interrupted.", _INTERRUPTED)
