@@ -267,7 +267,7 @@ def _table(dataset: xr.Dataset) -> pd.DataFrame:
         elif rows in variable.dims:
             charges = dataset[variable.dims[1]].values
             for k, charge in enumerate(charges):
-                columns[f"{name} at {charge:.10g} A.h{bracket}"] = variable.values[:, k]
+                columns[f"{name} @ {charge:.10g} A.h{bracket}"] = variable.values[:, k]
     return pd.DataFrame(columns)
 
 
@@ -276,7 +276,7 @@ def _life_text(life: xr.DataTree) -> str:
     group = "checkups" if "checkups" in life.children else "cycles"
     dataset = life[group].to_dataset()
     scalars = dataset[[name for name in dataset.data_vars if dataset[name].ndim == 1]]
-    table = _table(scalars).drop(columns="elapsed_time [s]")
+    table = _table(scalars).drop(columns="elapsed_time [s]", errors="ignore")
     if len(table) > _ROWS:
         table = table.iloc[[round(k * (len(table) - 1) / (_ROWS - 1)) for k in range(_ROWS)]]
     rows = [tuple(_heading(h) for h in table.columns)]

@@ -68,7 +68,9 @@ def _stop(end: End, control: Control, cell: Cell, step: Step) -> Stop:
         rises = control.kind == "power" and control.value > 0.0
         return Stop("current", abs(amperes(end.value, end.unit, cell)), 1 if rises else -1)
     if control.value == 0.0 or control.kind == "voltage":
-        raise InputError(f"The step {step} cannot end at a voltage: it neither charges nor discharges.")
+        raise InputError(
+            f"The step {step} cannot end at a voltage: it neither charges nor discharges."
+        )
     return Stop("voltage", float(end.value), -1 if control.value > 0.0 else 1)
 
 

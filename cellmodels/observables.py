@@ -25,6 +25,9 @@ CYCLE_UNITS = {
     "energy_efficiency": "-",
 }
 
+#: Charge or energy that counts as none [A.h, W.h].
+_NOTHING = 1e-9
+
 Values = tuple[np.ndarray, np.ndarray]
 
 
@@ -136,7 +139,9 @@ def locate(life: Life, coordinate: str, at: np.ndarray) -> Values:
     return np.where(at > axis[-1] + slack, np.nan, n), moved
 
 
-def between(values: np.ndarray, directions: np.ndarray, n: np.ndarray, dn: np.ndarray, low: np.ndarray) -> Values:
+def between(
+    values: np.ndarray, directions: np.ndarray, n: np.ndarray, dn: np.ndarray, low: np.ndarray
+) -> Values:
     """Linear interpolation between the values at whole numbers `low` and `low` + 1.
 
     `values` has shape (k, 2), `directions` (k, 2, n_theta), `n` (k,), `dn` (k, n_theta).
@@ -160,8 +165,7 @@ def state_at(life: Life, n: float, dn: np.ndarray) -> Values:
 
 
 def _ratio(top: Values, bottom: Values) -> Values:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = top[0] / bottom[0]
-        return value, (top[1] - value[:, None] * bottom[1]) / bottom[0][:, None]
-
-
+    # a cycle that does not charge has no efficiency
+    below = np.where(bottom[0] > _NOTHING, bottom[0], np.nan)
+    value = top[0] / below
+    return value, (top[1] - value[:, None] * bottom[1]) / below[:, None]

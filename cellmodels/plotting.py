@@ -91,6 +91,8 @@ def plot_fit(tree: xr.DataTree) -> Figure:
         for subfigure, panel in zip(cells, panels, strict=False):
             _draw_panel(subfigure, panel)
         _draw_parameters(lower, parameters)
+        if "record" in tree.children:
+            _mark_synthetic(figure, tree.children["record"])
     return figure
 
 
@@ -128,7 +130,14 @@ def plot_life(tree: xr.DataTree) -> Figure:
                 _draw_scalars(ax, dataset, names)
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
+        _mark_synthetic(figure, tree)
     return figure
+
+
+def _mark_synthetic(figure: Figure, record: xr.DataTree) -> None:
+    """Say on the figure that its data were simulated, not measured."""
+    if int(record.attrs.get("synthetic", 0)):
+        figure.suptitle("SYNTHETIC DATA (simulated, not measured)", fontsize=9.5, color="0.4")
 
 
 # A fit's variables ------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from cellmodels.cell import Cell
-from cellmodels.checkups import CheckupRun, CheckupSolver
+from cellmodels.checkup_solver import CheckupRun, CheckupSolver
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.lowering import step_specs
 from cellmodels.observables import (
@@ -77,7 +77,9 @@ class SolverOptions:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise InputError(f"Unknown method {self.method!r}." + did_you_mean(self.method, METHODS))
+            raise InputError(
+                f"Unknown method {self.method!r}." + did_you_mean(self.method, METHODS)
+            )
         if not (math.isfinite(self.tolerance) and self.tolerance > 0):
             raise InputError(f"tolerance: {self.tolerance!r} is not a positive number.")
 
@@ -145,7 +147,7 @@ class Simulator:
         self,
         cycles: int,
         values: Mapping[str, float] | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> xr.DataTree:
         """Simulate a life.
 
@@ -173,12 +175,19 @@ class Simulator:
         if isinstance(cycles, bool) or int(cycles) != cycles or cycles < 1:
             raise InputError(f"cycles: {cycles!r} is not a whole number from 1 on.")
         theta = self._theta(self._values(values))
-        life = self._solver(int(cycles)).run(theta, int(cycles), sensitivities=False, progress=progress)
+        life = self._solver(int(cycles)).run(
+            theta, int(cycles), sensitivities=False, progress=progress
+        )
         return self._tree(life, theta, int(cycles))
 
     @single_threaded
     def life(
-        self, values: np.ndarray, cycles: int, *, sensitivities: bool = True, previous: Life | None = None
+        self,
+        values: np.ndarray,
+        cycles: int,
+        *,
+        sensitivities: bool = True,
+        previous: Life | None = None,
     ) -> Life:
         """The solver's own result, for those who need derivatives of everything.
 
@@ -186,11 +195,15 @@ class Simulator:
         derivatives are with respect to factors on the cell's values.
         """
         theta = self._theta(np.asarray(values, float))
-        return self._solver(cycles).run(theta, cycles, sensitivities=sensitivities, previous=previous)
+        return self._solver(cycles).run(
+            theta, cycles, sensitivities=sensitivities, previous=previous
+        )
 
     def life_solver(self, cycles: int, options: LifeOptions) -> LifeSolver:
         """The solver of lives of so many cycles, with settings of one's own."""
-        return LifeSolver(self._cycle, self._interruptions(cycles), discharged_weights(self.specs), options)
+        return LifeSolver(
+            self._cycle, self._interruptions(cycles), discharged_weights(self.specs), options
+        )
 
     # --- prediction ----------------------------------------------------------------------------
 
@@ -241,7 +254,9 @@ class Simulator:
         flat = np.concatenate([v for v, _ in parts]) if parts else np.empty(0)
         outcome = Outcome(True, str(Reason.COMPLETED))
         if not np.all(np.isfinite(flat)):
-            ended = life.failure or SolveFailure(Reason.NON_FINITE, "a predicted value", cycle=life.cycles)
+            ended = life.failure or SolveFailure(
+                Reason.NON_FINITE, "a predicted value", cycle=life.cycles
+            )
             return Prediction(None, None, _outcome(ended))
         slopes = np.vstack([d for _, d in parts]) / self._scale if jacobian else None
         kept = _WarmStart(life, {k: r.without_chords() for k, r in runs.items()}, cycles)
@@ -259,13 +274,15 @@ class Simulator:
         """A life that reaches all points; lengthened as long as it does not."""
         previous = warm.life if warm is not None else None
         for _ in range(12):
-            life = self._solver(cycles, tolerance).run(theta, cycles, sensitivities=jacobian, previous=previous)
+            life = self._solver(cycles, tolerance).run(
+                theta, cycles, sensitivities=jacobian, previous=previous
+            )
             short = self._shortfall(life, points)
             if short <= 1.0:
                 return life, cycles
             if life.failure is not None:
                 raise life.failure
-            cycles = int(math.ceil(life.cycles * min(short * 1.02, 10.0))) + 1
+            cycles = math.ceil(life.cycles * min(short * 1.02, 10.0)) + 1
         raise SolveFailure(Reason.END_NOT_REACHED, "the points lie beyond any life", cycle=cycles)
 
     def _shortfall(self, life: Life, points: Points) -> float:
@@ -291,7 +308,7 @@ class Simulator:
                 guess = max(guess, 1.2 * last / self.cell.nominal_capacity)
             else:
                 guess = max(guess, min(last / 7200.0, 50.0))
-        return max(int(math.ceil(guess)), 1)
+        return max(math.ceil(guess), 1)
 
     def _point_set(
         self, life: Life, theta: np.ndarray, asked: PointSet, runs: dict, warm: _WarmStart | None
@@ -303,7 +320,9 @@ class Simulator:
             pair = np.stack([low, np.minimum(low + 1, life.cycles)], axis=1)
             values, slopes = self._observables.integer(life, asked.variable, pair.ravel())
             shaped = slopes.reshape(len(n), 2, -1)
-            return between(values.reshape(-1, 2), shaped, np.maximum(n, 1.0), dn * (n >= 1.0)[:, None], low)
+            return between(
+                values.reshape(-1, 2), shaped, np.maximum(n, 1.0), dn * (n >= 1.0)[:, None], low
+            )
         values = np.empty(len(n))
         slopes = np.empty((len(n), dn.shape[1]))
         for k in range(len(n)):
@@ -312,7 +331,13 @@ class Simulator:
         return values, slopes
 
     def _checkup(
-        self, life: Life, theta: np.ndarray, n: float, dn: np.ndarray, variable: str, runs: dict,
+        self,
+        life: Life,
+        theta: np.ndarray,
+        n: float,
+        dn: np.ndarray,
+        variable: str,
+        runs: dict,
         warm: _WarmStart | None,
     ) -> CheckupRun:
         """The check-up test that gives `variable`, run once at each place of the life."""
@@ -363,14 +388,18 @@ class Simulator:
 
     def _theta(self, values: np.ndarray) -> np.ndarray:
         if values.shape != (len(self.free),):
-            raise InputError(f"{len(self.free)} free parameters, but values of shape {values.shape}.")
+            raise InputError(
+                f"{len(self.free)} free parameters, but values of shape {values.shape}."
+            )
         return values / self._scale
 
     def _values(self, values: Mapping[str, float] | None) -> np.ndarray:
         out = self.nominal.copy()
         for name, value in (values or {}).items():
             if name not in self.free:
-                raise InputError(f"{name!r} is not a free parameter." + did_you_mean(name, self.free))
+                raise InputError(
+                    f"{name!r} is not a free parameter." + did_you_mean(name, self.free)
+                )
             out[self.free.index(name)] = value
         return out
 
@@ -396,12 +425,18 @@ class Simulator:
     def _tree(self, life: Life, theta: np.ndarray, cycles: int) -> xr.DataTree:
         axes, _ = counters(life)
         n = np.arange(1, life.cycles + 1)
-        cycle_data = {
-            name: ("point", self._observables.integer(life, name, n)[0], {"units": unit})
-            for name, unit in CYCLE_UNITS.items()
-        } if life.cycles else {}
+        cycle_data = (
+            {
+                name: ("point", self._observables.integer(life, name, n)[0], {"units": unit})
+                for name, unit in CYCLE_UNITS.items()
+            }
+            if life.cycles
+            else {}
+        )
         tree = {"/cycles": xr.Dataset(cycle_data, coords=_coordinates(axes, n, "point"))}
-        wanted = np.array([k for k in self.protocol.checkup_cycles(cycles) if k <= life.cycles], int)
+        wanted = np.array(
+            [k for k in self.protocol.checkup_cycles(cycles) if k <= life.cycles], int
+        )
         failure = life.failure
         if len(wanted):
             data, failed = self._checkup_table(life, theta, wanted)
@@ -416,20 +451,26 @@ class Simulator:
     ) -> tuple[dict, SolveFailure | None]:
         """Check-up and state variables after `wanted` cycles; NaN where a check-up failed."""
         states, _ = life.states(wanted)
-        rows, near, failure = [], {}, None
+        rows: list[dict[str, np.ndarray]] = []
+        near: dict[str, CheckupRun] = {}
+        failure: SolveFailure | None = None
         for k, y in zip(wanted, states, strict=True):
-            row = {}
+            row: dict[str, np.ndarray] = {}
             for test in self._checkups.tests_at(int(k), life.cycles):
                 x, none = y[: self.dae.nx], np.zeros((self.dae.nx, 0))
                 try:
-                    near[test] = self._checkups.run(test, x, none, theta, near.get(test), place=float(k))
+                    near[test] = self._checkups.run(
+                        test, x, none, theta, near.get(test), place=float(k)
+                    )
                     row.update(near[test].table())
                 except SolveFailure as failed:
                     failed.cycle = int(k)
                     failure = failure or failed
             rows.append(row)
         data = self._checkups.dataset(rows)
-        points = np.column_stack([states[:, : self.dae.nx], np.zeros((len(wanted), self.dae.nz + 1))])
+        points = np.column_stack(
+            [states[:, : self.dae.nx], np.zeros((len(wanted), self.dae.nz + 1))]
+        )
         outputs = self.dae.outputs(points, theta)
         for name, (variable, unit) in STATE_VARIABLES.items():
             if variable in self.dae.output_names:

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.observations import COORDINATES, GROUPS, Points, PointSet
+from cellmodels.record.noise import series_noise
 
-__all__ = ["Observations", "Variable", "estimate_noise", "fitted_variables", "observe"]
+__all__ = ["Observations", "Variable", "fitted_variables", "observe"]
 
 _DIMENSIONS = {"cycles": "point", "checkups": "checkup"}
 _DEFAULT_CYCLES = ("discharge_capacity",)
@@ -198,37 +199,6 @@ def fitted_variables(
     return tuple(dict.fromkeys(found))
 
 
-def estimate_noise(x: ArrayLike, y: ArrayLike) -> float:
-    """Standard deviation of the noise of a smooth series, robust to outliers.
-
-    Each inner point is compared with the straight line through its two neighbours; the
-    scaled median of these differences estimates the noise, whatever the smooth trend
-    (Gasser, Sroka & Jennen-Steinmetz 1986, doi:10.1093/biomet/73.3.625; the median in place
-    of their mean of squares leaves outliers without effect).
-
-    Parameters
-    ----------
-    x, y : array_like, shape (n,)
-        Coordinates and values, finite.
-
-    Returns
-    -------
-    float
-        Standard deviation in the unit of `y`; NaN with fewer than three distinct `x`.
-    """
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    order = np.argsort(x, kind="stable")
-    x, y = x[order], y[order]
-    span = x[2:] - x[:-2]
-    inner = span > 0
-    if not inner.any():
-        return float("nan")
-    weight = (x[1:-1] - x[:-2])[inner] / span[inner]
-    line = y[:-2][inner] * (1 - weight) + y[2:][inner] * weight
-    scaled = (y[1:-1][inner] - line) / np.sqrt(1 + weight**2 + (1 - weight) ** 2)
-    return float(1.4826 * np.median(np.abs(scaled)))
-
-
 # ------------------------------------------------------------------------------------------
 
 
@@ -348,7 +318,7 @@ def _noise(
         return np.ones_like(values), "assumed"
     size = float(np.median(np.abs(values[usable])))
     estimates = [
-        (int(usable[:, c].sum()), estimate_noise(at[usable[:, c]], values[usable[:, c], c]))
+        (int(usable[:, c].sum()), series_noise(at[usable[:, c]], values[usable[:, c], c]))
         for c in range(values.shape[1])
         if usable[:, c].sum() >= _FEWEST_FOR_ESTIMATE
     ]

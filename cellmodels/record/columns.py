@@ -29,7 +29,7 @@ from cellmodels.units import convert
 _OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "cycle": ("cycle_number", "cycle_index", "cycle_no", "cycle_count", "cycles", "cyc"),
     "throughput": ("discharge_throughput", "cumulative_discharge_capacity"),
-    "elapsed_time": ("time", "test_time", "t"),
+    "elapsed_time": ("time", "test_time"),
     "discharge_capacity": (
         "capacity", "capacity_discharge", "discharging_capacity", "dischg_capacity",
         "dchg_cap", "q_discharge", "q_dis", "q_d", "qdischarge", "qd",
@@ -48,9 +48,9 @@ _OTHER_NAMES: dict[str, tuple[str, ...]] = {
 
 #: Other names in traces; those of the Battery Data Format among them.
 _TRACE_NAMES: dict[str, tuple[str, ...]] = {
-    "time": ("test_time", "elapsed_time", "t"),
-    "voltage": ("cell_voltage", "u"),
-    "current": ("cell_current", "i"),
+    "time": ("test_time", "elapsed_time"),
+    "voltage": ("cell_voltage",),
+    "current": ("cell_current",),
     "temperature": ("surface_temperature", "cell_temperature", "temperature_t1"),
     "ambient_temperature": ("chamber_temperature",),
     "cycle": ("cycle_count", "cycle_index", "cycle_number"),
@@ -290,8 +290,9 @@ def near_misses(headers: Iterable[str]) -> dict[str, str]:
     """
     found = {}
     for header in headers:
-        close = get_close_matches(_plain(split_header(header)[0]), _ALIASES, n=1, cutoff=0.87)
-        if close:
+        plain = _plain(split_header(header)[0])
+        close = get_close_matches(plain, _ALIASES, n=1, cutoff=0.87)
+        if close and plain not in _ALIASES:
             found[header] = _ALIASES[close[0]]
     return found
 
@@ -361,7 +362,8 @@ def _checked_unit(meaning: Meaning) -> str:
             return "-"
         raise InputError(
             f"Column '{header}' has no unit. Write '{name} [{expected.unit}]', or name it: "
-            f"columns={{'{header}': '{name} [{expected.unit}]'}}."
+            f"columns={{'{header}': '{name} [{expected.unit}]'}}, or leave it out: "
+            f"columns={{'{header}': None}}."
         )
     convert(1.0, unit, expected.unit, what=f"Column '{header}'")
     return unit

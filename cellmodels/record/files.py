@@ -194,7 +194,6 @@ def _text(data: bytes, path: Path) -> Table:
             skiprows=skipped,
             skipinitialspace=True,
             skip_blank_lines=False,
-            float_precision="round_trip",
             low_memory=False,
         )
     except (ValueError, OverflowError, csv.Error) as error:

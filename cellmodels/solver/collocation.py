@@ -45,7 +45,9 @@ class BlockPattern:
         x = np.arange(nx)
         diff_r = np.concatenate([x + a * n for a in range(3) for _ in range(3)])
         diff_c = np.concatenate([x + b * n for _ in range(3) for b in range(3)])
-        diff_v = np.concatenate([np.full(nx, radau.DERIVATIVE[b + 1, a]) for a in range(3) for b in range(3)])
+        diff_v = np.concatenate(
+            [np.full(nx, radau.DERIVATIVE[b + 1, a]) for a in range(3) for b in range(3)]
+        )
         all_r = np.concatenate([model_r.ravel(), volt_r.ravel(), last, diff_r])
         all_c = np.concatenate([model_c.ravel(), volt_c.ravel(), last, diff_c])
         key = all_c * self.size + all_r
@@ -91,7 +93,9 @@ class BlockPattern:
         return solution[self._order[3]]
 
     def _find_order(self, data: np.ndarray) -> tuple:
-        matrix = sp.csc_matrix((data, self._rows.astype(np.int32), self._colptr), shape=(self.size,) * 2)
+        matrix = sp.csc_matrix(
+            (data, self._rows.astype(np.int32), self._colptr), shape=(self.size,) * 2
+        )
         perm = spl.splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.1).perm_c
         columns = np.argsort(perm)
         gather = np.concatenate([np.arange(self._colptr[c], self._colptr[c + 1]) for c in columns])
@@ -126,7 +130,7 @@ class Linearisation:
     """Everything evaluated at one iterate (stages, T)."""
 
     system: np.ndarray  # F, (N, 3, n)
-    jacobian: np.ndarray | None  # nonzeros of dF/dv, (N, 3, nnz)
+    jacobian: np.ndarray  # nonzeros of dF/dv, (N, 3, nnz); (N, 3, 0) if not evaluated
 
 
 class Factors:
@@ -144,7 +148,9 @@ class Factors:
         self.response = self._forward(border[:, :, None])
         self.pivot = float(end.apply(self._stages(self.response))[0]) + end.duration
         if not np.isfinite(self.pivot) or self.pivot == 0.0:
-            raise SolveFailure(Reason.NOT_CONVERGED, "the end condition does not depend on the duration")
+            raise SolveFailure(
+                Reason.NOT_CONVERGED, "the end condition does not depend on the duration"
+            )
 
     def solve(self, rhs: np.ndarray, rhs_end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Solve for (dw, dT).
@@ -216,21 +222,25 @@ class Collocation:
 
     def evaluate(self, stages: np.ndarray, theta: np.ndarray, *, jacobian: bool) -> Linearisation:
         """F and, if asked, its Jacobian at every stage; raises on non-finite values."""
-        count = len(stages)
+        shape = (len(stages), 3, -1)
         points = stages.reshape(-1, self.dae.n)
         if jacobian:
             system, nonzeros = self.dae.linearise(points, theta)
-            out = Linearisation(
-                system.reshape(count, 3, -1), nonzeros.reshape(count, 3, -1)
-            )
+            out = Linearisation(system.reshape(shape), nonzeros.reshape(shape))
         else:
-            out = Linearisation(self.dae.evaluate(points, theta).reshape(count, 3, -1), None)
+            system = self.dae.evaluate(points, theta)
+            out = Linearisation(system.reshape(shape), np.empty((len(stages), 3, 0)))
         if not np.all(np.isfinite(out.system)):
             raise SolveFailure(Reason.NON_FINITE, "the model is not finite at a trial state")
         return out
 
     def residual(
-        self, start: np.ndarray, stages: np.ndarray, h: np.ndarray, control: Control, system: np.ndarray
+        self,
+        start: np.ndarray,
+        stages: np.ndarray,
+        h: np.ndarray,
+        control: Control,
+        system: np.ndarray,
     ) -> np.ndarray:
         """Residual of the interval equations, shape (N, 3 n)."""
         nx = self.dae.nx
@@ -258,8 +268,10 @@ class Collocation:
             rate = widths[:, None] * radau.WEIGHTS / HOUR
             charge = float(np.sum(rate * stages[:, :, -1])) * duration
             sign = np.sign(charge) or 1.0
-            return EndRow(abs(charge) - stop.value, last, sign * duration * rate, sign * charge / duration)
-        if at.jacobian is not None:
+            return EndRow(
+                abs(charge) - stop.value, last, sign * duration * rate, sign * charge / duration
+            )
+        if at.jacobian.size:
             last[self._volt_cols] = at.jacobian[-1, -1, self._volt]
         return EndRow(at.system[-1, -1, -1] - stop.value, last, None, 0.0)
 
@@ -289,7 +301,12 @@ class Collocation:
         return out.reshape(len(widths), -1)
 
     def parametric_rhs(
-        self, stages: np.ndarray, h: np.ndarray, control: Control, at: Linearisation, theta: np.ndarray,
+        self,
+        stages: np.ndarray,
+        h: np.ndarray,
+        control: Control,
+        at: Linearisation,
+        theta: np.ndarray,
         direction: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Product of the equations' derivative by theta with `direction`, (n_theta, k).
@@ -300,12 +317,12 @@ class Collocation:
         count, k = len(stages), direction.shape[1]
         pattern = dae.parametric_pattern
         nonzeros = dae.parametric(stages.reshape(-1, dae.n), theta)
-        full = np.zeros((count * 3, dae.n, k))
+        flat = np.zeros((count * 3, dae.n, k))
         # few parameters: add their nonzeros one by one, vectorised over the stages
         for entry, (row, col) in enumerate(zip(pattern.rows, pattern.cols, strict=True)):
             if np.any(direction[col]):
-                full[:, row] += nonzeros[:, entry, None] * direction[col]
-        full = full.reshape(count, 3, dae.n, k)
+                flat[:, row] += nonzeros[:, entry, None] * direction[col]
+        full = flat.reshape(count, 3, dae.n, k)
         voltage = full[:, :, -1].copy()
         _, weight_v = control.weights(stages[:, :, -1], at.system[:, :, -1])
         full[:, :, -1] = voltage * weight_v[:, :, None]

@@ -12,7 +12,11 @@ from cellmodels.solver.step import Control
 
 
 def consistent_point(
-    collocation: Collocation, control: Control, start: np.ndarray, theta: np.ndarray, guess: np.ndarray
+    collocation: Collocation,
+    control: Control,
+    start: np.ndarray,
+    theta: np.ndarray,
+    guess: np.ndarray,
 ) -> tuple[np.ndarray, float]:
     """Algebraic states and current that fit the state x and the control.
 
@@ -56,7 +60,9 @@ def _solve_algebraic(
         data = nonzeros[0, keep]
         data = np.where(rows[keep] == n - 1, weight_v[0] * data, data)
         matrix = sp.csc_matrix((data, (rows[keep] - nx, cols[keep] - nx)), shape=(n - nx, n - nx))
-        matrix = matrix + sp.csc_matrix(([weight_i[0]], ([n - nx - 1], [n - nx - 1])), shape=matrix.shape)
+        matrix = matrix + sp.csc_matrix(
+            ([weight_i[0]], ([n - nx - 1], [n - nx - 1])), shape=matrix.shape
+        )
         try:
             delta = -spl.splu(matrix.tocsc()).solve(residual)
         except RuntimeError as error:
@@ -98,11 +104,13 @@ def consistent_directions(
     dae = collocation.dae
     nx, nz, n = dae.nx, dae.nz, dae.n
     jacobian = sp.csr_matrix(
-        (dae.linearise(point[None, :], theta)[1][0], (dae.pattern.rows, dae.pattern.cols)), shape=(n, n)
+        (dae.linearise(point[None, :], theta)[1][0], (dae.pattern.rows, dae.pattern.cols)),
+        shape=(n, n),
     )[nx:]
     pattern = dae.parametric_pattern
     by_theta = sp.csr_matrix(
-        (dae.parametric(point[None, :], theta)[0], (pattern.rows, pattern.cols)), shape=(n, len(theta))
+        (dae.parametric(point[None, :], theta)[0], (pattern.rows, pattern.cols)),
+        shape=(n, len(theta)),
     )[nx:]
     moved = directions.copy()
     moved[nx : nx + nz] = 0.0

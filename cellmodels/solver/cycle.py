@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,7 +31,11 @@ class Counts:
 
     def as_dict(self) -> dict[str, int]:
         """The counts as plain numbers."""
-        return {"steps_warm": self.warm, "steps_retried": self.retried, "steps_adaptive": self.adaptive}
+        return {
+            "steps_warm": self.warm,
+            "steps_retried": self.retried,
+            "steps_adaptive": self.adaptive,
+        }
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,12 @@ class SequenceSolver:
         return start, tuple(out)
 
     def _solve_step(
-        self, spec: StepSpec, x: np.ndarray, theta: np.ndarray, near: StepSolution | None, point: np.ndarray
+        self,
+        spec: StepSpec,
+        x: np.ndarray,
+        theta: np.ndarray,
+        near: StepSolution | None,
+        point: np.ndarray,
     ) -> StepSolution:
         if near is not None and near.skipped:
             found = self._still_skipped(spec, x, theta, near, point)
@@ -193,9 +202,16 @@ class SequenceSolver:
         return integrate_step(self.collocation, spec, x, theta, point, self.mesh, self.newton)
 
     def _still_skipped(
-        self, spec: StepSpec, x: np.ndarray, theta: np.ndarray, near: StepSolution, point: np.ndarray
+        self,
+        spec: StepSpec,
+        x: np.ndarray,
+        theta: np.ndarray,
+        near: StepSolution,
+        point: np.ndarray,
     ) -> StepSolution | None:
-        at, voltage = consistent_point(self.collocation, spec.control, x, theta, near.stages[-1, -1])
+        at, voltage = consistent_point(
+            self.collocation, spec.control, x, theta, near.stages[-1, -1]
+        )
         met = spec.met_at_start(at[-1], voltage)
         return None if met is None else skipped_step(x, at, voltage, met)
 

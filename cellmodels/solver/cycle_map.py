@@ -32,7 +32,7 @@ class CyclePoint:
         Shape (n_steps * 3,).
     solution : CycleSolution
         The solved steps, a warm start for neighbours.
-    end_directions, feature_directions : numpy.ndarray or None
+    end_directions, feature_directions : numpy.ndarray
         Derivatives along k directions, shapes (ny, k) and (n_features, k).
     """
 
@@ -40,8 +40,8 @@ class CyclePoint:
     end: np.ndarray
     features: np.ndarray
     solution: CycleSolution
-    end_directions: np.ndarray | None = None
-    feature_directions: np.ndarray | None = None
+    end_directions: np.ndarray
+    feature_directions: np.ndarray
 
 
 class CycleMap:
@@ -80,11 +80,10 @@ class CycleMap:
             raise SolveFailure(Reason.EXHAUSTED, "every step ends before it begins")
         end = np.concatenate([solution.end, y[self.nx :] + _advance(solution)])
         features = np.array([getattr(s, f) for s in solution.steps for f in FEATURES])
-        if directions is None:
-            return CyclePoint(y, end, features, solution)
+        if directions is None or directions[0].shape[1] == 0:
+            none, no_features = np.zeros((self.ny, 0)), np.zeros((len(features), 0))
+            return CyclePoint(y, end, features, solution, none, no_features)
         dy, dtheta = directions
-        if dy.shape[1] == 0:
-            return CyclePoint(y, end, features, solution, dy, np.zeros((len(features), 0)))
         dx, steps = self.sequence.sensitivity(solution, theta, dy[: self.nx], dtheta)
         counters = dy[self.nx :] + _advance_directions(solution.steps, steps)
         return CyclePoint(

@@ -32,7 +32,9 @@ class _Mapped:
     def __call__(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
         m = len(points)
         if m not in self._compiled:
-            mapped = self._function.map(f"map{m}", "serial", m, [1], [], {}) if m > 1 else self._function
+            mapped = (
+                self._function.map(f"map{m}", "serial", m, [1], [], {}) if m > 1 else self._function
+            )
             self._compiled[m] = (mapped, *mapped.buffer())
         _, buffer, run = self._compiled[m]
         points = np.ascontiguousarray(points, float)
@@ -40,9 +42,9 @@ class _Mapped:
         out = np.empty((m, self._size_out))
         if self._size_out == 0:
             return out
-        buffer.set_arg(0, memoryview(points.reshape(-1)))
-        buffer.set_arg(1, memoryview(theta))
-        buffer.set_res(0, memoryview(out.reshape(-1)))
+        buffer.set_arg(0, points.reshape(-1).data)
+        buffer.set_arg(1, theta.data)
+        buffer.set_res(0, out.reshape(-1).data)
         run()
         return out
 
@@ -110,7 +112,9 @@ class Dae:
 
         function = ca.Function("F", [point, theta], [system])
         start_function = ca.Function("start", [theta], [start])
-        extra = ca.Function("extra", [point, theta], [ca.vertcat(ca.MX(0, 1), *outputs.values(), *events.values())])
+        extra = ca.Function(
+            "extra", [point, theta], [ca.vertcat(ca.MX(0, 1), *outputs.values(), *events.values())]
+        )
         function, self.expanded = _expand(function)
         extra, _ = _expand(extra)
 
@@ -163,7 +167,9 @@ class Dae:
         """The named outputs at M points, shape (M, len(output_names))."""
         return self._extra(points, theta)[:, : len(self.output_names)]
 
-    def outputs_jacobian(self, point: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def outputs_jacobian(
+        self, point: np.ndarray, theta: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Derivatives of the outputs with respect to v, (n_out, n), and theta, (n_out, n_theta)."""
         by_point, by_theta = self._extra_jacobian(point, theta)
         k = len(self.output_names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import casadi as ca
 import numpy as np
@@ -72,7 +72,9 @@ def export_dae(
         return ca.substitute(expressions, old, new)
 
     variables = [exported["variables"][name] for name in ("Voltage [V]", *kept)]
-    bound = bind([exported["rhs"], exported["algebraic"], *variables, _stack(exported["x0"], exported["z0"])])
+    bound = bind(
+        [exported["rhs"], exported["algebraic"], *variables, _stack(exported["x0"], exported["z0"])]
+    )
     rhs, algebraic, voltage, start = bound[0], bound[1], bound[2], bound[-1]
     # the start may not depend on the current; it is read at rest
     start = ca.substitute([start], [point], [ca.MX.zeros(point.shape[0])])[0]
@@ -96,14 +98,18 @@ def _stack(*expressions: ca.MX) -> ca.MX:
     return ca.vertcat(*[ca.vec(e) for e in expressions if e.numel()])
 
 
-def _events(built: pybamm.BaseModel, order: list, bind, exported: dict) -> dict:
+def _events(
+    built: pybamm.BaseModel, order: list[str], bind: Callable[[list], list], exported: dict
+) -> dict[str, ca.MX]:
     """Termination events of the model itself (porosity, concentration limits)."""
     y = ca.vertcat(exported["x"], exported["z"])
     stacked = exported["inputs"]
     inputs = {name: stacked[k] for k, name in enumerate(order)}
     found = {}
     for event in built.events:
-        if event.event_type != pybamm.EventType.TERMINATION or event.name.endswith(_PROTOCOL_EVENTS):
+        if event.event_type != pybamm.EventType.TERMINATION or event.name.endswith(
+            _PROTOCOL_EVENTS
+        ):
             continue
         expression = event.expression.to_casadi(exported["t"], y, inputs=inputs)
         found[event.name] = bind([ca.mmin(expression)])[0]

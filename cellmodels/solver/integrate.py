@@ -84,7 +84,12 @@ class _March:
     """One adaptive integration; holds what stays fixed during it."""
 
     def __init__(
-        self, collocation: Collocation, spec: StepSpec, theta: np.ndarray, mesh: MeshOptions, newton: NewtonOptions
+        self,
+        collocation: Collocation,
+        spec: StepSpec,
+        theta: np.ndarray,
+        mesh: MeshOptions,
+        newton: NewtonOptions,
     ) -> None:
         self.collocation, self.spec, self.theta = collocation, spec, theta
         self.mesh, self.newton = mesh, newton
@@ -92,7 +97,9 @@ class _March:
         self.nx = collocation.dae.nx
 
     def run(self, start: np.ndarray, point: np.ndarray, voltage: float) -> StepSolution:
-        times, stages, voltages = [0.0], [], []
+        times = [0.0]
+        stages: list[np.ndarray] = []
+        voltages: list[np.ndarray] = []
         charge, h, last_width = 0.0, self.mesh.first, None
         begin = start
         while len(stages) < self.mesh.max_intervals:
@@ -130,9 +137,13 @@ class _March:
             if times[-1] >= self.spec.limit * (1 - 1e-12):
                 return self._time_up(start, times, stages, voltages)
             h *= min(self.mesh.growth, max(0.3, 0.9 * max(error, 1e-8) ** -0.25))
-        raise SolveFailure(Reason.STEP_TOO_SMALL, f"{self.mesh.max_intervals} intervals were not enough")
+        raise SolveFailure(
+            Reason.STEP_TOO_SMALL, f"{self.mesh.max_intervals} intervals were not enough"
+        )
 
-    def _predict(self, point: np.ndarray, stages: list, width: float | None, h: float) -> np.ndarray:
+    def _predict(
+        self, point: np.ndarray, stages: list, width: float | None, h: float
+    ) -> np.ndarray:
         """Extrapolate the last interval's polynomial, or repeat the start."""
         if not stages or width is None or h > 3.0 * width:
             return np.tile(point, (3, 1))
@@ -147,9 +158,9 @@ class _March:
         widths = np.array([h])
         stages = stages[None, :, :].copy()
         stages[0, :, -1] = control.value if control.kind == "current" else stages[0, :, -1]
-        lu, previous = None, np.inf
+        first = collocation.evaluate(stages, self.theta, jacobian=True)
+        at, lu, previous = first, None, np.inf
         for _ in range(12):
-            at = collocation.evaluate(stages, self.theta, jacobian=lu is None)
             if lu is None:
                 weights = control.weights(stages[:, :, -1], at.system[:, :, -1])
                 data = self.blocks.fill(at.jacobian, widths, *weights)
@@ -157,7 +168,6 @@ class _March:
                     lu = self.blocks.factorise(data[0])
                 except RuntimeError as error:
                     raise SolveFailure(Reason.NOT_CONVERGED, str(error)) from error
-                first = at if previous == np.inf else first
             residual = collocation.residual(begin, stages, widths, control, at.system)[0]
             delta = self.blocks.unpermute(lu.solve(-residual)).reshape(stages.shape)
             stages = stages + delta
@@ -170,6 +180,7 @@ class _March:
                 break
             lu = None if rate > 0.1 else lu
             previous = norm
+            at = collocation.evaluate(stages, self.theta, jacobian=lu is None)
         else:
             raise SolveFailure(Reason.NOT_CONVERGED, "within an interval")
         at = collocation.evaluate(stages, self.theta, jacobian=False)
@@ -183,20 +194,30 @@ class _March:
         control = self.spec.control
         shifts = stages[:, :nx] - begin
         rhs = np.zeros(dae.n)
-        rhs[:nx] = dae.evaluate(point[None, :], self.theta)[0, :nx] + radau.ERROR_WEIGHTS @ shifts / h
+        rhs[:nx] = (
+            dae.evaluate(point[None, :], self.theta)[0, :nx] + radau.ERROR_WEIGHTS @ shifts / h
+        )
         rows, cols = dae.pattern.rows, dae.pattern.cols
         weight_i, weight_v = control.weights(stages[:1, -1], at.system[0, :1, -1])
         data = np.where(rows == dae.n - 1, weight_v[0], -1.0) * at.jacobian[0, 0]
         diagonal = np.zeros(dae.n)
         diagonal[:nx] = radau.REAL_EIGENVALUE / h
         diagonal[-1] = weight_i[0]
-        matrix = sp.csc_matrix((data, (rows, cols)), shape=(dae.n, dae.n)) + sp.diags(diagonal, format="csc")
+        matrix = sp.csc_matrix((data, (rows, cols)), shape=(dae.n, dae.n)) + sp.diags(
+            diagonal, format="csc"
+        )
         error = spl.splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A").solve(rhs)[:nx]
         size = np.maximum(np.abs(begin), np.abs(stages[2, :nx]))
         return float(np.max(np.abs(error) / (self.mesh.atol + self.mesh.rtol * size)))
 
     def _ends(
-        self, point: np.ndarray, voltage: float, stages: np.ndarray, at: Linearisation, time: float, h: float,
+        self,
+        point: np.ndarray,
+        voltage: float,
+        stages: np.ndarray,
+        at: Linearisation,
+        time: float,
+        h: float,
         charge: float,
     ) -> tuple[int, float] | None:
         """The first end condition met in this interval: its index and a relative position."""
@@ -209,20 +230,31 @@ class _March:
                 past = time + h * radau.NODES - stop.value
             else:
                 past = np.array(
-                    [stop.distance(i, v, 0.0, q) for i, v, q in zip(current, volts, charges, strict=True)]
+                    [
+                        stop.distance(i, v, 0.0, q)
+                        for i, v, q in zip(current, volts, charges, strict=True)
+                    ]
                 )
             met = np.flatnonzero(past[1:] >= 0.0)
             if len(met):
                 j = met[0] + 1
                 slope = past[j] - past[j - 1]
-                step = (radau.NODES[j] - radau.NODES[j - 1]) * (-past[j - 1] / slope if slope > 0 else 1.0)
+                step = (radau.NODES[j] - radau.NODES[j - 1]) * (
+                    -past[j - 1] / slope if slope > 0 else 1.0
+                )
                 where = float(np.clip(radau.NODES[j - 1] + step, 1e-6, 1.0))
                 if best is None or where < best[1]:
                     best = (k, where)
         return best
 
     def _land(
-        self, begin: np.ndarray, stages: np.ndarray, at: Linearisation, h: float, charge: float, time: float,
+        self,
+        begin: np.ndarray,
+        stages: np.ndarray,
+        at: Linearisation,
+        h: float,
+        charge: float,
+        time: float,
         found: tuple[int, float],
     ) -> tuple[np.ndarray, float, int, np.ndarray] | None:
         """Solve the last interval with its length unknown; None if that fails."""
@@ -236,7 +268,12 @@ class _March:
         spec = StepSpec(self.spec.control, (stop,), self.spec.limit)
         basis = radau.lagrange_basis(radau.ABSCISSAE, where * radau.ABSCISSAE)
         guess = StepSolution(
-            np.array([0.0, 1.0]), (basis @ stages)[None, :, :], where * h, 0, begin, at.system[:, :, -1]
+            np.array([0.0, 1.0]),
+            (basis @ stages)[None, :, :],
+            where * h,
+            0,
+            begin,
+            at.system[:, :, -1],
         )
         try:
             end = newton_step(self.collocation, spec, begin, self.theta, guess, self.newton)
@@ -246,14 +283,19 @@ class _March:
             return None
         return end.stages[0], end.duration, k, end.voltage[0]
 
-    def _time_up(self, start: np.ndarray, times: list, stages: list, voltages: list) -> StepSolution:
+    def _time_up(
+        self, start: np.ndarray, times: list, stages: list, voltages: list
+    ) -> StepSolution:
         if not self.spec.limit_is_end:
             raise SolveFailure(
-                Reason.END_NOT_REACHED, f"none of the end conditions was met within {self.spec.limit:g} s"
+                Reason.END_NOT_REACHED,
+                f"none of the end conditions was met within {self.spec.limit:g} s",
             )
         return self._finish(start, times, stages, voltages, len(self.spec.stops))
 
-    def _finish(self, start: np.ndarray, times: list, stages: list, voltages: list, stop: int) -> StepSolution:
+    def _finish(
+        self, start: np.ndarray, times: list, stages: list, voltages: list, stop: int
+    ) -> StepSolution:
         mesh = np.array(times) / times[-1]
         return StepSolution(mesh, np.array(stages), times[-1], stop, start, np.array(voltages))
 

@@ -139,7 +139,9 @@ class Life:
             values[cycle == n], directions[cycle == n] = state, direction
         return values, directions
 
-    def _gather(self, cycle: np.ndarray, what: str, derivative: str) -> tuple[np.ndarray, np.ndarray]:
+    def _gather(
+        self, cycle: np.ndarray, what: str, derivative: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         cycle = np.asarray(cycle, int)
         if not self.pieces:
             raise ValueError("no cycle was completed")
@@ -187,7 +189,7 @@ class LifeSolver:
         *,
         sensitivities: bool = True,
         previous: Life | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Callable[[int], object] | None = None,
     ) -> Life:
         """Simulate a life.
 
@@ -219,7 +221,7 @@ class _Run:
         cycles: int,
         sensitivities: bool,
         previous: Life | None,
-        progress: Callable[[int], None] | None,
+        progress: Callable[[int], object] | None,
     ) -> None:
         dae = solver.cycle.sequence.dae
         self.solver, self.cycle, self.options = solver, solver.cycle, solver.options
@@ -280,20 +282,16 @@ class _Run:
     def _advance_element(self, length: float, left: int) -> float:
         """One element of about this length, or some direct cycles; returns the next length."""
         begin = self._begin()
-        planned = self.previous.element(self.n) if self.previous else None
-        if planned is not None and planned.nodes[-1] <= self.n + left:
-            try:
-                element = self._solve(begin, planned.nodes[-1], self.previous.guess(planned))
-                self._accept(replace(element, error=planned.error))
-                return length
-            except SolveFailure:
-                pass
-        stop = self.n + (left if left < 1.5 * length else int(round(length)))
+        if self.previous is not None and self._repeat_element(self.previous, begin, left):
+            return length
+        stop = self.n + (left if left < 1.5 * length else round(length))
         while True:
             length = stop - self.n
             try:
                 element = self._solve(begin, stop, self._cold_guess(begin, stop))
-                error, _ = element_error(self.cycle, element, begin, self.theta, self.solver.charge_of)
+                error, _ = element_error(
+                    self.cycle, element, begin, self.theta, self.solver.charge_of
+                )
                 self.simulated += 1
             except SolveFailure:
                 error = np.inf
@@ -307,13 +305,27 @@ class _Run:
                 self._direct(self.options.macro.smallest)
                 return float(self.options.first_element)
 
+    def _repeat_element(self, previous: _Previous, begin: CyclePoint, left: int) -> bool:
+        """Solve the neighbouring life's element anew; whether there was one and it worked."""
+        planned = previous.element(self.n)
+        if planned is None or planned.last > self.n + left:
+            return False
+        try:
+            element = self._solve(begin, planned.last, previous.guess(planned))
+        except SolveFailure:
+            return False
+        self._accept(replace(element, error=planned.error))
+        return True
+
     def _allowance(self, stop: float) -> float:
         """Error that an element up to `stop` may have, so that all add up to the tolerance.
 
         Half of the tolerance may be used at any time, the rest in proportion to the life.
         """
         share = 0.5 + 0.5 * stop / self.cycles
-        return max(share * self.options.macro.tolerance - self.error, 0.05 * self.options.macro.tolerance)
+        return max(
+            share * self.options.macro.tolerance - self.error, 0.05 * self.options.macro.tolerance
+        )
 
     def _begin(self) -> CyclePoint:
         """The cycle at the present state, on a mesh of its own, with directions."""
@@ -323,7 +335,9 @@ class _Run:
         self.simulated += 1
         return self.cycle(self.y, self.theta, guess, (self.dy, self.by_theta))
 
-    def _cold_guess(self, begin: CyclePoint, stop: float) -> tuple[np.ndarray, tuple[CyclePoint, ...]]:
+    def _cold_guess(
+        self, begin: CyclePoint, stop: float
+    ) -> tuple[np.ndarray, tuple[CyclePoint, ...]]:
         nodes = self.n + ABSCISSAE * (stop - self.n)
         last = self.pieces[-1] if self.pieces else None
         if isinstance(last, Element) and stop - self.n <= 6.0 * (last.nodes[-1] - last.nodes[0]):
@@ -336,7 +350,15 @@ class _Run:
         self, begin: CyclePoint, stop: float, guess: tuple[np.ndarray, tuple[CyclePoint, ...]]
     ) -> Element:
         element = solve_element(
-            self.cycle, begin, self.dy, self.by_theta, self.theta, self.n, stop, guess, self.options.macro
+            self.cycle,
+            begin,
+            self.dy,
+            self.by_theta,
+            self.theta,
+            self.n,
+            stop,
+            guess,
+            self.options.macro,
         )
         self.simulated += 3 * element.iterations
         return element
@@ -356,10 +378,14 @@ class _Run:
         try:
             for _ in range(count):
                 guess = self.previous.solution(self.n) if self.previous else None
-                if guess is None and self.point is not None and not self._outgrown(self.point.solution):
+                if (
+                    guess is None
+                    and self.point is not None
+                    and not self._outgrown(self.point.solution)
+                ):
                     guess = self.point.solution
                 point = self._evaluate(guess)
-                if guess is None:
+                if guess is None or not self.meshed:
                     self.meshed = [s.duration for s in point.solution.steps]
                 rows.append(point)
                 directions.append(self.dy)

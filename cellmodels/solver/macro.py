@@ -92,12 +92,12 @@ class Element:
     @property
     def first(self) -> int:
         """The cycle number a."""
-        return int(round(self.nodes[0]))
+        return round(float(self.nodes[0]))
 
     @property
     def last(self) -> int:
         """The cycle number b."""
-        return int(round(self.nodes[-1]))
+        return round(float(self.nodes[-1]))
 
     def basis(self, cycle: np.ndarray | float) -> np.ndarray:
         """Lagrange basis over the nodes, shape (k, 4)."""
@@ -139,11 +139,15 @@ def solve_element(
     ny, count = cycle.ny, by_theta.shape[1]
     eye = np.hstack([np.eye(ny), np.zeros((ny, count))])
     theta_only = np.hstack([np.zeros((len(theta), ny)), by_theta])
-    for iteration in range(1, options.max_iterations + 1):
+    iterations = 0
+    while iterations < options.max_iterations:
+        iterations += 1
         points = tuple(
             cycle(states[i], theta, near[i].solution, (eye, theta_only)) for i in range(3)
         )
-        matrix, residual, parametric = _newton_system(shift, begin.start, states, points, begin_directions)
+        matrix, residual, parametric = _newton_system(
+            shift, begin.start, states, points, begin_directions
+        )
         change = np.linalg.solve(matrix, np.column_stack([residual, parametric]))
         delta = change[:, 0].reshape(3, ny)
         norm = float(np.max(np.abs(delta) / (1e-2 + np.abs(states).max(axis=0))))
@@ -158,7 +162,7 @@ def solve_element(
     else:
         raise SolveFailure(Reason.MACRO_ERROR, f"correction of {norm:.1e} left in the macro step")
     directions = -change[:, 1:].reshape(3, ny, count)
-    return _finish(nodes, begin, begin_directions, states, points, directions, iteration)
+    return _finish(nodes, begin, begin_directions, states, points, directions, iterations)
 
 
 def _newton_system(
@@ -174,7 +178,6 @@ def _newton_system(
     residual = np.empty((3, ny))
     parametric = np.empty((3, ny, begin_directions.shape[1]))
     for i, point in enumerate(points):
-        assert point.end_directions is not None
         residual[i] = shift[i, 0] * start + shift[i, 1:] @ states - point.end
         parametric[i] = shift[i, 0] * begin_directions - point.end_directions[:, ny:]
         block = slice(i * ny, (i + 1) * ny)
@@ -195,7 +198,6 @@ def _finish(
     ny = states.shape[1]
     features, feature_directions = [begin.features], [begin.feature_directions]
     for i, point in enumerate(points):
-        assert point.feature_directions is not None
         by_state = point.feature_directions[:, :ny]
         features.append(point.features + by_state @ (states[i] - point.start))
         feature_directions.append(by_state @ directions[i] + point.feature_directions[:, ny:])
@@ -236,7 +238,6 @@ def element_error(
     for defect, place in zip(defects, (0.0, CHECK_AT), strict=True):
         growth = length * _LARGEST_INTEGRAL / abs(_node_polynomial(place))
         for point in element.points:
-            assert point.feature_directions is not None
             by_state = charge_of @ point.feature_directions[:, :ny]
             worst = max(worst, abs(float(by_state @ defect)) * growth)
     interpolated = (element.basis(where) @ element.features)[0]

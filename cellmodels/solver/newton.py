@@ -55,7 +55,7 @@ def newton_step(
     widths = np.diff(guess.mesh)
     stop = spec.all_stops[guess.stop]
     stages, duration = guess.stages.copy(), guess.duration
-    factors: Factors | None = guess.chord
+    factors = guess.chord if isinstance(guess.chord, Factors) else None
     fresh, previous = False, np.inf
     for _ in range(options.max_iterations):
         at = collocation.evaluate(stages, theta, jacobian=factors is None)
@@ -81,7 +81,11 @@ def newton_step(
 
 
 def _update(
-    stages: np.ndarray, duration: float, directions: np.ndarray, change: float, options: NewtonOptions
+    stages: np.ndarray,
+    duration: float,
+    directions: np.ndarray,
+    change: float,
+    options: NewtonOptions,
 ) -> tuple[np.ndarray, float, float, bool]:
     """Apply a correction, shortened where it would more than halve or double a size."""
     delta = directions.reshape(stages.shape)
@@ -89,7 +93,9 @@ def _update(
     norm = max(float(np.max(np.abs(delta).max(axis=(0, 1)) / size)), abs(change) / (duration + 1.0))
     if not np.isfinite(norm):
         raise SolveFailure(Reason.NON_FINITE, "the Newton correction is not finite")
-    factor = min(1.0, 0.5 * duration / abs(change) if change else 1.0, 1.0 / norm if norm > 1 else 1.0)
+    factor = min(
+        1.0, 0.5 * duration / abs(change) if change else 1.0, 1.0 / norm if norm > 1 else 1.0
+    )
     return stages + factor * delta, duration + factor * change, norm, factor == 1.0
 
 

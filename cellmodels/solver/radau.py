@@ -32,14 +32,14 @@ REAL_EIGENVALUE = 3.0 + 3.0 ** (2.0 / 3.0) - 3.0 ** (1.0 / 3.0)
 ERROR_WEIGHTS = np.array([-13.0 - 7.0 * SQRT6, -13.0 + 7.0 * SQRT6, -1.0]) / 3.0
 
 
-def lagrange_basis(nodes: np.ndarray, at: np.ndarray) -> np.ndarray:
+def lagrange_basis(nodes: np.ndarray, at: np.ndarray | float) -> np.ndarray:
     """Values of the Lagrange polynomials over `nodes`.
 
     Parameters
     ----------
     nodes : numpy.ndarray
         Distinct nodes, shape (m,).
-    at : numpy.ndarray
+    at : numpy.ndarray or float
         Where to evaluate, shape (k,).
 
     Returns
@@ -57,7 +57,7 @@ def lagrange_basis(nodes: np.ndarray, at: np.ndarray) -> np.ndarray:
     return basis
 
 
-def lagrange_derivative(nodes: np.ndarray, at: np.ndarray) -> np.ndarray:
+def lagrange_derivative(nodes: np.ndarray, at: np.ndarray | float) -> np.ndarray:
     """Derivatives of the Lagrange polynomials over `nodes`, shape (k, m)."""
     nodes = np.asarray(nodes, float)
     at = np.atleast_1d(np.asarray(at, float))

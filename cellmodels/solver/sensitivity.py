@@ -7,7 +7,8 @@ of the discrete map itself: the movement of the end of the step is part of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -47,8 +48,8 @@ class StepSensitivity:
         """Along linear combinations of the directions; `mixing` has shape (k, new k)."""
         if mixing is None:
             return self
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return StepSensitivity(**{n: None if v is None else v @ mixing for n, v in values.items()})
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{n: v @ mixing for n, v in values.items() if v is not None})
 
 
 @dataclass(frozen=True)

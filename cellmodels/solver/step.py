@@ -54,7 +54,12 @@ class Stop:
 
     def distance(self, current: float, voltage: float, time: float, charge: float) -> float:
         """Signed distance past the condition: not negative once it is met."""
-        quantity = {"voltage": voltage, "current": abs(current), "time": time, "charge": abs(charge)}
+        quantity = {
+            "voltage": voltage,
+            "current": abs(current),
+            "time": time,
+            "charge": abs(charge),
+        }
         return self.sign * (quantity[self.quantity] - self.value)
 
     @property

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cellmodels.errors import InputError
-from cellmodels.fitting.residuals import estimate_noise, observe
+from cellmodels.fitting.residuals import observe
 
 
 def _with_cycles(record: xr.DataTree, **changes) -> xr.DataTree:
@@ -150,15 +148,3 @@ def test_a_record_without_usable_points_is_refused(record):
         observe(empty, ["discharge_capacity"])
     with pytest.raises(InputError, match="by default"):
         observe(xr.DataTree.from_dict({"traces": xr.Dataset()}))
-
-
-@given(
-    std=st.floats(1e-4, 1e-1),
-    seed=st.integers(0, 1000),
-    curvature=st.floats(-1e-6, 1e-6),
-)
-def test_noise_of_a_smooth_series_is_recovered(std, seed, curvature):
-    rng = np.random.default_rng(seed)
-    x = np.cumsum(rng.uniform(0.5, 2.0, 600))  # unevenly spaced
-    y = 5 - 1e-3 * x + curvature * x**2 + std * rng.standard_normal(600)
-    assert estimate_noise(x, y) == pytest.approx(std, rel=0.25)

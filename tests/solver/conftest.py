@@ -72,7 +72,9 @@ def decay() -> Dae:
     voltage = pybamm.Variable("v [V]")
     model.initial_conditions = {voltage: pybamm.Scalar(4.0)}
     model.variables = {"v [V]": voltage, "Voltage [V]": voltage + pybamm.Scalar(0)}
-    model.rhs = {voltage: -pybamm.Parameter("Current function [A]") / pybamm.Parameter("Capacitance [F]")}
+    model.rhs = {
+        voltage: -pybamm.Parameter("Current function [A]") / pybamm.Parameter("Capacitance [F]")
+    }
     values = pybamm.ParameterValues({"Current function [A]": 1.0, "Capacitance [F]": 100.0})
     return export_dae(model, values, free=["Capacitance [F]"])
 

@@ -30,7 +30,9 @@ def test_derivative_of_the_end_time_is_analytic(decay) -> None:
     specs = [StepSpec(Control("current", 2.0), (Stop("voltage", 3.0, -1),), 1e4)]
     one = solver(decay, specs)
     solved = one.solve(np.array([4.0]), ones(decay))
-    end, (slope,) = one.sensitivity(solved, ones(decay), np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]]))
+    end, (slope,) = one.sensitivity(
+        solved, ones(decay), np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]])
+    )
     # T = C (V0 - V1) / I with C = 100 theta; the end voltage does not move
     assert slope.duration == pytest.approx([50.0, 50.0], rel=1e-9)
     assert np.allclose(end, 0.0, atol=1e-12)
@@ -43,9 +45,15 @@ def test_first_condition_ends_the_step(spm) -> None:
         ((Stop("voltage", 2.5, -1), Stop("charge", 1.0)), 1),
         ((Stop("voltage", 4.0, -1), Stop("time", 6e5)), 0),
     ]:
-        step = solver(spm, [StepSpec(Control("current", 5.0), stops, 1e6)]).solve(start, ones(spm)).steps[0]
+        step = (
+            solver(spm, [StepSpec(Control("current", 5.0), stops, 1e6)])
+            .solve(start, ones(spm))
+            .steps[0]
+        )
         assert step.stop == which
-        assert abs(stops[which].distance(5.0, step.voltage[-1, -1], step.duration, step.charge)) < 1e-8
+        assert (
+            abs(stops[which].distance(5.0, step.voltage[-1, -1], step.duration, step.charge)) < 1e-8
+        )
 
 
 def test_capacity_agrees_with_pybamm_cycle_by_cycle(dae) -> None:
@@ -56,7 +64,10 @@ def test_capacity_agrees_with_pybamm_cycle_by_cycle(dae) -> None:
         x = near.end
         capacity.append(near.steps[0].charge)
     cell = Cell(
-        "lithium_ion", "nmc_graphite_siox", "DFN" if is_dfn else "SPM", MECHANISMS,
+        "lithium_ion",
+        "nmc_graphite_siox",
+        "DFN" if is_dfn else "SPM",
+        MECHANISMS,
         mesh=SMALL_DFN if is_dfn else None,
     )
     steps = ("Discharge at 1C until 2.5 V", "Charge at C/2 until 4.2 V", "Hold at 4.2 V until C/50")
@@ -101,7 +112,11 @@ def test_capacity_does_not_depend_on_how_a_step_is_split(spm, at: float, quantit
     start = spm.start(ones(spm))[0]
     fine = MeshOptions(rtol=1e-5, atol=1e-6)
     whole = solver(spm, cccv()[:1], mesh=fine).solve(start, ones(spm)).steps[0]
-    cut = Stop("time", at * whole.duration) if quantity == "time" else Stop("charge", at * whole.charge)
+    cut = (
+        Stop("time", at * whole.duration)
+        if quantity == "time"
+        else Stop("charge", at * whole.charge)
+    )
     first = StepSpec(Control("current", 5.0), (cut,), 1e5)
     parts = solver(spm, [first, cccv()[0]], mesh=fine).solve(start, ones(spm)).steps
     assert sum(p.charge for p in parts) == pytest.approx(whole.charge, rel=1e-7)
@@ -115,7 +130,9 @@ def test_a_step_whose_end_is_already_met_is_skipped(spm) -> None:
     assert solved.steps[0].skipped and solved.steps[0].duration == 0.0
     assert not solved.steps[1].skipped
     again = one.solve(start, ones(spm), solved)
-    assert again.steps[0].skipped and again.steps[1].charge == pytest.approx(solved.steps[1].charge, rel=1e-9)
+    assert again.steps[0].skipped and again.steps[1].charge == pytest.approx(
+        solved.steps[1].charge, rel=1e-9
+    )
 
 
 def test_failures_have_a_reason(spm) -> None:
@@ -142,7 +159,9 @@ def test_derivatives_agree_with_central_differences(dae) -> None:
         up, down = (one.solve(first.end, ones(dae) + s * h, base) for s in (1, -1))
         for i, step in enumerate(steps):
             difference = (up.steps[i].duration - down.steps[i].duration) / 2e-2
-            assert step.duration[j] == pytest.approx(difference, rel=2e-3, abs=1e-6 * base.steps[i].duration)
+            assert step.duration[j] == pytest.approx(
+                difference, rel=2e-3, abs=1e-6 * base.steps[i].duration
+            )
         assert np.allclose(end[:, j], (up.end - down.end) / 2e-2, rtol=2e-3, atol=2e-7)
 
 
@@ -152,7 +171,9 @@ def test_derivatives_by_the_start_state_do_not_need_all_columns(spm) -> None:
     solved = one.solve(start, ones(spm))
     k = len(spm.names)
     full, _ = one.sensitivity(
-        solved, ones(spm), np.hstack([np.eye(spm.nx), np.zeros((spm.nx, k))]),
+        solved,
+        ones(spm),
+        np.hstack([np.eye(spm.nx), np.zeros((spm.nx, k))]),
         np.hstack([np.zeros((k, spm.nx)), np.eye(k)]),
     )
     some = np.zeros((spm.nx, 3))

@@ -149,12 +149,20 @@ class CheckupSolver:
 
     def dataset(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict:
         """Rows of test values as variables of /checkups (NaN where a test was not done)."""
-        data = {}
+        data: dict[str, tuple] = {}
         for name, test in self._tests.items():
             if test.measure == "resistance":
-                data[f"resistance_{name}"] = ("checkup", _column(rows, f"resistance_{name}"), {"units": "ohm"})
+                data[f"resistance_{name}"] = (
+                    "checkup",
+                    _column(rows, f"resistance_{name}"),
+                    {"units": "ohm"},
+                )
                 continue
-            data[f"capacity_{name}"] = ("checkup", _column(rows, f"capacity_{name}"), {"units": "A.h"})
+            data[f"capacity_{name}"] = (
+                "checkup",
+                _column(rows, f"capacity_{name}"),
+                {"units": "A.h"},
+            )
             charges = self.charges(name)
             if len(charges):
                 empty = np.full(len(charges), np.nan)
@@ -165,7 +173,11 @@ class CheckupSolver:
 
 
 def _resistance(
-    test: str, place: float, solution: CycleSolution, steps: Sequence[StepSensitivity | None], k: int
+    test: str,
+    place: float,
+    solution: CycleSolution,
+    steps: Sequence[StepSensitivity | None],
+    k: int,
 ) -> CheckupRun:
     """Pulse resistance: voltage drop over current change, from the step before to the last."""
     before, pulse = solution.steps[-2], solution.steps[-1]
