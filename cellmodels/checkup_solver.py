@@ -47,8 +47,7 @@ class CheckupRun:
 
     def without_chords(self) -> CheckupRun:
         """The same without factorised matrices."""
-        steps = tuple(step.without_chord() for step in self.solution.steps)
-        return replace(self, solution=CycleSolution(steps))
+        return replace(self, solution=self.solution.without_chords())
 
 
 class CheckupSolver:

@@ -37,6 +37,9 @@ _FEWEST_FOR_ESTIMATE = 6
 TOLERANCE_TO_NOISE = 0.1
 """Solver errors are kept below this fraction of the smallest capacity noise."""
 
+_FEW_POINTS = 100
+"""Number of capacities from which on the solver must be more accurate than that."""
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -114,11 +117,16 @@ class Observations:
     def solver_tolerance(self) -> float | None:
         """Largest solver error that leaves the fit alone [A.h].
 
-        A tenth of the smallest noise of a capacity; None when no capacity is fitted.
+        A tenth of the smallest noise of a capacity; less with more than a hundred capacities,
+        in inverse proportion to the root of their number: the solver's errors at neighbouring
+        points are alike and do not average out as noise does. None when no capacity is fitted.
         """
         capacity = np.array([variable.unit == "A.h" for variable in self.variables], dtype=bool)
         chosen = capacity[self.owner]
-        return float(TOLERANCE_TO_NOISE * self.std[chosen].min()) if chosen.any() else None
+        if not chosen.any():
+            return None
+        shrunk = min(1.0, float(np.sqrt(_FEW_POINTS / chosen.sum())))
+        return float(TOLERANCE_TO_NOISE * shrunk * self.std[chosen].min())
 
 
 def observe(

@@ -63,6 +63,10 @@ class CycleSolution:
         """Total time [s]."""
         return sum(step.duration for step in self.steps)
 
+    def without_chords(self) -> CycleSolution:
+        """The same solution without factorised matrices, which take most of its memory."""
+        return CycleSolution(tuple(step.without_chord() for step in self.steps))
+
     @property
     def discharged(self) -> float:
         """Charge of the steps that discharge [A.h]."""

@@ -134,7 +134,8 @@ class Life:
         directions = np.empty((len(cycle), *self.final[1].shape))
         last = cycle >= self.cycles
         values[last], directions[last] = self.final
-        values[~last], directions[~last] = self._gather(cycle[~last], "states", "directions")
+        if not np.all(last):
+            values[~last], directions[~last] = self._gather(cycle[~last], "states", "directions")
         for n, (state, direction) in self.interrupted.items():
             values[cycle == n], directions[cycle == n] = state, direction
         return values, directions
@@ -202,8 +203,7 @@ class LifeSolver:
         sensitivities : bool
             Whether to propagate derivatives with respect to theta.
         previous : Life, optional
-            A life at a neighbouring theta: its elements, meshes and states are reused
-            and no element is checked again.
+            A life at a neighbouring theta: its elements, meshes and states are reused.
         progress : callable, optional
             Called with the number of completed cycles.
         """
@@ -288,16 +288,15 @@ class _Run:
         while True:
             length = stop - self.n
             try:
-                element = self._solve(begin, stop, self._cold_guess(begin, stop))
-                error, _ = element_error(
-                    self.cycle, element, begin, self.theta, self.solver.charge_of
+                element = self._checked(
+                    self._solve(begin, stop, self._cold_guess(begin, stop)), begin
                 )
-                self.simulated += 1
+                error = element.error
             except SolveFailure:
                 error = np.inf
             allowed = self._allowance(stop)
             if error <= allowed:
-                self._accept(replace(element, error=error))
+                self._accept(element)
                 return length * min(5.0, max(0.5, 0.8 * (allowed / max(error, 1e-12)) ** 0.25))
             shrink = 0.3 if not np.isfinite(error) else max(0.2, 0.8 * (allowed / error) ** 0.25)
             stop = self.n + int(shrink * length)
@@ -306,16 +305,29 @@ class _Run:
                 return float(self.options.first_element)
 
     def _repeat_element(self, previous: _Previous, begin: CyclePoint, left: int) -> bool:
-        """Solve the neighbouring life's element anew; whether there was one and it worked."""
+        """Solve the neighbouring life's element anew; whether there was one and it worked.
+
+        It may err by twice the allowance: a mesh that changes at every step of a fit would
+        make the residuals rough.
+        """
         planned = previous.element(self.n)
         if planned is None or planned.last > self.n + left:
             return False
         try:
             element = self._solve(begin, planned.last, previous.guess(planned))
+            element = self._checked(element, begin)
         except SolveFailure:
             return False
-        self._accept(replace(element, error=planned.error))
+        if element.error > 2.0 * self._allowance(planned.last):
+            return False
+        self._accept(element)
         return True
+
+    def _checked(self, element: Element, begin: CyclePoint) -> Element:
+        """The element with its error, measured by a simulated cycle between its nodes."""
+        error = element_error(self.cycle, element, begin, self.theta, self.solver.charge_of)
+        self.simulated += 1
+        return replace(element, error=error)
 
     def _allowance(self, stop: float) -> float:
         """Error that an element up to `stop` may have, so that all add up to the tolerance.
@@ -422,7 +434,7 @@ def _direct_piece(
         np.array(directions),
         np.array([p.features for p in rows]),
         np.array([p.feature_directions for p in rows]),
-        tuple(p.solution for p in rows) if keep_solutions else (),
+        tuple(p.solution.without_chords() for p in rows) if keep_solutions else (),
     )
 
 

@@ -215,8 +215,8 @@ def _finish(
 
 def element_error(
     cycle: CycleMap, element: Element, begin: CyclePoint, theta: np.ndarray, charge_of: np.ndarray
-) -> tuple[float, CyclePoint]:
-    """Error of the discharged charge inside an element [A.h], and the simulated check cycle.
+) -> float:
+    """Error of the discharged charge inside an element [A.h].
 
     The defect Phi(P(n)) - P(n + 1) vanishes at the nodes; it is measured at the
     element's start and at a cycle simulated between the nodes. Accumulated over the
@@ -241,7 +241,7 @@ def element_error(
             by_state = charge_of @ point.feature_directions[:, :ny]
             worst = max(worst, abs(float(by_state @ defect)) * growth)
     interpolated = (element.basis(where) @ element.features)[0]
-    return max(worst, abs(float(charge_of @ (check.features - interpolated)))), check
+    return max(worst, abs(float(charge_of @ (check.features - interpolated))))
 
 
 def _node_polynomial(s: np.ndarray | float) -> np.ndarray:

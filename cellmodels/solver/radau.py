@@ -28,6 +28,18 @@ WEIGHTS = np.array([(16.0 - SQRT6) / 36.0, (16.0 + SQRT6) / 36.0, 1.0 / 9.0])
 #: Real eigenvalue of the inverse Runge-Kutta matrix, used by the error estimate.
 REAL_EIGENVALUE = 3.0 + 3.0 ** (2.0 / 3.0) - 3.0 ** (1.0 / 3.0)
 
+#: Runge-Kutta matrix: integrals of the stage polynomials from 0 to each abscissa, shape (3, 3).
+INTEGRAL = (
+    np.array(
+        [
+            [88.0 - 7.0 * SQRT6, (296.0 - 169.0 * SQRT6) / 5.0, (-16.0 + 24.0 * SQRT6) / 5.0],
+            [(296.0 + 169.0 * SQRT6) / 5.0, 88.0 + 7.0 * SQRT6, (-16.0 - 24.0 * SQRT6) / 5.0],
+            [10.0 * (16.0 - SQRT6), 10.0 * (16.0 + SQRT6), 40.0],
+        ]
+    )
+    / 360.0
+)
+
 #: Coefficients of the embedded error estimate (Hairer and Wanner, eq. IV.8.19).
 ERROR_WEIGHTS = np.array([-13.0 - 7.0 * SQRT6, -13.0 + 7.0 * SQRT6, -1.0]) / 3.0
 

@@ -113,7 +113,10 @@ def test_few_points_get_an_assumed_noise(record_of):
 
 
 def test_solver_tolerance_is_a_tenth_of_the_smallest_capacity_noise(record):
-    assert observe(record).solver_tolerance == pytest.approx(1e-4)
+    few = observe(record, ["capacity_C20"])
+    assert few.solver_tolerance == pytest.approx(1e-4)
+    # 400 cycles with twice the noise: the error must shrink as the standard errors do
+    assert observe(record, ["discharge_capacity"]).solver_tolerance == pytest.approx(2e-4 / 2, rel=0.05)
     assert observe(record, ["resistance_pulse"]).solver_tolerance is None
 
 

@@ -1,0 +1,99 @@
+"""The documentation says what is there."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cellmodels.chemistry import Chemistry
+from cellmodels.fit_file import read_fit_file, read_simulate_file
+from cellmodels.parameter_set import ParameterSet
+from cellmodels.protocol import Protocol
+from cellmodels.record import read_record
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PACKAGE = ROOT / "cellmodels"
+
+
+def modules_there():
+    """Modules, and packages with a slash at the end."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        name = path.relative_to(PACKAGE).as_posix()
+        found.add(name.removesuffix("__init__.py"))
+    return found - {""}
+
+
+def modules_in_the_tables():
+    text = (DOCS / "architecture.md").read_text(encoding="utf8")
+    return re.findall(r"^\| `([a-z_/]+(?:\.py|/))` \|", text, flags=re.MULTILINE)
+
+
+def test_architecture_names_every_module_once_and_no_other():
+    named = modules_in_the_tables()
+    assert sorted(named) == sorted(modules_there())
+
+
+def pages():
+    return [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_links_inside_the_repository_lead_somewhere(page):
+    text = page.read_text(encoding="utf8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        other = page.parent / name if name else page
+        assert other.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", other.read_text(encoding="utf8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", h).strip().lower().replace(" ", "-") for h in headings}
+            assert anchor in slugs, target
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_modules_named_in_a_page_exist(page):
+    for name in re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", page.read_text(encoding="utf8")):
+        assert any((root / name).exists() for root in (PACKAGE, ROOT)), name
+
+
+def examples():
+    """File name -> text of the fenced blocks of files.md, whose first line names the file."""
+    text = (DOCS / "files.md").read_text(encoding="utf8")
+    blocks = re.findall(r"^```(toml|csv)\n# (\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == text.count("```toml") + text.count("```csv")
+    assert all(name.endswith(f".{kind}") for kind, name, _ in blocks)
+    return {name: f"# {name}\n{text}" for _, name, text in blocks}
+
+
+def readers(text):
+    """What reads a file with this content."""
+    if text.splitlines()[0].endswith(".csv"):
+        return [read_record]
+    keys = tomllib.loads(text).keys()
+    if "cell" in keys:
+        return [read_fit_file, read_simulate_file]
+    kinds = {"species": Chemistry.load, "parameters": ParameterSet.load, "protocol": Protocol.load}
+    return [next(load for key, load in kinds.items() if key in keys)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, text in examples().items():
+        (tmp_path / name).write_text(text, encoding="utf8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", examples())
+def test_example_files_can_be_read(folder, name):
+    for read in readers(examples()[name]):
+        assert read(folder / name) is not None
+
+
+def test_the_examples_are_of_every_kind():
+    kinds = {read for text in examples().values() for read in readers(text)}
+    assert len(kinds) == 6
