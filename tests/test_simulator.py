@@ -154,9 +154,13 @@ def test_calendar_life_without_cycling() -> None:
     ],
 )
 def test_bad_arguments_are_refused_before_solving(change: dict, message: str) -> None:
+    cell, protocol = fast_ageing(), Protocol(CYCLE)
     with pytest.raises(InputError, match=message):
-        options = SolverOptions(**change.get("options", {}))
-        Simulator(fast_ageing(), Protocol(CYCLE), change.get("free", ()), options)
+        Simulator(cell, protocol, change.get("free", ()), _options(change.get("options")))
+
+
+def _options(settings: dict | None) -> SolverOptions | None:
+    return None if settings is None else SolverOptions(**settings)
 
 
 def test_bad_points_and_cycles_are_refused(simulator) -> None:

@@ -7,7 +7,7 @@ duration [s], charge [A.h] and energy [W.h] of each of its steps, flattened.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,6 +42,10 @@ class CyclePoint:
     solution: CycleSolution
     end_directions: np.ndarray
     feature_directions: np.ndarray
+
+    def without_chords(self) -> CyclePoint:
+        """The same cycle without factorised matrices, which take most of its memory."""
+        return replace(self, solution=self.solution.without_chords())
 
 
 class CycleMap:

@@ -15,9 +15,15 @@ import numpy as np
 
 from cellmodels.solver.cycle import CycleSolution
 from cellmodels.solver.cycle_map import CycleMap, CyclePoint
-from cellmodels.solver.macro import Element, MacroOptions, element_error, solve_element
+from cellmodels.solver.macro import (
+    ABSCISSAE,
+    STAGES,
+    Element,
+    MacroOptions,
+    element_error,
+    solve_element,
+)
 from cellmodels.solver.outcome import SolveFailure
-from cellmodels.solver.radau import ABSCISSAE
 
 
 @dataclass(frozen=True)
@@ -297,8 +303,8 @@ class _Run:
             allowed = self._allowance(stop)
             if error <= allowed:
                 self._accept(element)
-                return length * min(5.0, max(0.5, 0.8 * (allowed / max(error, 1e-12)) ** 0.25))
-            shrink = 0.3 if not np.isfinite(error) else max(0.2, 0.8 * (allowed / error) ** 0.25)
+                return length * min(5.0, max(0.5, _change_of_length(allowed, error)))
+            shrink = max(0.2, _change_of_length(allowed, error)) if np.isfinite(error) else 0.3
             stop = self.n + int(shrink * length)
             if stop - self.n < self.options.macro.smallest:
                 self._direct(self.options.macro.smallest)
@@ -356,7 +362,7 @@ class _Run:
             states = last.basis(nodes) @ last.states
         else:
             states = begin.start + (nodes - self.n)[:, None] * (begin.end - begin.start)
-        return states, (begin, begin, begin)
+        return states, (begin,) * len(ABSCISSAE)
 
     def _solve(
         self, begin: CyclePoint, stop: float, guess: tuple[np.ndarray, tuple[CyclePoint, ...]]
@@ -372,7 +378,7 @@ class _Run:
             guess,
             self.options.macro,
         )
-        self.simulated += 3 * element.iterations
+        self.simulated += STAGES * element.iterations
         return element
 
     def _accept(self, element: Element) -> None:
@@ -423,6 +429,11 @@ class _Run:
         point = sequence(self.y, self.theta, None, (self.dy, self.by_theta))
         self.simulated += 1
         self.y, self.dy = point.end, point.end_directions
+
+
+def _change_of_length(allowed: float, error: float) -> float:
+    """Factor on an element's length that would bring its error to what is allowed."""
+    return float(0.95 * (allowed / max(error, 1e-12)) ** (1.0 / (STAGES + 1)))
 
 
 def _direct_piece(

@@ -4,7 +4,7 @@ With P(n) the life state before cycle n + 1, one cycle is the difference equatio
 P(n + 1) = Phi(P(n)). On an element [a, b] of cycle numbers P is a polynomial through
 P(a) and its values at the Radau points n_i of the element, which satisfy
 
-    P(n_i + 1) = Phi(P(n_i)),      i = 1 .. 3,
+    P(n_i + 1) = Phi(P(n_i)),      i = 1 .. 5,
 
 an implicit multirevolution (envelope-following) method: the difference equation itself
 is collocated, not its differential limit, so that the number of cycles need not be
@@ -27,8 +27,21 @@ from cellmodels.solver import radau
 from cellmodels.solver.cycle_map import CycleMap, CyclePoint
 from cellmodels.solver.outcome import Reason, SolveFailure
 
-#: Where, between the nodes, an element is checked by a simulated cycle.
-CHECK_AT = 0.4
+
+def _radau_points(count: int) -> np.ndarray:
+    """Right Radau points on the unit interval, the last of which is 1; shape (count,)."""
+    legendre = np.polynomial.Legendre.basis
+    roots = (legendre(count - 1) - legendre(count)).roots()
+    return np.sort(0.5 * (1.0 + roots.real))
+
+
+#: Nodes of an element. A life is smooth, so that a few long elements of high order need
+#: fewer simulated cycles than many short ones.
+STAGES = 5
+ABSCISSAE = _radau_points(STAGES)
+
+#: Where, between the second and the third node, an element is checked by a simulated cycle.
+CHECK_AT = float(0.5 * (ABSCISSAE[1] + ABSCISSAE[2]))
 
 
 @dataclass(frozen=True)
@@ -60,17 +73,17 @@ class Element:
     Attributes
     ----------
     nodes : numpy.ndarray
-        Cycle numbers a, n_1, n_2, n_3 = b, shape (4,).
+        Cycle numbers a, n_1, …, n_5 = b, shape (6,).
     states : numpy.ndarray
-        Life states there, shape (4, ny).
+        Life states there, shape (6, ny).
     directions : numpy.ndarray
-        Their derivatives with respect to theta, shape (4, ny, n_theta).
+        Their derivatives with respect to theta, shape (6, ny, n_theta).
     features : numpy.ndarray
-        Features of the cycle that starts at each node, shape (4, n_features).
+        Features of the cycle that starts at each node, shape (6, n_features).
     feature_directions : numpy.ndarray
-        Their derivatives, shape (4, n_features, n_theta).
+        Their derivatives, shape (6, n_features, n_theta).
     points : tuple of CyclePoint
-        The evaluated cycles at n_1 .. n_3, warm starts for a neighbour.
+        The evaluated cycles at n_1 .. n_5, warm starts for a neighbour.
     begin : CyclePoint
         The cycle at a.
     iterations : int
@@ -100,7 +113,7 @@ class Element:
         return round(float(self.nodes[-1]))
 
     def basis(self, cycle: np.ndarray | float) -> np.ndarray:
-        """Lagrange basis over the nodes, shape (k, 4)."""
+        """Lagrange basis over the nodes, shape (k, 6)."""
         return radau.lagrange_basis(self.nodes, np.atleast_1d(cycle))
 
 
@@ -126,14 +139,14 @@ def solve_element(
     by_theta : numpy.ndarray
         The k directions of theta, shape (n_theta, k): the unit matrix, or none at all.
     guess : (numpy.ndarray, tuple of CyclePoint)
-        Node states, shape (3, ny), and neighbouring solutions for each node.
+        Node states, shape (5, ny), and neighbouring solutions for each node.
 
     Raises
     ------
     SolveFailure
         If a cycle cannot be simulated or Newton's method does not converge.
     """
-    nodes = np.concatenate([[start], start + radau.ABSCISSAE * (stop - start)])
+    nodes = np.concatenate([[start], start + ABSCISSAE * (stop - start)])
     shift = radau.lagrange_basis(nodes, nodes[1:] + 1.0)
     states, near = guess[0].copy(), guess[1]
     ny, count = cycle.ny, by_theta.shape[1]
@@ -143,13 +156,13 @@ def solve_element(
     while iterations < options.max_iterations:
         iterations += 1
         points = tuple(
-            cycle(states[i], theta, near[i].solution, (eye, theta_only)) for i in range(3)
+            cycle(states[i], theta, near[i].solution, (eye, theta_only)) for i in range(STAGES)
         )
         matrix, residual, parametric = _newton_system(
             shift, begin.start, states, points, begin_directions
         )
         change = np.linalg.solve(matrix, np.column_stack([residual, parametric]))
-        delta = change[:, 0].reshape(3, ny)
+        delta = change[:, 0].reshape(STAGES, ny)
         norm = float(np.max(np.abs(delta) / (1e-2 + np.abs(states).max(axis=0))))
         if not np.isfinite(norm):
             raise SolveFailure(Reason.NON_FINITE, "macro correction")
@@ -161,7 +174,7 @@ def solve_element(
             break
     else:
         raise SolveFailure(Reason.MACRO_ERROR, f"correction of {norm:.1e} left in the macro step")
-    directions = -change[:, 1:].reshape(3, ny, count)
+    directions = -change[:, 1:].reshape(STAGES, ny, count)
     return _finish(nodes, begin, begin_directions, states, points, directions, iterations)
 
 
@@ -175,14 +188,14 @@ def _newton_system(
     """Matrix, residual and parametric right-hand side of the element's equations."""
     ny = len(start)
     matrix = np.kron(shift[:, 1:], np.eye(ny))
-    residual = np.empty((3, ny))
-    parametric = np.empty((3, ny, begin_directions.shape[1]))
+    residual = np.empty((STAGES, ny))
+    parametric = np.empty((STAGES, ny, begin_directions.shape[1]))
     for i, point in enumerate(points):
         residual[i] = shift[i, 0] * start + shift[i, 1:] @ states - point.end
         parametric[i] = shift[i, 0] * begin_directions - point.end_directions[:, ny:]
         block = slice(i * ny, (i + 1) * ny)
         matrix[block, block] -= point.end_directions[:, :ny]
-    return matrix, residual.ravel(), parametric.reshape(3 * ny, -1)
+    return matrix, residual.ravel(), parametric.reshape(STAGES * ny, -1)
 
 
 def _finish(
@@ -207,8 +220,8 @@ def _finish(
         np.concatenate([begin_directions[None], directions]),
         np.array(features),
         np.array(feature_directions),
-        points,
-        begin,
+        tuple(point.without_chords() for point in points),
+        begin.without_chords(),
         iterations,
     )
 
@@ -245,12 +258,12 @@ def element_error(
 
 
 def _node_polynomial(s: np.ndarray | float) -> np.ndarray:
-    return np.prod(np.asarray(s)[..., None] - radau.ABSCISSAE, axis=-1)
+    return np.prod(np.asarray(s)[..., None] - ABSCISSAE, axis=-1)
 
 
 def _largest_integral() -> float:
     """Largest magnitude of the integral of the node polynomial from 0 to s, 0 <= s <= 1."""
-    polynomial = np.polynomial.Polynomial.fromroots(radau.ABSCISSAE)
+    polynomial = np.polynomial.Polynomial.fromroots(ABSCISSAE)
     return float(np.max(np.abs(polynomial.integ()(np.linspace(0.0, 1.0, 201)))))
 
 
