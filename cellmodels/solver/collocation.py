@@ -83,14 +83,15 @@ class BlockPattern:
         """Sparse LU of one interval's matrix, columns in the fill-reducing order."""
         if self._order is None:
             self._order = self._find_order(data)
-        gather, rows, colptr, _ = self._order
-        matrix = sp.csc_matrix((data[gather], rows, colptr), shape=(self.size, self.size))
+        gather, matrix, _ = self._order
+        # only the numbers change: making a new sparse matrix would cost as much as its LU
+        matrix.data = data[gather]
         return spl.splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.1)
 
     def unpermute(self, solution: np.ndarray) -> np.ndarray:
         """Bring a solution of the column-permuted system into the order of the unknowns."""
         assert self._order is not None
-        return solution[self._order[3]]
+        return solution[self._order[2]]
 
     def _find_order(self, data: np.ndarray) -> tuple:
         matrix = sp.csc_matrix(
@@ -101,7 +102,10 @@ class BlockPattern:
         gather = np.concatenate([np.arange(self._colptr[c], self._colptr[c + 1]) for c in columns])
         lengths = np.diff(self._colptr)[columns]
         colptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        return gather, self._rows[gather].astype(np.int32), colptr, np.argsort(columns)
+        rows = self._rows[gather].astype(np.int32)
+        ordered = sp.csc_matrix((data[gather], rows, colptr), shape=(self.size,) * 2)
+        ordered.sort_indices()
+        return gather, ordered, np.argsort(columns)
 
 
 @dataclass(frozen=True)

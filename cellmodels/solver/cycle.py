@@ -67,6 +67,19 @@ class CycleSolution:
         """The same solution without factorised matrices, which take most of its memory."""
         return CycleSolution(tuple(step.without_chord() for step in self.steps))
 
+    def with_chords(self, chords: Sequence[object]) -> CycleSolution:
+        """The same solution with factorised matrices, one for each step or None."""
+        pairs = zip(self.steps, chords, strict=True)
+        return CycleSolution(tuple(replace(step, chord=chord) for step, chord in pairs))
+
+    def with_chords_of(self, other: CycleSolution) -> CycleSolution:
+        """The same solution with the matrices of another one on the same time meshes."""
+        same = [
+            mine.chord or (theirs.chord if np.array_equal(mine.mesh, theirs.mesh) else None)
+            for mine, theirs in zip(self.steps, other.steps, strict=True)
+        ]
+        return self.with_chords(same)
+
     @property
     def discharged(self) -> float:
         """Charge of the steps that discharge [A.h]."""

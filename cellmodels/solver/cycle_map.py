@@ -89,6 +89,7 @@ class CycleMap:
             return CyclePoint(y, end, features, solution, none, no_features)
         dy, dtheta = directions
         dx, steps = self.sequence.sensitivity(solution, theta, dy[: self.nx], dtheta)
+        solution = solution.with_chords([step.factors for step in steps])
         counters = dy[self.nx :] + _advance_directions(solution.steps, steps)
         return CyclePoint(
             y,

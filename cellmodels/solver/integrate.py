@@ -44,7 +44,7 @@ class MeshOptions:
 
     rtol: float = 1e-3
     atol: float = 1e-4
-    energy: float = 3e-5
+    energy: float = 1e-4
     first: float = 1.0
     smallest: float = 1e-6
     growth: float = 5.0

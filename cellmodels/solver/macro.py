@@ -155,9 +155,7 @@ def solve_element(
     iterations = 0
     while iterations < options.max_iterations:
         iterations += 1
-        points = tuple(
-            cycle(states[i], theta, near[i].solution, (eye, theta_only)) for i in range(STAGES)
-        )
+        points = _node_cycles(cycle, begin, states, theta, near, (eye, theta_only))
         matrix, residual, parametric = _newton_system(
             shift, begin.start, states, points, begin_directions
         )
@@ -176,6 +174,22 @@ def solve_element(
         raise SolveFailure(Reason.MACRO_ERROR, f"correction of {norm:.1e} left in the macro step")
     directions = -change[:, 1:].reshape(STAGES, ny, count)
     return _finish(nodes, begin, begin_directions, states, points, directions, iterations)
+
+
+def _node_cycles(
+    cycle: CycleMap,
+    begin: CyclePoint,
+    states: np.ndarray,
+    theta: np.ndarray,
+    near: tuple[CyclePoint, ...],
+    directions: tuple[np.ndarray, np.ndarray],
+) -> tuple[CyclePoint, ...]:
+    """The cycles at the nodes, each with the matrices of the one before as its chords."""
+    points = [begin]
+    for state, neighbour in zip(states, near, strict=True):
+        guess = neighbour.solution.with_chords_of(points[-1].solution)
+        points.append(cycle(state, theta, guess, directions))
+    return tuple(points[1:])
 
 
 def _newton_system(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cellmodels.solver.collocation import Collocation
+from cellmodels.solver.collocation import Collocation, Factors
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import HOUR, StepSolution, StepSpec
 
@@ -33,6 +33,8 @@ class StepSensitivity:
         dv at the end of the step, shape (n, k).
     stages : numpy.ndarray or None
         dv at the collocation points, shape (N, 3, n, k), where they are kept.
+    factors : Factors or None
+        The factorised matrix at the solution, a chord for neighbours.
     """
 
     end: np.ndarray
@@ -43,13 +45,15 @@ class StepSensitivity:
     current: np.ndarray
     last: np.ndarray
     stages: np.ndarray | None = None
+    factors: Factors | None = None
 
     def mixed(self, mixing: np.ndarray | None) -> StepSensitivity:
         """Along linear combinations of the directions; `mixing` has shape (k, new k)."""
         if mixing is None:
             return self
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{n: v @ mixing for n, v in values.items() if v is not None})
+        arrays = {n: v for n, v in values.items() if isinstance(v, np.ndarray)}
+        return replace(self, **{n: v @ mixing for n, v in arrays.items()})
 
 
 @dataclass(frozen=True)
@@ -135,4 +139,5 @@ def step_sensitivity(
         current=current,
         last=directions[-1, -1],
         stages=directions,
+        factors=factors,
     )

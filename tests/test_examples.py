@@ -1,0 +1,59 @@
+"""The examples with measured data run, in a short form, and write what they promise."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cellmodels import Fit
+
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+RESULTS = {
+    "fit_sanyo_capacity_resistance": ["sanyo_by_throughput"],
+    "fit_sunwoda_temperatures": ["sunwoda_B1", "sunwoda_B27"],
+    "fit_tju_nca": ["tju_nca"],
+}
+
+
+def run(name, **environment):
+    environment = {k: v for k, v in {**os.environ, **environment}.items() if v is not None}
+    environment["PYTHONPATH"] = str(EXAMPLES.parents[1])
+    return subprocess.run(
+        [sys.executable, EXAMPLES / f"{name}.py"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_every_example_with_data_is_run_here():
+    assert {path.stem for path in EXAMPLES.glob("fit_*.py")} == set(RESULTS)
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not os.environ.get("CELLMODELS_DATA"),
+    reason="CELLMODELS_DATA does not name a folder with measured data",
+)
+@pytest.mark.parametrize("name", RESULTS)
+def test_example_runs_and_writes_its_results(name, tmp_path):
+    done = run(name, CELLMODELS_QUICK="1", CELLMODELS_OUTPUT=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for printed in ("rms residual", "lag-1 autocorrelation", "AICc power law", "identifiable"):
+        assert printed in done.stdout
+    for result in RESULTS[name]:
+        assert (tmp_path / f"{result}.png").stat().st_size > 10_000
+        assert len(Fit.load(tmp_path / f"{result}.nc").values) >= 2
+
+
+@pytest.mark.slow
+def test_without_data_an_example_says_what_to_set(tmp_path):
+    done = run("fit_tju_nca", CELLMODELS_DATA=None, CELLMODELS_OUTPUT=str(tmp_path))
+    assert done.returncode == 1
+    assert "Set the environment variable CELLMODELS_DATA" in done.stderr
+    assert not list(tmp_path.iterdir())
