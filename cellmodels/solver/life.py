@@ -405,7 +405,7 @@ class _Run:
                 point = self._evaluate(guess)
                 if guess is None or not self.meshed:
                     self.meshed = [s.duration for s in point.solution.steps]
-                rows.append(point)
+                rows.append(point.without_chords())
                 directions.append(self.dy)
                 self.y, self.dy, self.point = point.end, point.end_directions, point
                 self.n += 1
@@ -445,7 +445,7 @@ def _direct_piece(
         np.array(directions),
         np.array([p.features for p in rows]),
         np.array([p.feature_directions for p in rows]),
-        tuple(p.solution.without_chords() for p in rows) if keep_solutions else (),
+        tuple(p.solution for p in rows) if keep_solutions else (),
     )
 
 
