@@ -52,6 +52,10 @@ METHODS = ("auto", "macro", "direct")
 _MACRO_STATES = 300
 
 
+#: How many times longer than expected a life may become to reach the last point.
+_LONGEST = 10
+
+
 @dataclass(frozen=True)
 class SolverOptions:
     """How accurately, and by which way, lives are simulated.
@@ -273,7 +277,8 @@ class Simulator:
     ) -> tuple[Life, int]:
         """A life that reaches all points; lengthened as long as it does not."""
         previous = warm.life if warm is not None else None
-        for _ in range(12):
+        most = _LONGEST * max(cycles, self._first_guess(points))
+        while cycles <= most:
             life = self._solver(cycles, tolerance).run(
                 theta, cycles, sensitivities=jacobian, previous=previous
             )
@@ -282,8 +287,9 @@ class Simulator:
                 return life, cycles
             if life.failure is not None:
                 raise life.failure
-            cycles = math.ceil(life.cycles * min(short * 1.02, 10.0)) + 1
-        raise SolveFailure(Reason.END_NOT_REACHED, "the points lie beyond any life", cycle=cycles)
+            cycles = math.ceil(life.cycles * min(short * 1.02, 3.0)) + 1
+        message = f"the last point lies beyond {most} cycles, which pass less and less charge"
+        raise SolveFailure(Reason.END_NOT_REACHED, message, cycle=most)
 
     def _shortfall(self, life: Life, points: Points) -> float:
         """How many times longer the life would have to be for its points."""
