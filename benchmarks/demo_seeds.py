@@ -65,7 +65,10 @@ def main() -> None:
     """Fit all seeds, two at a time, and report."""
     quick = arguments(__doc__ or "").quick
     with ProcessPoolExecutor(max_workers=1 if quick else 2) as pool:
-        rows = list(pool.map(one_fit, QUICK_SEEDS if quick else SEEDS))
+        rows = []
+        for row in pool.map(one_fit, QUICK_SEEDS if quick else SEEDS):
+            print(row, flush=True)
+            rows.append(row)
     known = np.array([row["identifiable"] for row in rows])
     deviation = np.abs([row["deviation / standard error"] for row in rows])
     inside = np.array([row["inside 95 %"] for row in rows])

@@ -94,14 +94,23 @@ class Cell:
 
     # --- what the solvers need -----------------------------------------------------------------
 
-    def pybamm_model(self) -> pybamm.BaseModel:
+    def pybamm_model(self, free: Iterable[str] = ()) -> pybamm.BaseModel:
         """A fresh PyBaMM model of this cell, with its options set.
+
+        PyBaMM ignores a contact resistance unless the model is built with it.
+
+        Parameters
+        ----------
+        free
+            Parameters that will be varied: the model must see them even where they are zero.
 
         Returns
         -------
         pybamm.BaseModel
         """
-        return self._family.build(self.model, self.mechanisms, self._has_contact_resistance)
+        contact = "Contact resistance [Ohm]"
+        with_contact = contact in free or self._values.get(contact, 0.0) != 0.0
+        return self._family.build(self.model, self.mechanisms, with_contact)
 
     def parameter_values(self) -> pybamm.ParameterValues:
         """The numbers and functions of this cell, with `initial_soc` applied.
@@ -322,11 +331,6 @@ class Cell:
     @property
     def _family(self) -> ModuleType:
         return family(self.chemistry.family)
-
-    @property
-    def _has_contact_resistance(self) -> bool:
-        """PyBaMM ignores the parameter unless the model is built with it."""
-        return self._values.get("Contact resistance [Ohm]", 0.0) != 0.0
 
     @cached_property
     def _laws(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from cellmodels.protocol import Protocol
 from cellmodels.solver.collocation import Collocation
 from cellmodels.solver.curve import voltage_at_charge
 from cellmodels.solver.cycle import CycleSolution, SequenceSolver
+from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import StepSensitivity
 from cellmodels.steps import Step
 
@@ -180,6 +181,8 @@ def _resistance(
 ) -> CheckupRun:
     """Pulse resistance: voltage drop over current change, from the step before to the last."""
     before, pulse = solution.steps[-2], solution.steps[-1]
+    if pulse.skipped:
+        raise SolveFailure(Reason.END_NOT_REACHED, f"the pulse of {test!r} ends before it begins")
     drop = before.voltage[-1, -1] - pulse.voltage[-1, -1]
     rise = pulse.current[-1, -1] - before.current[-1, -1]
     slope = np.zeros(k)

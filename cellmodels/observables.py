@@ -31,20 +31,6 @@ _NOTHING = 1e-9
 Values = tuple[np.ndarray, np.ndarray]
 
 
-def discharged_weights(specs: Sequence[StepSpec]) -> np.ndarray:
-    """Weights of a cycle's features that give the charge it discharges, shape (n_features,).
-
-    Steps that neither discharge nor charge by their own control count in full where no
-    step discharges (a float hold).
-    """
-    discharges = [spec.control.kind != "voltage" and spec.control.value > 0.0 for spec in specs]
-    if not any(discharges):
-        discharges = [True] * len(specs)
-    weights = np.zeros((len(specs), len(FEATURES)))
-    weights[discharges, FEATURES.index("charge")] = 1.0
-    return weights.ravel()
-
-
 class CycleObservables:
     """Per-cycle quantities of a life.
 

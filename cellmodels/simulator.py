@@ -18,7 +18,6 @@ from cellmodels.observables import (
     CycleObservables,
     between,
     counters,
-    discharged_weights,
     locate,
     state_at,
 )
@@ -27,6 +26,7 @@ from cellmodels.protocol import Protocol
 from cellmodels.solver.collocation import Collocation
 from cellmodels.solver.cycle import SequenceSolver
 from cellmodels.solver.cycle_map import CycleMap
+from cellmodels.solver.dae import Dae
 from cellmodels.solver.export import export_dae
 from cellmodels.solver.integrate import MeshOptions
 from cellmodels.solver.life import Life, LifeOptions, LifeSolver
@@ -130,13 +130,7 @@ class Simulator:
         self.options = options or SolverOptions()
         self._check_free()
         self.nominal = np.array([cell.value(name) for name in self.free])
-        self.dae = export_dae(
-            cell.pybamm_model(),
-            cell.parameter_values(),
-            free=self.free,
-            outputs=[name for name, _ in STATE_VARIABLES.values()],
-            var_pts=cell.var_pts(),
-        )
+        self.dae = self._export()
         self._collocation = Collocation(self.dae)
         self.specs = step_specs(protocol.cycle, cell)
         self._observables = CycleObservables(self.specs)
@@ -179,10 +173,12 @@ class Simulator:
         if isinstance(cycles, bool) or int(cycles) != cycles or cycles < 1:
             raise InputError(f"cycles: {cycles!r} is not a whole number from 1 on.")
         theta = self._theta(self._values(values))
+        before = replace(self._cycle.sequence.counts)
         life = self._solver(int(cycles)).run(
             theta, int(cycles), sensitivities=False, progress=progress
         )
-        return self._tree(life, theta, int(cycles))
+        work = self._cycle.sequence.counts.since(before)
+        return self._tree(life, theta, int(cycles), work)
 
     @single_threaded
     def life(
@@ -205,9 +201,7 @@ class Simulator:
 
     def life_solver(self, cycles: int, options: LifeOptions) -> LifeSolver:
         """The solver of lives of so many cycles, with settings of one's own."""
-        return LifeSolver(
-            self._cycle, self._interruptions(cycles), discharged_weights(self.specs), options
-        )
+        return LifeSolver(self._cycle, self._interruptions(cycles), options)
 
     # --- prediction ----------------------------------------------------------------------------
 
@@ -348,17 +342,37 @@ class Simulator:
     ) -> CheckupRun:
         """The check-up test that gives `variable`, run once at each place of the life."""
         test = self._checkups.test_of(variable)
+        done = [key for key in runs if key[0] == test]
+        for key in done:
+            if runs[key].place == n:
+                return runs[key]
         # a check-up keeps its place in the list of points while its cycle number moves
-        key = (test, sum(1 for other in runs if other[0] == test and runs[other].place != n))
-        for found, run in runs.items():
-            if found[0] == test and run.place == n:
-                return run
+        key = (test, len(done))
         near = warm.checkups.get(key) if warm is not None else None
         x, dx = state_at(life, n, dn)
         runs[key] = self._checkups.run(test, x, dx, theta, near, place=n)
         return runs[key]
 
     # --- parts ---------------------------------------------------------------------------------
+
+    def _export(self) -> Dae:
+        """The cell as functions of its state and the free parameters."""
+        try:
+            return export_dae(
+                self.cell.pybamm_model(self.free),
+                self.cell.parameter_values(),
+                free=self.free,
+                outputs=[name for name, _ in STATE_VARIABLES.values()],
+                var_pts=self.cell.var_pts(),
+            )
+        except LookupError as error:
+            acting = ", ".join(self.cell.ageing_parameters) or "none that ages it"
+            raise InputError(
+                f"{error.args[0]} does not act in this cell: it has no mechanism that uses it. "
+                f"Of its ageing parameters these do: {acting}."
+            ) from None
+        except ValueError as error:
+            raise InputError(str(error)) from error
 
     def _sequence(self, steps: Sequence[Step]) -> SequenceSolver:
         return SequenceSolver(
@@ -428,7 +442,9 @@ class Simulator:
                     + did_you_mean(asked.variable, known)
                 )
 
-    def _tree(self, life: Life, theta: np.ndarray, cycles: int) -> xr.DataTree:
+    def _tree(
+        self, life: Life, theta: np.ndarray, cycles: int, work: Mapping[str, int]
+    ) -> xr.DataTree:
         axes, _ = counters(life)
         n = np.arange(1, life.cycles + 1)
         cycle_data = (
@@ -449,7 +465,7 @@ class Simulator:
             failure = failure or failed
             tree["/checkups"] = xr.Dataset(data, coords=_coordinates(axes, wanted, "checkup"))
         out = xr.DataTree.from_dict(tree)
-        out.attrs = self._attributes(life, failure)
+        out.attrs = {**self._attributes(life, failure), **work}
         return out
 
     def _checkup_table(
@@ -485,7 +501,6 @@ class Simulator:
         return data, failure
 
     def _attributes(self, life: Life, failure: SolveFailure | None) -> dict:
-        counts = self._cycle.sequence.counts.as_dict()
         return {
             "schema": "cellmodels-record/1",
             "title": f"simulated life of {self.cell.parameters.name} ({self.cell.model})",
@@ -498,7 +513,6 @@ class Simulator:
             "simulated_cycles": life.simulated,
             "estimated_error_Ah": life.error,
             "cell_hash": self.cell.hash,
-            **counts,
         }
 
 

@@ -172,3 +172,11 @@ def test_bad_points_and_cycles_are_refused(simulator) -> None:
             simulator.simulate(cycles)
     with pytest.raises(InputError, match="free parameter"):
         simulator.simulate(2, values={"Contact resistance [Ohm]": 1.0})
+
+
+def test_a_point_that_no_life_reaches_is_an_outcome() -> None:
+    """A resting cell passes no charge, however long the life."""
+    simulator = Simulator(fast_ageing(), Protocol(["Rest for 30 days"]), FREE)
+    points = Points((PointSet("cycles", "discharge_capacity", "throughput", np.array([20.0])),))
+    found = simulator.predict(simulator.nominal, points)
+    assert not found.outcome.ok and found.outcome.reason == "end condition not reached"

@@ -108,7 +108,7 @@ def adapt_with(
     if protocol is None:
         balanced = ocv is not None
         return cell if balanced else resize(cell, _nominal_ratio(cell, record), source)
-    observations = _first_points(observe_with_protocol(record, cell, protocol)[0])
+    observations = _first_points(observe_with_protocol(_scalars(record), cell, protocol)[0])
     for _ in range(_ROUNDS):
         values = _predicted(predictor(cell, protocol), observations)
         cell = resize(cell, _ratio(observations, values), source)
@@ -119,6 +119,17 @@ def adapt_with(
         if cell is resized:
             break  # one step makes the size exact; only a resistance changes it again
     return cell
+
+
+def _scalars(record: xr.DataTree) -> xr.DataTree:
+    """The record without voltage curves, whose charges belong to the size still to be found."""
+    groups = {
+        name: node.to_dataset().drop_vars([v for v, a in node.data_vars.items() if a.ndim > 1])
+        for name, node in record.children.items()
+    }
+    scalars = xr.DataTree.from_dict(groups)
+    scalars.attrs = dict(record.attrs)
+    return scalars
 
 
 def resize(cell: Cell, factor: float, source: str) -> Cell:

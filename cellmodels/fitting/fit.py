@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -75,7 +76,7 @@ def fit(
     tolerance : float, optional
         Solver tolerance on capacities [A.h]; at most a tenth of the smallest capacity noise.
     checkpoint : path, optional
-        File from which an interrupted fit can continue.
+        File from which an interrupted fit can continue; without one a killed fit is lost.
     resume : bool
         Continue from `checkpoint`, if it exists.
     progress : bool
@@ -95,6 +96,8 @@ def fit(
     FitError
         When the simulation fails at the start.
     """
+    if checkpoint is not None and not Path(checkpoint).absolute().parent.is_dir():
+        raise InputError(f"The folder of the checkpoint {checkpoint} does not exist.")
     scaling = free_parameters(cell, free, start=start, bounds=bounds)
     observations, remarks = observe_with_protocol(
         record, cell, protocol, observables, coordinate=coordinate, noise=noise
@@ -200,7 +203,9 @@ def _free_parameter(
 ) -> FreeParameter:
     nominal = cell.value(name)
     first = _number(name, "start", start.get(name, nominal))
-    lower, upper = bounds.get(name) or cell.parameters.range(name) or _around(name, first)
+    lower, upper = _pair(
+        name, bounds.get(name) or cell.parameters.range(name) or _around(name, first)
+    )
     return FreeParameter(
         name=name,
         start=first,
@@ -209,6 +214,12 @@ def _free_parameter(
         nominal=nominal,
         unit=unit_of_name(name) or "",
     )
+
+
+def _pair(name: str, bounds: object) -> tuple[float, float]:
+    if not isinstance(bounds, Sequence) or isinstance(bounds, str) or len(bounds) != 2:
+        raise InputError(f"The bounds of {name!r} are two numbers, not {bounds!r}.")
+    return bounds[0], bounds[1]
 
 
 def _around(name: str, start: float) -> tuple[float, float]:

@@ -188,7 +188,9 @@ class Fit:
         path : path
             Usually ending in ``.nc``.
         """
-        target = Path(path)
+        target = Path(path).absolute()
+        if not target.parent.is_dir():
+            raise InputError(f"The folder {target.parent} does not exist.")
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             temporary = Path(folder) / target.name
             self.tree.to_netcdf(temporary, engine="h5netcdf")
@@ -212,14 +214,19 @@ class Fit:
             raise InputError(f"{path} is not a netCDF file of a fit ({error}).") from error
         if tree.attrs.get("schema") != _SCHEMA:
             raise InputError(f"{path} is not a fit: its schema is {tree.attrs.get('schema')!r}.")
-        cell = Cell.from_dict(json.loads(tree.attrs["cell"]))
-        if cell.hash != tree.attrs["cell_hash"]:
+        try:
+            cell = Cell.from_dict(json.loads(tree.attrs["cell"]))
+            protocol = Protocol.from_dict(json.loads(tree.attrs["protocol"]))
+            stored = str(tree.attrs["cell_hash"])
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise InputError(f"{path} is a damaged fit: {error!r}.") from error
+        if cell.hash != stored:
             raise InputError(
                 f"The cell in {path} is not the one that was fitted: its hash is {cell.hash}, the "
-                f"stored one {tree.attrs['cell_hash']}. A parameter set or chemistry it is based "
+                f"stored one {stored}. A parameter set or chemistry it is based "
                 "on has changed since, or the file was edited."
             )
-        return cls(cell, Protocol.from_dict(json.loads(tree.attrs["protocol"])), tree)
+        return cls(cell, protocol, tree)
 
     def _group(self, name: str) -> xr.Dataset:
         if name not in self.tree.children:

@@ -222,12 +222,12 @@ def autocorrelation(series: Sequence[NDArray[np.float64]]) -> tuple[float, float
         Autocorrelation and its two-sided significance; NaN with fewer than two pairs.
     """
     pairs = sum(max(part.size - 1, 0) for part in series)
-    total = sum(float(part @ part) for part in series)
-    if pairs < 2 or total == 0:
+    later = sum(float(part[1:] @ part[1:]) for part in series)
+    earlier = sum(float(part[:-1] @ part[:-1]) for part in series)
+    if pairs < 2 or later == 0 or earlier == 0:
         return float("nan"), float("nan")
-    points = sum(part.size for part in series)
     products = sum(float(part[1:] @ part[:-1]) for part in series)
-    r = (products / pairs) / (total / points)
+    r = products / np.sqrt(later * earlier)  # at most one in magnitude (Cauchy-Schwarz)
     return float(r), float(2 * scipy.stats.norm.sf(abs(r) * np.sqrt(pairs)))
 
 

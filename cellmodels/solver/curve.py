@@ -25,6 +25,10 @@ _INTEGRALS = np.array(
 )
 
 
+#: Change of voltage over the largest asked charge with which a curve is continued [V].
+BEYOND = 1.0
+
+
 def voltage_at_charge(
     collocation: Collocation,
     step: StepSolution,
@@ -44,7 +48,8 @@ def voltage_at_charge(
     Returns
     -------
     voltage : numpy.ndarray
-        [V], shape (m,). Beyond the step's end it is continued with the last slope.
+        [V], shape (m,). Beyond the step's end it is continued with a fixed slope, `BEYOND`, so
+        that a fit knows in which direction the curve is too short.
     directions : numpy.ndarray or None
         Shape (m, n_theta).
     reached : numpy.ndarray of bool
@@ -60,9 +65,16 @@ def voltage_at_charge(
         [[0.0], np.cumsum(sign * (step.quadrature * step.current).sum(axis=1) / HOUR)]
     )
     values, directions = np.empty(len(charges)), []
+    steepness = BEYOND / float(np.max(charges))
     for m, charge in enumerate(charges):
+        if charge > passed[-1]:
+            values[m] = step.voltage[-1, -1] - sign * steepness * (charge - passed[-1])
+            if sensitivity is not None:
+                end = sensitivity.voltage[-1, -1] + steepness * sensitivity.charge
+                directions.append(end)
+            continue
         i = int(np.clip(np.searchsorted(passed, charge, side="right") - 1, 0, len(passed) - 2))
-        s, beyond = _position(step, i, sign, charge - passed[i])
+        s = _position(step, i, sign, charge - passed[i])
         nodes, points = _nodes(step, i)
         guess = radau.lagrange_basis(nodes, s)[0] @ points
         control = Control("current", float(guess[-1]))
@@ -72,7 +84,7 @@ def voltage_at_charge(
         no_theta = np.zeros((len(theta), 1))
         slope = float(consistent_directions(collocation, point, theta, along, no_theta)[0])
         rate = step.duration * np.diff(step.mesh)[i] * abs(point[-1]) / HOUR
-        values[m] = voltage + slope * beyond / rate
+        values[m] = voltage
         if sensitivity is not None:
             moved = radau.lagrange_basis(nodes, s)[0] @ _node_directions(sensitivity, i, len(nodes))
             moved = moved.reshape(len(point), -1)
@@ -83,23 +95,17 @@ def voltage_at_charge(
     return values, out, np.asarray(charges) <= passed[-1] * (1.0 + 1e-9)
 
 
-def _position(step: StepSolution, i: int, sign: float, charge: float) -> tuple[float, float]:
-    """Relative position in interval i where so much of its charge has passed, and the rest.
-
-    The rest [A.h] is what lies beyond the interval's end, which then is the position.
-    """
+def _position(step: StepSolution, i: int, sign: float, charge: float) -> float:
+    """Relative position in interval i where so much of its charge has passed."""
     scale = step.duration * np.diff(step.mesh)[i] * sign / HOUR
     polynomial = np.polynomial.Polynomial(scale * (step.current[i] @ _INTEGRALS))
-    total = polynomial(1.0)
-    if charge >= total:
-        return 1.0, float(charge - total)
-    s = charge / total
+    s = min(charge / polynomial(1.0), 1.0)
     for _ in range(20):
         change = (polynomial(s) - charge) / polynomial.deriv()(s)
         s -= change
         if abs(change) < 1e-13:
             break
-    return float(s), 0.0
+    return float(min(s, 1.0))
 
 
 def _nodes(step: StepSolution, i: int) -> tuple[np.ndarray, np.ndarray]:

@@ -29,22 +29,18 @@ class Counts:
     retried: int = 0
     adaptive: int = 0
 
-    def as_dict(self) -> dict[str, int]:
-        """The counts as plain numbers."""
+    def since(self, before: Counts) -> dict[str, int]:
+        """What was added to `before`, as plain numbers."""
         return {
-            "steps_warm": self.warm,
-            "steps_retried": self.retried,
-            "steps_adaptive": self.adaptive,
+            "steps_warm": self.warm - before.warm,
+            "steps_retried": self.retried - before.retried,
+            "steps_adaptive": self.adaptive - before.adaptive,
         }
 
 
 @dataclass(frozen=True)
 class CycleSolution:
-    """The solved steps of one pass through a sequence.
-
-    `failure` is set where the sequence could not be finished; `steps` then holds those
-    that were solved before.
-    """
+    """The solved steps of one pass through a sequence."""
 
     steps: tuple[StepSolution, ...]
 
@@ -146,7 +142,7 @@ class SequenceSolver:
             near = guess.steps[k] if guess is not None else None
             try:
                 step = self._solve_step(spec, x, theta, near, point)
-                violated = self.dae.violated_event(step.stages[-1, -1:], theta)
+                violated = self.dae.violated_event(step.stages[:, -1], theta)
                 if violated:
                     raise SolveFailure(Reason.MODEL_EVENT, violated)
             except SolveFailure as failure:

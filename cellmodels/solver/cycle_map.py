@@ -54,10 +54,16 @@ class CycleMap:
     Parameters
     ----------
     sequence : SequenceSolver
+
+    Attributes
+    ----------
+    calls : int
+        How many cycles have been simulated, those that failed included.
     """
 
     def __init__(self, sequence: SequenceSolver) -> None:
         self.sequence = sequence
+        self.calls = 0
         self.nx = sequence.dae.nx
         self.ny = self.nx + 2
 
@@ -79,6 +85,7 @@ class CycleMap:
         ------
         SolveFailure
         """
+        self.calls += 1
         solution = self.sequence.solve(y[: self.nx], theta, guess)
         if solution.duration == 0.0:
             raise SolveFailure(Reason.EXHAUSTED, "every step ends before it begins")

@@ -41,6 +41,13 @@ def export_dae(
     Returns
     -------
     Dae
+
+    Raises
+    ------
+    LookupError
+        If the model does not contain a free parameter; the message is its name.
+    ValueError
+        If the model depends on time itself, which a repeated cycle cannot.
     """
     values = parameter_values.copy()
     nominal = np.array([float(values[name]) for name in free])
@@ -55,6 +62,9 @@ def export_dae(
     present = [i.name for i in built.input_parameters]
     kept = [name for name in outputs if name in built.variables]
     order = [name for name in ("Current [A]", *free) if name in present]
+    idle = [name for name in free if name not in present]
+    if idle:
+        raise LookupError(", ".join(idle))
     exported = built.export_casadi_objects(["Voltage [V]", *kept], input_parameter_order=order)
 
     x, z = exported["x"], exported["z"]
@@ -65,6 +75,10 @@ def export_dae(
     symbols = {"Current [A]": point[nx + nz]}
     symbols.update({name: scale[k] * theta[k] for k, name in enumerate(free)})
     inputs = ca.vertcat(*[symbols[name] for name in order])
+
+    dynamics = _stack(exported["rhs"], exported["algebraic"], exported["variables"]["Voltage [V]"])
+    if ca.depends_on(dynamics, exported["t"]):
+        raise ValueError("The model depends on time itself; a repeated cycle cannot.")
 
     def bind(expressions: list) -> list:
         old = [exported["t"], x, z, exported["inputs"]]

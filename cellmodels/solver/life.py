@@ -173,20 +173,16 @@ class LifeSolver:
         The repeated cycle.
     interruptions : mapping of int to CycleMap
         Sequences inserted after so many cycles.
-    charge_of : numpy.ndarray
-        Weights of the features that make up a cycle's discharged charge, shape (n_features,).
     """
 
     def __init__(
         self,
         cycle: CycleMap,
         interruptions: Mapping[int, CycleMap],
-        charge_of: np.ndarray,
         options: LifeOptions | None = None,
     ) -> None:
         self.cycle = cycle
         self.interruptions = dict(interruptions)
-        self.charge_of = charge_of
         self.options = options or LifeOptions()
 
     def run(
@@ -243,7 +239,8 @@ class _Run:
         self.point: CyclePoint | None = None
         self.pieces: list[DirectPiece | Element] = []
         self.interrupted: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self.error, self.simulated = 0.0, 0
+        self.error = 0.0
+        self.calls = self.cycle.calls
         self.meshed: list[float] = []
         self.previous = _Previous(previous, theta) if previous is not None else None
 
@@ -265,7 +262,7 @@ class _Run:
             (self.y, self.dy),
             failure,
             self.error,
-            self.simulated,
+            self.cycle.calls - self.calls + len(self.interrupted),
             self.theta,
             self.interrupted,
         )
@@ -331,8 +328,7 @@ class _Run:
 
     def _checked(self, element: Element, begin: CyclePoint) -> Element:
         """The element with its error, measured by a simulated cycle between its nodes."""
-        error = element_error(self.cycle, element, begin, self.theta, self.solver.charge_of)
-        self.simulated += 1
+        error = element_error(self.cycle, element, begin, self.theta)
         return replace(element, error=error)
 
     def _allowance(self, stop: float) -> float:
@@ -350,7 +346,6 @@ class _Run:
         return self._evaluate(self.previous.begin(self.n) if self.previous else None)
 
     def _evaluate(self, guess: CycleSolution | None) -> CyclePoint:
-        self.simulated += 1
         return self.cycle(self.y, self.theta, guess, (self.dy, self.by_theta))
 
     def _cold_guess(
@@ -378,7 +373,6 @@ class _Run:
             guess,
             self.options.macro,
         )
-        self.simulated += STAGES * element.iterations
         return element
 
     def _accept(self, element: Element) -> None:
@@ -427,7 +421,6 @@ class _Run:
     def _interrupt(self, sequence: CycleMap) -> None:
         self.interrupted[self.n] = (self.y, self.dy)
         point = sequence(self.y, self.theta, None, (self.dy, self.by_theta))
-        self.simulated += 1
         self.y, self.dy = point.end, point.end_directions
 
 

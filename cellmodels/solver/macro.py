@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cellmodels.solver import radau
-from cellmodels.solver.cycle_map import CycleMap, CyclePoint
+from cellmodels.solver.cycle_map import FEATURES, CycleMap, CyclePoint
 from cellmodels.solver.outcome import Reason, SolveFailure
 
 
@@ -240,18 +240,16 @@ def _finish(
     )
 
 
-def element_error(
-    cycle: CycleMap, element: Element, begin: CyclePoint, theta: np.ndarray, charge_of: np.ndarray
-) -> float:
+def element_error(cycle: CycleMap, element: Element, begin: CyclePoint, theta: np.ndarray) -> float:
     """Error of the discharged charge inside an element [A.h].
 
     The defect Phi(P(n)) - P(n + 1) vanishes at the nodes; it is measured at the
     element's start and at a cycle simulated between the nodes. Accumulated over the
     element it is the error of the state, which the derivative of the discharged charge
     turns into ampere-hours. The check cycle's own charge against the interpolated one
-    completes the estimate. `charge_of` are the weights of the features that make up the
-    discharged charge, shape (n_features,).
+    completes the estimate.
     """
+    charge_of = _discharged(begin.features)
     length = element.nodes[-1] - element.nodes[0]
     where = element.nodes[0] + CHECK_AT * length
     ny = cycle.ny
@@ -269,6 +267,16 @@ def element_error(
             worst = max(worst, abs(float(by_state @ defect)) * growth)
     interpolated = (element.basis(where) @ element.features)[0]
     return max(worst, abs(float(charge_of @ (check.features - interpolated))))
+
+
+def _discharged(features: np.ndarray) -> np.ndarray:
+    """Weights of the features that add up to a cycle's discharged charge, shape (n_features,).
+
+    Where no step discharges (a float hold, a rest) all charges count.
+    """
+    charge = np.arange(len(features)) % len(FEATURES) == FEATURES.index("charge")
+    discharges = charge & (features > 0.0)
+    return np.asarray(discharges if np.any(discharges) else charge, float)
 
 
 def _node_polynomial(s: np.ndarray | float) -> np.ndarray:

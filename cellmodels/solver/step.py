@@ -112,8 +112,6 @@ class StepSolution:
         x at the start, shape (nx,).
     voltage : numpy.ndarray
         [V], shape (N, 3).
-    start_point : numpy.ndarray, optional
-        Consistent v at the very start where it is known (adaptive solves), shape (n,).
     skipped : bool
         The end condition was already met: the step takes no time.
     """

@@ -53,3 +53,26 @@ def test_beyond_the_end_is_continued_and_marked(spm) -> None:
     curve, _, reached = voltage_at_charge(one.collocation, step, ones(spm), beyond)
     assert reached.tolist() == [True, False]
     assert curve[1] < 2.5 < curve[0]
+
+
+def test_derivatives_beyond_the_end_agree_with_central_differences(spm) -> None:
+    one, start, k = solver(spm, [SLOW]), spm.start(ones(spm))[0], len(spm.names)
+    moved = np.zeros((spm.nx, k))
+    where = next(s for n, s in spm.state_names.items() if "egative particle concentration" in n)
+    moved[where, 0] = 0.02
+    base = one.solve(start, ones(spm))
+    beyond = base.steps[0].charge * np.array([1.05, 1.3])
+    _, (tangent,) = one.sensitivity(base, ones(spm), moved, np.eye(k), keep_stages=True)
+    step = base.steps[0]
+    _, slopes, _ = voltage_at_charge(one.collocation, step, ones(spm), beyond, tangent)
+    up, down = (
+        voltage_at_charge(
+            one.collocation,
+            one.solve(start + s * 1e-3 * moved[:, 0], ones(spm), base).steps[0],
+            ones(spm),
+            beyond,
+        )[0]
+        for s in (1.0, -1.0)
+    )
+    # the first direction moves start state and parameter; the parameter alone hardly matters
+    assert np.allclose(slopes[:, 0], (up - down) / 2e-3, rtol=1e-2)

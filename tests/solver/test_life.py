@@ -12,12 +12,11 @@ from cellmodels.solver.step import Control, StepSpec, Stop
 from .conftest import ones, solver
 
 CYCLES = 60
-CHARGE = np.array([0.0, 1.0, 0.0] + [0.0] * 6)
 
 
 def life_solver(dae, method: str, interruptions=None, **options) -> LifeSolver:
     settings = LifeOptions(method=method, macro=MacroOptions(tolerance=1e-4), **options)
-    return LifeSolver(CycleMap(solver(dae)), interruptions or {}, CHARGE, settings)
+    return LifeSolver(CycleMap(solver(dae)), interruptions or {}, settings)
 
 
 @pytest.fixture(scope="module")
