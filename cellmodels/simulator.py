@@ -28,9 +28,9 @@ from cellmodels.solver.cycle import SequenceSolver
 from cellmodels.solver.cycle_map import CycleMap
 from cellmodels.solver.dae import Dae
 from cellmodels.solver.export import export_dae
-from cellmodels.solver.integrate import MeshOptions
 from cellmodels.solver.life import Life, LifeOptions, LifeSolver
 from cellmodels.solver.macro import MacroOptions
+from cellmodels.solver.mesh import MeshOptions
 from cellmodels.solver.newton import NewtonOptions
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.threads import single_threaded

@@ -14,98 +14,168 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import scipy.sparse as sp
-import scipy.sparse.linalg as spl
 
 from cellmodels.solver import radau
+from cellmodels.solver.block_lu import analyse, eliminate, sweep, sweep_one
 from cellmodels.solver.dae import Dae
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import HOUR, Control, Stop
 
+#: Interval for which the pivots are ordered [s].
+_TYPICAL_INTERVAL = 100.0
 
-class BlockPattern:
-    """Sparsity of one interval's matrix for one kind of control, and how to fill it.
 
-    The fill-reducing column order is found once, at the first factorisation, and reused.
+class IntervalMatrix:
+    """The matrix of one interval, for one kind of control: its pattern and its numbers.
+
+    The pivot order is found once, from the matrix at the cell's start, so that it does not
+    depend on what was solved before.
     """
 
     def __init__(self, dae: Dae, control: str) -> None:
-        n, nx, nz = dae.n, dae.nx, dae.nz
-        rows, cols = dae.pattern.rows, dae.pattern.cols
-        self.size, self.n, self.nx = 3 * n, n, nx
-        self.model = np.flatnonzero(rows < nx + nz)
+        rows, cols, n, nx = dae.pattern.rows, dae.pattern.cols, dae.n, dae.nx
         # the control replaces the voltage row; a current control does not see the voltage
-        self.volt = np.flatnonzero(rows == nx + nz) if control != "current" else np.array([], int)
-        self.is_rhs = rows[self.model] < nx
-        j = np.arange(3)[:, None] * n
-        model_r, model_c = rows[self.model] + j, cols[self.model] + j
-        volt_r, volt_c = rows[self.volt] + j, cols[self.volt] + j
-        last = (np.array([[n - 1]]) + j).ravel()
+        keep = np.flatnonzero((rows < n - 1) | (control != "current"))
         x = np.arange(nx)
-        diff_r = np.concatenate([x + a * n for a in range(3) for _ in range(3)])
-        diff_c = np.concatenate([x + b * n for _ in range(3) for b in range(3)])
-        diff_v = np.concatenate(
-            [np.full(nx, radau.DERIVATIVE[b + 1, a]) for a in range(3) for b in range(3)]
+        place = np.concatenate([rows[keep], x, [n - 1]]), np.concatenate([cols[keep], x, [n - 1]])
+        theta = np.ones(len(dae.names))
+        point = np.concatenate([*dae.start(theta), [1.0]])
+        system, jacobian = (row[0] for row in dae.linearise(point[None], theta))
+        if not (np.all(np.isfinite(system)) and np.all(np.isfinite(jacobian))):
+            raise SolveFailure(Reason.NON_FINITE, "the model is not finite at its start")
+        weight_i, weight_v = Control(control, 1.0).weights(point[-1:], system[-1:])
+        typical = np.where(rows < nx, -_TYPICAL_INTERVAL, np.where(rows < n - 1, 1.0, weight_v))
+        numbers = np.concatenate(
+            [(typical * jacobian)[keep], np.full(nx, radau.REAL_EIGENVALUE), weight_i]
         )
-        all_r = np.concatenate([model_r.ravel(), volt_r.ravel(), last, diff_r])
-        all_c = np.concatenate([model_c.ravel(), volt_c.ravel(), last, diff_c])
-        key = all_c * self.size + all_r
-        unique, inverse = np.unique(key, return_inverse=True)
-        self._rows, self._cols = unique % self.size, unique // self.size
-        sizes = np.cumsum([model_r.size, volt_r.size, last.size])
-        self._model_to, self._volt_to, self._last_to, diff_to = np.split(inverse, sizes)
-        self._constant = np.zeros(len(unique))
-        np.add.at(self._constant, diff_to, diff_v)
-        self._colptr = np.searchsorted(self._cols, np.arange(self.size + 1)).astype(np.int32)
-        self._order: tuple | None = None
+        self.order = analyse(sp.csc_matrix((numbers, place), shape=(n, n)))
+        index = np.full((n, n), -1)
+        index[rows[keep], cols[keep]] = keep
+        row, col = self.order.entry_row, self.order.entry_column
+        self._jacobian = index[row, col]
+        self._scaled = row < nx
+        self._controls = row == n - 1
+        self._differential = (row == col) & (row < nx)
+        self._current = (row == n - 1) & (col == n - 1)
+        self.nx = nx
 
-    def fill(
+    def factorise(
         self, jacobian: np.ndarray, h: np.ndarray, weight_i: np.ndarray, weight_v: np.ndarray
     ) -> np.ndarray:
-        """Nonzeros of every interval's matrix, shape (N, nnz).
+        """Factors of every interval's matrix, shape (N, nnz, 9).
 
         `jacobian` is (N, 3, nnz) of dF/dv, `h` the interval lengths [s], (N,), and the
         weights the control's derivatives, (N, 3).
+
+        Raises
+        ------
+        SolveFailure
+            If a matrix is singular, or so nearly that pivots are lost.
         """
-        count = len(h)
-        data = np.tile(self._constant, (count, 1))
-        model = jacobian[:, :, self.model] * np.where(self.is_rhs, -h[:, None, None], 1.0)
-        # every index set is free of repeats, so plain indexed addition is safe
-        data[:, self._model_to] += model.reshape(count, -1)
-        if len(self.volt):
-            volt = jacobian[:, :, self.volt] * weight_v[:, :, None]
-            data[:, self._volt_to] += volt.reshape(count, -1)
-        data[:, self._last_to] += weight_i
-        return data
-
-    def factorise(self, data: np.ndarray) -> spl.SuperLU:
-        """Sparse LU of one interval's matrix, columns in the fill-reducing order."""
-        if self._order is None:
-            self._order = self._find_order(data)
-        gather, matrix, _ = self._order
-        # only the numbers change: making a new sparse matrix would cost as much as its LU
-        matrix.data = data[gather]
-        return spl.splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.1)
-
-    def unpermute(self, solution: np.ndarray) -> np.ndarray:
-        """Bring a solution of the column-permuted system into the order of the unknowns."""
-        assert self._order is not None
-        return solution[self._order[2]]
-
-    def _find_order(self, data: np.ndarray) -> tuple:
-        matrix = sp.csc_matrix(
-            (data, self._rows.astype(np.int32), self._colptr), shape=(self.size,) * 2
+        blocks = np.zeros((len(h), len(self._jacobian), 9))
+        _fill(
+            jacobian,
+            h,
+            weight_i,
+            weight_v,
+            self._jacobian,
+            self._scaled,
+            self._controls,
+            self._differential,
+            self._current,
+            radau.DERIVATIVE[1:],
+            blocks,
         )
-        perm = spl.splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.1).perm_c
-        columns = np.argsort(perm)
-        gather = np.concatenate([np.arange(self._colptr[c], self._colptr[c + 1]) for c in columns])
-        lengths = np.diff(self._colptr)[columns]
-        colptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        rows = self._rows[gather].astype(np.int32)
-        ordered = sp.csc_matrix((data[gather], rows, colptr), shape=(self.size,) * 2)
-        ordered.sort_indices()
-        return gather, ordered, np.argsort(columns)
+        order = self.order
+        if eliminate(blocks, order.begin, order.pivot, order.columns, order.target):
+            raise SolveFailure(Reason.NOT_CONVERGED, "the Newton matrix is singular")
+        return blocks
+
+    def sweep(
+        self,
+        blocks: np.ndarray,
+        rhs: np.ndarray,
+        start: np.ndarray | None = None,
+        columns: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Solve over all intervals, each from the end of the one before.
+
+        `rhs` has shape (N, 3, n, c); it acts on the given c `columns` of the k of `start`,
+        (nx, k), or there is no `start`. Returns shape (N, 3, n, k).
+        """
+        order = self.order
+        if start is None and rhs.shape[3] == 1:
+            one = np.empty(rhs.shape)
+            sweep_one(
+                blocks,
+                order.begin,
+                order.pivot,
+                order.columns,
+                order.row,
+                order.column,
+                radau.DERIVATIVE[0],
+                self.nx,
+                np.ascontiguousarray(rhs)[..., 0],
+                one[..., 0],
+            )
+            return one
+        if start is None:
+            start = np.zeros((self.nx, rhs.shape[3]))
+        if columns is None:
+            columns = np.arange(start.shape[1])
+        out = np.empty((*rhs.shape[:3], start.shape[1]))
+        sweep(
+            blocks,
+            order.begin,
+            order.pivot,
+            order.columns,
+            order.row,
+            order.column,
+            radau.DERIVATIVE[0],
+            self.nx,
+            np.ascontiguousarray(start),
+            np.ascontiguousarray(rhs),
+            columns,
+            out,
+        )
+        return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill(
+    jacobian: np.ndarray,
+    h: np.ndarray,
+    weight_i: np.ndarray,
+    weight_v: np.ndarray,
+    where: np.ndarray,
+    scaled: np.ndarray,
+    controls: np.ndarray,
+    differential: np.ndarray,
+    current: np.ndarray,
+    derivative: np.ndarray,
+    blocks: np.ndarray,
+) -> None:
+    for i in range(len(h)):
+        for e in range(len(where)):
+            block = blocks[i, e]
+            if where[e] >= 0:
+                for j in range(3):
+                    value = jacobian[i, j, where[e]]
+                    if scaled[e]:
+                        value *= -h[i]
+                    elif controls[e]:
+                        value *= weight_v[i, j]
+                    block[4 * j] = value
+            if differential[e]:
+                for j in range(3):
+                    for k in range(3):
+                        block[3 * j + k] += derivative[k, j]
+            if current[e]:
+                for j in range(3):
+                    block[4 * j] += weight_i[i, j]
 
 
 @dataclass(frozen=True)
@@ -138,19 +208,15 @@ class Linearisation:
 
 
 class Factors:
-    """Factorised Newton matrix of a step: N interval factorisations and the border."""
+    """Factorised Newton matrix of a step: its intervals and the border."""
 
     def __init__(
-        self, blocks: BlockPattern, data: np.ndarray, border: np.ndarray, end: EndRow
+        self, matrix: IntervalMatrix, blocks: np.ndarray, border: np.ndarray, end: EndRow
     ) -> None:
-        self._blocks = blocks
-        try:
-            self._lu = [blocks.factorise(row) for row in data]
-        except RuntimeError as error:  # SuperLU: exactly singular
-            raise SolveFailure(Reason.NOT_CONVERGED, str(error)) from error
+        self._matrix, self._blocks = matrix, blocks
         self.end = end
-        self.response = self._forward(border[:, :, None])
-        self.pivot = float(end.apply(self._stages(self.response))[0]) + end.duration
+        self.response = matrix.sweep(blocks, border[..., None])
+        self.pivot = float(end.apply(self.response)[0]) + end.duration
         if not np.isfinite(self.pivot) or self.pivot == 0.0:
             raise SolveFailure(
                 Reason.NOT_CONVERGED, "the end condition does not depend on the duration"
@@ -159,53 +225,27 @@ class Factors:
     def solve(self, rhs: np.ndarray, rhs_end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Solve for (dw, dT).
 
-        `rhs` has shape (N, 3 n, k), `rhs_end` (k,). Returns stage directions of shape
-        (N, 3 n, k) and (k,).
+        `rhs` has shape (N, 3, n, k), `rhs_end` (k,). Returns stage directions of shape
+        (N, 3, n, k) and (k,).
         """
-        return self._close(self._forward(rhs), rhs_end)
+        return self._close(self._matrix.sweep(self._blocks, rhs), rhs_end)
 
     def propagate(
         self, start: np.ndarray, rhs: np.ndarray, rhs_end: np.ndarray, columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Solve for the directions that follow from dx_0 = `start`, shape (nx, k).
 
-        `rhs`, (N, 3 n, c), and `rhs_end`, (c,), act on the given c of the k columns only.
+        `rhs`, (N, 3, n, c), and `rhs_end`, (c,), act on the given c of the k columns only.
         """
         end = np.zeros(start.shape[1])
         end[columns] = rhs_end
-        return self._close(self._forward(rhs, start, columns), end)
+        return self._close(self._matrix.sweep(self._blocks, rhs, start, columns), end)
 
     def _close(self, particular: np.ndarray, rhs_end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Choose the duration so that the end condition holds."""
-        duration = (rhs_end - self.end.apply(self._stages(particular))) / self.pivot
+        duration = (rhs_end - self.end.apply(particular)) / self.pivot
         particular += self.response * duration
         return particular, duration
-
-    def _stages(self, flat: np.ndarray) -> np.ndarray:
-        return flat.reshape(len(flat), 3, self._blocks.n, -1)
-
-    def _forward(
-        self, rhs: np.ndarray, start: np.ndarray | None = None, columns: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Block forward substitution over the intervals."""
-        blocks, n, nx = self._blocks, self._blocks.n, self._blocks.nx
-        k = rhs.shape[2] if start is None else start.shape[1]
-        out = np.empty((*rhs.shape[:2], k))
-        previous = start
-        for i, lu in enumerate(self._lu):
-            if columns is None:
-                b = np.array(rhs[i], order="F")
-            else:
-                b = np.zeros((blocks.size, k), order="F")
-                b[:, columns] = rhs[i]
-            if previous is not None:
-                for j in range(3):
-                    b[j * n : j * n + nx] -= radau.DERIVATIVE[0, j] * previous
-            out[i] = blocks.unpermute(lu.solve(b))
-            # forgotten directions decay into denormal numbers, which are slow
-            out[i][np.abs(out[i]) < 1e-60] = 0.0
-            previous = out[i, 2 * n : 2 * n + nx]
-        return out
 
 
 class Collocation:
@@ -213,16 +253,16 @@ class Collocation:
 
     def __init__(self, dae: Dae) -> None:
         self.dae = dae
-        self._blocks: dict[str, BlockPattern] = {}
+        self._matrices: dict[str, IntervalMatrix] = {}
         self._volt = np.flatnonzero(dae.pattern.rows == dae.nx + dae.nz)
         self._volt_cols = dae.pattern.cols[self._volt]
         self._volt_p = np.flatnonzero(dae.parametric_pattern.rows == dae.nx + dae.nz)
 
-    def blocks(self, control: Control) -> BlockPattern:
-        """The interval pattern for this kind of control."""
-        if control.kind not in self._blocks:
-            self._blocks[control.kind] = BlockPattern(self.dae, control.kind)
-        return self._blocks[control.kind]
+    def matrix(self, control: Control) -> IntervalMatrix:
+        """The interval's matrix for this kind of control."""
+        if control.kind not in self._matrices:
+            self._matrices[control.kind] = IntervalMatrix(self.dae, control.kind)
+        return self._matrices[control.kind]
 
     def evaluate(self, stages: np.ndarray, theta: np.ndarray, *, jacobian: bool) -> Linearisation:
         """F and, if asked, its Jacobian at every stage; raises on non-finite values."""
@@ -246,7 +286,7 @@ class Collocation:
         control: Control,
         system: np.ndarray,
     ) -> np.ndarray:
-        """Residual of the interval equations, shape (N, 3 n)."""
+        """Residual of the interval equations, shape (N, 3, n)."""
         nx = self.dae.nx
         begin = np.vstack([start[None, :], stages[:-1, 2, :nx]])
         out = system.copy()
@@ -254,7 +294,7 @@ class Collocation:
         out[:, :, :nx] += np.einsum("kj,ikx->ijx", radau.DERIVATIVE[1:], stages[:, :, :nx])
         out[:, :, :nx] += radau.DERIVATIVE[0][None, :, None] * begin[:, None, :]
         out[:, :, -1] = control.residual(stages[:, :, -1], system[:, :, -1])
-        return out.reshape(len(stages), -1)
+        return out
 
     def end_row(
         self, stop: Stop, stages: np.ndarray, duration: float, widths: np.ndarray, at: Linearisation
@@ -289,20 +329,25 @@ class Collocation:
         at: Linearisation,
     ) -> Factors:
         """The Newton matrix of a step at this iterate, factorised."""
-        blocks = self.blocks(control)
-        weight_i, weight_v = control.weights(stages[:, :, -1], at.system[:, :, -1])
-        data = blocks.fill(at.jacobian, duration * widths, weight_i, weight_v)
-        if not np.all(np.isfinite(data)):
-            raise SolveFailure(Reason.NON_FINITE, "the Jacobian is not finite at a trial state")
+        blocks = self.factorise_intervals(stages, duration * widths, control, at)
         end = self.end_row(stop, stages, duration, widths, at)
-        return Factors(blocks, data, -self.border(widths, at.system), end)
+        return Factors(self.matrix(control), blocks, -self.border(widths, at.system), end)
+
+    def factorise_intervals(
+        self, stages: np.ndarray, h: np.ndarray, control: Control, at: Linearisation
+    ) -> np.ndarray:
+        """Factors of the intervals' matrices at this iterate."""
+        if not np.all(np.isfinite(at.jacobian)):
+            raise SolveFailure(Reason.NON_FINITE, "the Jacobian is not finite at a trial state")
+        weights = control.weights(stages[:, :, -1], at.system[:, :, -1])
+        return self.matrix(control).factorise(at.jacobian, h, *weights)
 
     def border(self, widths: np.ndarray, system: np.ndarray) -> np.ndarray:
-        """Derivative of the interval equations with respect to T, shape (N, 3 n)."""
+        """Derivative of the interval equations with respect to T, shape (N, 3, n)."""
         out = np.zeros_like(system)
         nx = self.dae.nx
         out[:, :, :nx] = -widths[:, None, None] * system[:, :, :nx]
-        return out.reshape(len(widths), -1)
+        return out
 
     def parametric_rhs(
         self,
@@ -315,7 +360,7 @@ class Collocation:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Product of the equations' derivative by theta with `direction`, (n_theta, k).
 
-        Returns (N, 3 n, k) and the same for the voltage alone, (N, 3, k).
+        Returns (N, 3, n, k) and the same for the voltage alone, (N, 3, k).
         """
         dae = self.dae
         count, k = len(stages), direction.shape[1]
@@ -331,7 +376,7 @@ class Collocation:
         _, weight_v = control.weights(stages[:, :, -1], at.system[:, :, -1])
         full[:, :, -1] = voltage * weight_v[:, :, None]
         full[:, :, : dae.nx] *= -h[:, None, None, None]
-        return full.reshape(count, 3 * dae.n, k), voltage
+        return full, voltage
 
     def voltage_directions(self, at: Linearisation, directions: np.ndarray) -> np.ndarray:
         """dV along stage directions (N, 3, n, k) -> (N, 3, k), the part through the state."""

@@ -7,8 +7,12 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 
 from cellmodels.solver.collocation import Collocation
+from cellmodels.solver.dae import Pattern
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import Control
+
+#: Systems up to this size are solved as dense ones.
+_DENSE = 30
 
 
 def consistent_point(
@@ -45,28 +49,21 @@ def _solve_algebraic(
 ) -> tuple[np.ndarray, float]:
     dae = collocation.dae
     nx, n = dae.nx, dae.n
+    if dae.nz == 0 and control.kind == "current":
+        return point, _finite(dae.voltage(point[None, :], theta)[0])
     rows, cols = dae.pattern.rows, dae.pattern.cols
     keep = (rows >= nx) & (cols >= nx)
+    control_row = rows[keep] == n - 1
+    where = np.append(rows[keep], n - 1) - nx, np.append(cols[keep], n - 1) - nx
     best = np.inf
     for _ in range(60):
-        system, nonzeros = dae.linearise(point[None, :], theta)
-        system = system[0]
-        voltage = system[-1]
+        system, nonzeros = (row[0] for row in dae.linearise(point[None, :], theta))
+        voltage = _finite(system[-1])
         residual = system[nx:].copy()
-        residual[-1] = control.residual(point[-1], voltage)
-        if not np.all(np.isfinite(residual)):
-            raise SolveFailure(Reason.NO_CONSISTENT_START, "the model is not finite there")
+        residual[-1] = control.residual(point[-1:], np.array([voltage]))[0]
         weight_i, weight_v = control.weights(point[-1:], np.array([voltage]))
-        data = nonzeros[0, keep]
-        data = np.where(rows[keep] == n - 1, weight_v[0] * data, data)
-        matrix = sp.csc_matrix((data, (rows[keep] - nx, cols[keep] - nx)), shape=(n - nx, n - nx))
-        matrix = matrix + sp.csc_matrix(
-            ([weight_i[0]], ([n - nx - 1], [n - nx - 1])), shape=matrix.shape
-        )
-        try:
-            delta = -spl.splu(matrix.tocsc()).solve(residual)
-        except RuntimeError as error:
-            raise SolveFailure(Reason.NO_CONSISTENT_START, str(error)) from error
+        numbers = np.where(control_row, weight_v[0], 1.0) * nonzeros[keep]
+        delta = -_solve(np.append(numbers, weight_i[0]), where, residual)
         size = float(np.max(np.abs(delta) / (1e-2 + np.abs(point[nx:]))))
         if not np.isfinite(size) or size > 1e6 * max(best, 1.0):
             break
@@ -74,8 +71,32 @@ def _solve_algebraic(
         point = point.copy()
         point[nx:] += delta / max(1.0, size)
         if size < 1e-9:
-            return point, float(dae.evaluate(point[None, :], theta)[0, -1])
+            return point, _finite(dae.voltage(point[None, :], theta)[0])
     raise SolveFailure(Reason.NO_CONSISTENT_START, "no algebraic state fits the control")
+
+
+def _finite(voltage: float) -> float:
+    if not np.isfinite(voltage):
+        raise SolveFailure(Reason.NO_CONSISTENT_START, "the model is not finite there")
+    return float(voltage)
+
+
+def _solve(
+    numbers: np.ndarray, where: tuple[np.ndarray, np.ndarray], rhs: np.ndarray
+) -> np.ndarray:
+    """Solve a square system given by its entries (repeated ones add up)."""
+    size = len(rhs)
+    if size <= _DENSE:
+        matrix = np.zeros((size, size))
+        np.add.at(matrix, where, numbers)
+        try:
+            return np.linalg.solve(matrix, rhs)
+        except np.linalg.LinAlgError as error:
+            raise SolveFailure(Reason.NO_CONSISTENT_START, str(error)) from error
+    try:
+        return spl.splu(sp.csc_matrix((numbers, where), shape=(size, size))).solve(rhs)
+    except RuntimeError as error:
+        raise SolveFailure(Reason.NO_CONSISTENT_START, str(error)) from error
 
 
 def consistent_directions(
@@ -103,20 +124,29 @@ def consistent_directions(
     """
     dae = collocation.dae
     nx, nz, n = dae.nx, dae.nz, dae.n
-    jacobian = sp.csr_matrix(
-        (dae.linearise(point[None, :], theta)[1][0], (dae.pattern.rows, dae.pattern.cols)),
-        shape=(n, n),
-    )[nx:]
-    pattern = dae.parametric_pattern
-    by_theta = sp.csr_matrix(
-        (dae.parametric(point[None, :], theta)[0], (pattern.rows, pattern.cols)),
-        shape=(n, len(theta)),
-    )[nx:]
+    jacobian = dae.linearise(point[None, :], theta)[1][0]
     moved = directions.copy()
     moved[nx : nx + nz] = 0.0
-    change = jacobian @ moved + by_theta @ parameters
+    change = _rows(dae.pattern, jacobian, moved, nx)
+    change += _rows(
+        dae.parametric_pattern, dae.parametric(point[None, :], theta)[0], parameters, nx
+    )
     if nz:
-        algebraic = jacobian[:, nx : nx + nz].tocsc()
-        follow = -spl.splu(algebraic[:nz]).solve(np.ascontiguousarray(change[:nz]))
-        return change[nz] + (algebraic[nz:] @ follow)[0]
+        follow = np.zeros_like(moved)
+        rows, cols = dae.pattern.rows, dae.pattern.cols
+        keep = (rows >= nx) & (rows < n - 1) & (cols >= nx) & (cols < n - 1)
+        follow[nx : n - 1] = -_solve(
+            jacobian[keep], (rows[keep] - nx, cols[keep] - nx), change[:nz]
+        )
+        return change[nz] + _rows(dae.pattern, jacobian, follow, n - 1)[0]
     return change[0]
+
+
+def _rows(pattern: Pattern, nonzeros: np.ndarray, directions: np.ndarray, first: int) -> np.ndarray:
+    """Rows from `first` on of a sparse matrix times directions, shape (n - first, k)."""
+    keep = pattern.rows >= first
+    out = np.zeros((pattern.height - first, directions.shape[1]))
+    np.add.at(
+        out, pattern.rows[keep] - first, nonzeros[keep, None] * directions[pattern.cols[keep]]
+    )
+    return out

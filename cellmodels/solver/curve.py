@@ -75,7 +75,7 @@ def voltage_at_charge(
             continue
         i = int(np.clip(np.searchsorted(passed, charge, side="right") - 1, 0, len(passed) - 2))
         s = _position(step, i, sign, charge - passed[i])
-        nodes, points = _nodes(step, i)
+        nodes, points = step.nodes(i)
         guess = radau.lagrange_basis(nodes, s)[0] @ points
         control = Control("current", float(guess[-1]))
         point, voltage = consistent_point(collocation, control, guess[: step.nx], theta, guess)
@@ -106,13 +106,6 @@ def _position(step: StepSolution, i: int, sign: float, charge: float) -> float:
         if abs(change) < 1e-13:
             break
     return float(min(s, 1.0))
-
-
-def _nodes(step: StepSolution, i: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes of interval i and points v there; its start is the end of the one before."""
-    if i == 0:
-        return radau.ABSCISSAE, step.stages[0]
-    return radau.NODES, np.concatenate([step.stages[i - 1, -1:], step.stages[i]])
 
 
 def _node_directions(sensitivity: StepSensitivity, i: int, count: int) -> np.ndarray:

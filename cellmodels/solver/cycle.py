@@ -10,7 +10,8 @@ import numpy as np
 from cellmodels.solver.collocation import Collocation
 from cellmodels.solver.consistent import consistent_point
 from cellmodels.solver.dae import Dae
-from cellmodels.solver.integrate import MeshOptions, integrate_step
+from cellmodels.solver.integrate import integrate_step
+from cellmodels.solver.mesh import MeshOptions
 from cellmodels.solver.newton import NewtonOptions, newton_step
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import (

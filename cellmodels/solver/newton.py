@@ -64,7 +64,7 @@ def newton_step(
             fresh = True
         residual = collocation.residual(start, stages, duration * widths, spec.control, at.system)
         end = collocation.end_row(stop, stages, duration, widths, at).value
-        directions, change = factors.solve(-residual[:, :, None], np.array([-end]))
+        directions, change = factors.solve(-residual[..., None], np.array([-end]))
         stages, duration, norm, full = _update(stages, duration, directions, change[0], options)
         rate = norm / previous
         if full and converged(norm, rate, options.tolerance):
@@ -76,7 +76,10 @@ def newton_step(
         previous = norm if full else np.inf
     else:
         raise SolveFailure(Reason.NOT_CONVERGED, f"scaled correction {norm:.1e} left")
-    voltage = collocation.evaluate(stages, theta, jacobian=False).system[:, :, -1]
+    points = stages.reshape(-1, stages.shape[2])
+    voltage = collocation.dae.voltage(points, theta).reshape(stages.shape[:2])
+    if not np.all(np.isfinite(voltage)):
+        raise SolveFailure(Reason.NON_FINITE, "the voltage is not finite")
     return StepSolution(guess.mesh, stages, duration, guess.stop, start, voltage, chord=factors)
 
 

@@ -121,8 +121,7 @@ def step_sensitivity(
         step.stages, step.duration * widths, spec.control, at, theta, parameters[:, columns]
     )
     end_theta = voltage_theta[-1, -1] if stop.quantity == "voltage" else np.zeros(len(columns))
-    flat, duration = factors.propagate(start, -rhs, -end_theta, columns)
-    directions = flat.reshape(len(widths), 3, n, k)
+    directions, duration = factors.propagate(start, -rhs, -end_theta, columns)
     if not np.all(np.isfinite(duration)):
         raise SolveFailure(Reason.NON_FINITE, "sensitivities")
     voltage = collocation.voltage_directions(at, directions)

@@ -162,6 +162,17 @@ class StepSolution:
         widths = np.diff(self.mesh)[:, None]
         return self.duration * (self.mesh[:-1, None] + widths * radau.ABSCISSAE)
 
+    def nodes(self, interval: int) -> tuple[np.ndarray, np.ndarray]:
+        """Nodes of an interval, relative to it, and the points v there.
+
+        The start of an interval is the end of the one before; the first has none, because
+        algebraic states may jump there.
+        """
+        if interval == 0:
+            return radau.ABSCISSAE, self.stages[0]
+        before = self.stages[interval - 1, -1:]
+        return radau.NODES, np.concatenate([before, self.stages[interval]])
+
     def without_chord(self) -> StepSolution:
         """The same solution without its factorised matrix."""
         return replace(self, chord=None)

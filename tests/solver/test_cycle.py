@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellmodels.cell import Cell
-from cellmodels.solver.integrate import MeshOptions
+from cellmodels.solver.mesh import MeshOptions
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import HOUR, Control, StepSpec, Stop
 

@@ -1,0 +1,276 @@
+"""CasADi's scalar functions evaluated at many points at once.
+
+A CasADi function of scalar expressions is a list of elementary operations on numbered
+work places. CasADi runs the list once for each point; here every operation is applied to
+a group of points before the next one is looked at, which the processor does several times
+faster. Operations and their order are CasADi's, so that the results are the same to
+rounding.
+"""
+
+from __future__ import annotations
+
+import math
+
+import casadi as ca
+import numba
+import numpy as np
+
+#: Points that are treated together: their work places should fit the processor's cache.
+_LANES = 16
+
+# What compiled code uses has to be plain numbers of this module.
+_CONST, _INPUT, _OUTPUT = ca.OP_CONST, ca.OP_INPUT, ca.OP_OUTPUT
+_ADD, _SUB, _MUL, _DIV, _NEG = ca.OP_ADD, ca.OP_SUB, ca.OP_MUL, ca.OP_DIV, ca.OP_NEG
+_TWICE, _SQ, _SQRT, _INV, _ASSIGN = ca.OP_TWICE, ca.OP_SQ, ca.OP_SQRT, ca.OP_INV, ca.OP_ASSIGN
+_FMIN, _FMAX, _FABS, _SIGN = ca.OP_FMIN, ca.OP_FMAX, ca.OP_FABS, ca.OP_SIGN
+_LT, _LE, _EQ, _NE = ca.OP_LT, ca.OP_LE, ca.OP_EQ, ca.OP_NE
+_NOT, _AND, _OR, _IF_ELSE_ZERO = ca.OP_NOT, ca.OP_AND, ca.OP_OR, ca.OP_IF_ELSE_ZERO
+_EXP, _LOG, _POW, _CONSTPOW = ca.OP_EXP, ca.OP_LOG, ca.OP_POW, ca.OP_CONSTPOW
+_EXPM1, _LOG1P, _HYPOT, _ERF = ca.OP_EXPM1, ca.OP_LOG1P, ca.OP_HYPOT, ca.OP_ERF
+_SIN, _COS, _TAN = ca.OP_SIN, ca.OP_COS, ca.OP_TAN
+_ASIN, _ACOS, _ATAN, _ATAN2 = ca.OP_ASIN, ca.OP_ACOS, ca.OP_ATAN, ca.OP_ATAN2
+_SINH, _COSH, _TANH = ca.OP_SINH, ca.OP_COSH, ca.OP_TANH
+_ASINH, _ACOSH, _ATANH = ca.OP_ASINH, ca.OP_ACOSH, ca.OP_ATANH
+_FLOOR, _CEIL, _COPYSIGN, _FMOD = ca.OP_FLOOR, ca.OP_CEIL, ca.OP_COPYSIGN, ca.OP_FMOD
+
+#: Operations that can be evaluated here.
+_KNOWN = frozenset(
+    value
+    for name, value in dict(globals()).items()
+    if name.startswith("_") and isinstance(value, int) and name != "_LANES"
+)
+
+
+class Program:
+    """A CasADi function (v, theta) -> dense vector, evaluated at M points in one call.
+
+    Parameters
+    ----------
+    function : casadi.Function
+        Of scalar (SX) expressions, with two inputs and one dense output.
+
+    Raises
+    ------
+    LookupError
+        If the function uses an operation that is not known here.
+    """
+
+    def __init__(self, function: ca.Function) -> None:
+        self._size_out = function.numel_out(0)
+        count = function.n_instructions()
+        operation = np.array([function.instruction_id(k) for k in range(count)], np.int32)
+        unknown = set(operation.tolist()) - _KNOWN
+        if unknown:
+            raise LookupError(f"CasADi operations {sorted(unknown)}")
+        places = _Places()
+        lines = np.empty((count, 4), np.int32)
+        used = 0
+        for k, op in enumerate(operation.tolist()):
+            inputs, outputs = function.instruction_input(k), function.instruction_output(k)
+            if op == _CONST:
+                places.constant(outputs[0], function.instruction_constant(k))
+                continue
+            if op == _INPUT:
+                line = (op, places.work(outputs[0]), inputs[0], inputs[1])
+            elif op == _OUTPUT:
+                line = (op, outputs[1], places.read(inputs[0]), 0)
+            else:
+                first = places.read(inputs[0])
+                second = places.read(inputs[1]) if len(inputs) > 1 else first
+                line = (op, places.work(outputs[0]), first, second)
+            lines[used] = line
+            used += 1
+        lines = lines[:used]
+        # work places come after the constants
+        constants = len(places.constants)
+        calculates = (lines[:, 0] != _INPUT) & (lines[:, 0] != _OUTPUT)
+        _shift(lines, calculates | (lines[:, 0] == _INPUT), 1, constants)
+        _shift(lines, calculates | (lines[:, 0] == _OUTPUT), 2, constants)
+        _shift(lines, calculates, 3, constants)
+        self._lines = lines
+        self._constants = np.array(places.constants, float)
+        self._size = constants + function.sz_w()
+
+    def __call__(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """Values at the points, (M, n), shape (M, size of the output)."""
+        out = np.empty((len(points), self._size_out))
+        _run(
+            self._lines,
+            self._constants,
+            self._size,
+            np.ascontiguousarray(points, float),
+            np.ascontiguousarray(theta, float),
+            out,
+        )
+        return out
+
+
+class _Places:
+    """What each of CasADi's work places holds: a constant (given a place of its own) or not."""
+
+    def __init__(self) -> None:
+        self.constants: list[float] = []
+        self._index: dict[float, int] = {}
+        self._holds: dict[int, int] = {}
+
+    def constant(self, place: int, value: float) -> None:
+        if value not in self._index:
+            self._index[value] = len(self.constants)
+            self.constants.append(value)
+        self._holds[place] = self._index[value]
+
+    def work(self, place: int) -> int:
+        self._holds.pop(place, None)
+        return place
+
+    def read(self, place: int) -> int:
+        """Number of the place; a constant is numbered from -1 downwards."""
+        return -1 - self._holds[place] if place in self._holds else place
+
+
+def _shift(lines: np.ndarray, where: np.ndarray, column: int, constants: int) -> None:
+    """From the numbering of `_Places.read` to rows of the work array."""
+    old = lines[where, column]
+    lines[where, column] = np.where(old < 0, -1 - old, old + constants)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _run(
+    lines: np.ndarray,
+    constants: np.ndarray,
+    size: int,
+    points: np.ndarray,
+    theta: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Carry out the lines (operation, target, first, second) for all points."""
+    work = np.empty(size * _LANES)
+    for k in range(len(constants)):
+        for m in range(_LANES):
+            work[k * _LANES + m] = constants[k]
+    for begin in range(0, len(points), _LANES):
+        lanes = min(_LANES, len(points) - begin)
+        for k in range(len(lines)):
+            op = lines[k, 0]
+            w, a, b = lines[k, 1] * _LANES, lines[k, 2] * _LANES, lines[k, 3] * _LANES
+            if op == _MUL:
+                for m in range(_LANES):
+                    work[w + m] = work[a + m] * work[b + m]
+            elif op == _ADD:
+                for m in range(_LANES):
+                    work[w + m] = work[a + m] + work[b + m]
+            elif op == _DIV:
+                for m in range(_LANES):
+                    work[w + m] = work[a + m] / work[b + m]
+            elif op == _SUB:
+                for m in range(_LANES):
+                    work[w + m] = work[a + m] - work[b + m]
+            elif op == _NEG:
+                for m in range(_LANES):
+                    work[w + m] = -work[a + m]
+            elif op == _TWICE:
+                for m in range(_LANES):
+                    work[w + m] = work[a + m] + work[a + m]
+            elif op == _SQ:
+                for m in range(_LANES):
+                    work[w + m] = work[a + m] * work[a + m]
+            elif op == _LE:
+                for m in range(_LANES):
+                    work[w + m] = 1.0 if work[a + m] <= work[b + m] else 0.0
+            elif op == _LT:
+                for m in range(_LANES):
+                    work[w + m] = 1.0 if work[a + m] < work[b + m] else 0.0
+            elif op == _SQRT:
+                for m in range(_LANES):
+                    work[w + m] = np.sqrt(work[a + m])
+            elif op == _INPUT:
+                if lines[k, 2] == 0:
+                    for m in range(_LANES):
+                        work[w + m] = points[begin + min(m, lanes - 1), lines[k, 3]]
+                else:
+                    for m in range(_LANES):
+                        work[w + m] = theta[lines[k, 3]]
+            elif op == _OUTPUT:
+                for m in range(lanes):
+                    out[begin + m, lines[k, 1]] = work[a + m]
+            else:
+                for m in range(_LANES):
+                    work[w + m] = _rare(op, work[a + m], work[b + m])
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _rare(op: int, a: float, b: float) -> float:
+    """An operation that is rare, or takes so long that calling it does not matter."""
+    if op == _EXP:
+        return np.exp(a)
+    if op == _LOG:
+        return np.log(a)
+    if op == _TANH:
+        return np.tanh(a)
+    if op == _FMAX:
+        return a if a > b or b != b else b
+    if op == _FMIN:
+        return a if a < b or b != b else b
+    if op == _POW:
+        return a**b
+    if op == _CONSTPOW:
+        return a**b
+    if op == _HYPOT:
+        return np.hypot(a, b)
+    if op == _ASINH:
+        return np.arcsinh(a)
+    if op == _SINH:
+        return np.sinh(a)
+    if op == _COSH:
+        return np.cosh(a)
+    if op == _FABS:
+        return abs(a)
+    if op == _INV:
+        return 1.0 / a
+    if op == _ASSIGN:
+        return a
+    if op == _IF_ELSE_ZERO:
+        return b if a != 0.0 else 0.0
+    if op == _SIGN:
+        return np.sign(a)
+    if op == _EQ:
+        return 1.0 if a == b else 0.0
+    if op == _NE:
+        return 1.0 if a != b else 0.0
+    if op == _NOT:
+        return 1.0 if a == 0.0 else 0.0
+    if op == _AND:
+        return 1.0 if a != 0.0 and b != 0.0 else 0.0
+    if op == _OR:
+        return 1.0 if a != 0.0 or b != 0.0 else 0.0
+    if op == _EXPM1:
+        return np.expm1(a)
+    if op == _LOG1P:
+        return np.log1p(a)
+    if op == _ERF:
+        return math.erf(a)
+    if op == _SIN:
+        return np.sin(a)
+    if op == _COS:
+        return np.cos(a)
+    if op == _TAN:
+        return np.tan(a)
+    if op == _ASIN:
+        return np.arcsin(a)
+    if op == _ACOS:
+        return np.arccos(a)
+    if op == _ATAN:
+        return np.arctan(a)
+    if op == _ATAN2:
+        return np.arctan2(a, b)
+    if op == _ACOSH:
+        return np.arccosh(a)
+    if op == _ATANH:
+        return np.arctanh(a)
+    if op == _FLOOR:
+        return np.floor(a)
+    if op == _CEIL:
+        return np.ceil(a)
+    if op == _COPYSIGN:
+        return np.copysign(a, b)
+    return np.fmod(a, b)

@@ -1,0 +1,73 @@
+"""The block LU factorisation against dense linear algebra."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cellmodels.solver.block_lu import analyse, eliminate, sweep, sweep_one
+
+FIRST = np.array([0.3, -0.2, 1.0])
+
+
+def system(seed: int, n: int, intervals: int):
+    """Random block matrices on a random pattern, with their dense forms."""
+    rng = np.random.default_rng(seed)
+    pattern = (rng.random((n, n)) < 0.25) | np.eye(n, dtype=bool)
+    matrix = sp.csc_matrix(np.where(pattern, rng.normal(size=(n, n)), 0.0) + 4 * np.eye(n))
+    order = analyse(matrix)
+    blocks = np.zeros((intervals, len(order.columns), 3, 3))
+    dense = np.zeros((intervals, 3, n, 3, n))
+    for e, (r, c) in enumerate(zip(order.entry_row, order.entry_column, strict=True)):
+        if pattern[r, c]:
+            block = rng.normal(size=(intervals, 3, 3)) + (6 * np.eye(3) if r == c else 0.0)
+            blocks[:, e] = block
+            dense[:, :, r, :, c] = block
+    return order, blocks.reshape(intervals, -1, 9), dense.reshape(intervals, 3 * n, 3 * n), rng
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 9), st.integers(1, 4), st.integers(1, 5))
+def test_solves_what_dense_algebra_solves(seed, n, intervals, k):
+    order, blocks, dense, rng = system(seed, n, intervals)
+    nx = n - 1
+    start, rhs = rng.normal(size=(nx, k)), rng.normal(size=(intervals, 3, n, k))
+    assert eliminate(blocks, order.begin, order.pivot, order.columns, order.target) == 0
+    out = np.empty_like(rhs)
+    where = (order.begin, order.pivot, order.columns, order.row, order.column)
+    sweep(blocks, *where, FIRST, nx, start, rhs, np.arange(k), out)
+    before = start
+    for i in range(intervals):
+        right = rhs[i].copy()
+        right[:, :nx] -= FIRST[:, None, None] * before
+        expected = np.linalg.solve(dense[i], right.reshape(3 * n, k)).reshape(3, n, k)
+        np.testing.assert_allclose(out[i], expected, rtol=1e-6, atol=1e-8)
+        before = out[i, 2, :nx]
+    one = np.empty((intervals, 3, n))
+    sweep_one(blocks, *where, FIRST, nx, rhs[..., 0].copy(), one)
+    sweep(blocks, *where, FIRST, nx, 0 * start, rhs, np.arange(k), out)
+    np.testing.assert_allclose(one, out[..., 0], rtol=1e-9, atol=1e-12)
+
+
+def test_a_singular_pivot_is_reported():
+    order, blocks, _, _ = system(0, 4, 1)
+    blocks[...] = 0.0
+    assert eliminate(blocks, order.begin, order.pivot, order.columns, order.target) == 4
+
+
+def test_a_row_without_a_diagonal_entry_finds_another_pivot():
+    matrix = sp.csc_matrix(np.array([[0.0, 2.0], [3.0, 1.0]]))
+    order = analyse(matrix)
+    values = matrix.toarray()[order.entry_row, order.entry_column]
+    blocks = (values[:, None, None] * np.eye(3)).reshape(1, -1, 9)
+    assert eliminate(blocks, order.begin, order.pivot, order.columns, order.target) == 0
+    out = np.empty((1, 3, 2))
+    where = (order.begin, order.pivot, order.columns, order.row, order.column)
+    sweep_one(blocks, *where, FIRST, 2, np.ones((1, 3, 2)), out)
+    np.testing.assert_allclose(out[0, 0], np.linalg.solve(matrix.toarray(), np.ones(2)))
+
+
+def test_a_singular_matrix_is_refused():
+    with pytest.raises(RuntimeError):
+        analyse(sp.csc_matrix(np.array([[1.0, 1.0], [1.0, 1.0]])))
