@@ -184,9 +184,14 @@ def sweep(
     start: np.ndarray,
     rhs: np.ndarray,
     rhs_columns: np.ndarray,
-    out: np.ndarray,
+    seen: np.ndarray,
+    weights: np.ndarray,
+    current: np.ndarray,
+    voltage: np.ndarray,
+    last: np.ndarray,
+    stages: np.ndarray,
 ) -> None:
-    """Solve interval after interval, each from the end of the one before.
+    """Solve interval after interval, each from the end of the one before, for k directions.
 
     Parameters
     ----------
@@ -196,11 +201,17 @@ def sweep(
         Direction of x at the start, shape (nx, k).
     rhs : numpy.ndarray
         Shape (N, 3, n, c), for the columns `rhs_columns`, (c,), of the k.
-    out : numpy.ndarray
-        Solution, shape (N, 3, n, k).
+    seen, weights : numpy.ndarray
+        Unknowns that the voltage depends on, (s,), and its derivatives, (N, 3, s).
+    current, voltage : numpy.ndarray
+        Results: the last unknown, and the weighted sum of those seen, shape (N, 3, k).
+    last : numpy.ndarray
+        Result: the last stage, shape (n, k).
+    stages : numpy.ndarray
+        Result: the whole solution, (N, 3, n, k); nothing is written if it is empty.
     """
-    n, k = len(pivot), out.shape[3]
-    y = np.empty((n, 3, k))
+    n, k = len(pivot), start.shape[1]
+    y, v = np.empty((n, 3, k)), np.empty((3, n, k))
     for i in range(blocks.shape[0]):
         a = blocks[i]
         for p in range(n):
@@ -216,7 +227,7 @@ def sweep(
                             y[p, j, m] -= first[j] * start[r, m]
                     else:
                         for m in range(k):
-                            y[p, j, m] -= first[j] * out[i - 1, 2, r, m]
+                            y[p, j, m] -= first[j] * last[r, m]
             for e in range(begin[p], pivot[p]):
                 q = columns[e]
                 for j in range(3):
@@ -240,7 +251,17 @@ def sweep(
                     if abs(value) < 1e-60:
                         value = 0.0
                     y[p, j, m] = value
-                    out[i, j, c, m] = value
+                    v[j, c, m] = value
+        for j in range(3):
+            for m in range(k):
+                current[i, j, m] = v[j, n - 1, m]
+                voltage[i, j, m] = 0.0
+            for c in range(len(seen)):
+                for m in range(k):
+                    voltage[i, j, m] += weights[i, j, c] * v[j, seen[c], m]
+        last[:] = v[2]
+        if stages.size > 0:
+            stages[i] = v
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -256,7 +277,7 @@ def sweep_one(
     rhs: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """`sweep` for a single direction that starts at zero: rhs and out of shape (N, 3, n)."""
+    """`sweep` for a single direction that starts at zero, rhs and solution of shape (N, 3, n)."""
     n = len(pivot)
     y = np.empty((n, 3))
     for i in range(blocks.shape[0]):
@@ -289,3 +310,63 @@ def sweep_one(
                 value = b[3 * j] * y0 + b[3 * j + 1] * y1 + b[3 * j + 2] * y2
                 y[p, j] = value
                 out[i, j, c] = value
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def sweep_back(
+    blocks: np.ndarray,
+    begin: np.ndarray,
+    pivot: np.ndarray,
+    columns: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+    first: np.ndarray,
+    nx: int,
+    rhs: np.ndarray,
+) -> np.ndarray:
+    """Solve with the transpose of what `sweep` solves with, from the last interval to the first.
+
+    `rhs`, shape (N, 3, n, k), is overwritten by the solution. Returns the derivative with
+    respect to the start of minus what is solved for, shape (nx, k).
+    """
+    n, k = len(pivot), rhs.shape[3]
+    start = np.zeros((nx, k))
+    y = np.empty((n, 3, k))
+    for i in range(blocks.shape[0] - 1, -1, -1):
+        a = blocks[i]
+        for p in range(n):
+            c = column[p]
+            for j in range(3):
+                for m in range(k):
+                    y[p, j, m] = rhs[i, j, c, m]
+            if c < nx and i < blocks.shape[0] - 1:
+                for m in range(k):
+                    y[p, 2, m] += start[c, m]
+        for p in range(n):
+            b = a[pivot[p]]
+            for m in range(k):
+                y0, y1, y2 = y[p, 0, m], y[p, 1, m], y[p, 2, m]
+                for j in range(3):
+                    y[p, j, m] = b[j] * y0 + b[3 + j] * y1 + b[6 + j] * y2
+            for e in range(pivot[p] + 1, begin[p + 1]):
+                q = columns[e]
+                for j in range(3):
+                    b0, b1, b2 = a[e, j], a[e, 3 + j], a[e, 6 + j]
+                    for m in range(k):
+                        y[q, j, m] -= b0 * y[p, 0, m] + b1 * y[p, 1, m] + b2 * y[p, 2, m]
+        for p in range(n - 1, -1, -1):
+            for e in range(begin[p], pivot[p]):
+                q = columns[e]
+                for j in range(3):
+                    b0, b1, b2 = a[e, j], a[e, 3 + j], a[e, 6 + j]
+                    for m in range(k):
+                        y[q, j, m] -= b0 * y[p, 0, m] + b1 * y[p, 1, m] + b2 * y[p, 2, m]
+        start[:] = 0.0
+        for p in range(n):
+            r = row[p]
+            for j in range(3):
+                for m in range(k):
+                    rhs[i, j, r, m] = y[p, j, m]
+                    if r < nx:
+                        start[r, m] -= first[j] * y[p, j, m]
+    return start

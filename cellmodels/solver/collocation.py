@@ -19,7 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from cellmodels.solver import radau
-from cellmodels.solver.block_lu import analyse, eliminate, sweep, sweep_one
+from cellmodels.solver.block_lu import analyse, eliminate, sweep, sweep_back, sweep_one
 from cellmodels.solver.dae import Dae
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import HOUR, Control, Stop
@@ -60,15 +60,25 @@ class IntervalMatrix:
         self._controls = row == n - 1
         self._differential = (row == col) & (row < nx)
         self._current = (row == n - 1) & (col == n - 1)
-        self.nx = nx
+        #: what the voltage depends on
+        self.seen = np.ascontiguousarray(cols[rows == n - 1])
+        order = self.order
+        factors = (order.begin, order.pivot, order.columns, order.row, order.column)
+        self._where = (*factors, radau.DERIVATIVE[0], nx)
 
     def factorise(
-        self, jacobian: np.ndarray, h: np.ndarray, weight_i: np.ndarray, weight_v: np.ndarray
+        self,
+        jacobian: np.ndarray,
+        h: np.ndarray,
+        weight_i: np.ndarray,
+        weight_v: np.ndarray,
+        derivative: np.ndarray = radau.DERIVATIVE[1:],
     ) -> np.ndarray:
         """Factors of every interval's matrix, shape (N, nnz, 9).
 
-        `jacobian` is (N, 3, nnz) of dF/dv, `h` the interval lengths [s], (N,), and the
-        weights the control's derivatives, (N, 3).
+        `jacobian` is (N, 3, nnz) of dF/dv, `h` the interval lengths [s], (N,), the weights
+        the control's derivatives, (N, 3), and `derivative` how the stages' time derivatives
+        depend on the stages, (3, 3).
 
         Raises
         ------
@@ -86,7 +96,7 @@ class IntervalMatrix:
             self._controls,
             self._differential,
             self._current,
-            radau.DERIVATIVE[1:],
+            derivative,
             blocks,
         )
         order = self.order
@@ -94,54 +104,55 @@ class IntervalMatrix:
             raise SolveFailure(Reason.NOT_CONVERGED, "the Newton matrix is singular")
         return blocks
 
-    def sweep(
+    def filter_error(
+        self,
+        rhs: np.ndarray,
+        h: float,
+        at: Linearisation,
+        stages: np.ndarray,
+        control: Control,
+    ) -> np.ndarray:
+        """Solve (gamma - h dF/dv) e = rhs at the first stage of an interval, shape (n,)."""
+        weights = control.weights(stages[None, :, -1], at.system[:, :, -1])
+        first = [np.repeat(w[:, :1], 3, axis=1) for w in (at.jacobian, *weights)]
+        derivative = radau.REAL_EIGENVALUE * np.eye(3)
+        blocks = self.factorise(first[0], np.array([h]), first[1], first[2], derivative)
+        return self.solve(blocks, np.tile(rhs, (1, 3, 1)))[0, 0]
+
+    def solve(self, blocks: np.ndarray, rhs: np.ndarray) -> np.ndarray:
+        """Solve over all intervals, from a start that stays; rhs and result are (N, 3, n)."""
+        out = np.empty_like(rhs)
+        sweep_one(blocks, *self._where, np.ascontiguousarray(rhs), out)
+        return out
+
+    def propagate(
         self,
         blocks: np.ndarray,
+        start: np.ndarray,
         rhs: np.ndarray,
-        start: np.ndarray | None = None,
-        columns: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Solve over all intervals, each from the end of the one before.
+        columns: np.ndarray,
+        by_stage: np.ndarray,
+        keep_stages: bool,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Solve for k directions from dx_0 = `start`, shape (nx, k).
 
-        `rhs` has shape (N, 3, n, c); it acts on the given c `columns` of the k of `start`,
-        (nx, k), or there is no `start`. Returns shape (N, 3, n, k).
+        `rhs`, (N, 3, n, c), acts on the given c columns of the k; `by_stage`, (N, 3, s), are
+        the voltage's derivatives. Returns the directions of current and voltage, (N, 3, k),
+        of the last stage, (n, k), and of all stages, (N, 3, n, k), or an empty array.
         """
-        order = self.order
-        if start is None and rhs.shape[3] == 1:
-            one = np.empty(rhs.shape)
-            sweep_one(
-                blocks,
-                order.begin,
-                order.pivot,
-                order.columns,
-                order.row,
-                order.column,
-                radau.DERIVATIVE[0],
-                self.nx,
-                np.ascontiguousarray(rhs)[..., 0],
-                one[..., 0],
-            )
-            return one
-        if start is None:
-            start = np.zeros((self.nx, rhs.shape[3]))
-        if columns is None:
-            columns = np.arange(start.shape[1])
-        out = np.empty((*rhs.shape[:3], start.shape[1]))
-        sweep(
-            blocks,
-            order.begin,
-            order.pivot,
-            order.columns,
-            order.row,
-            order.column,
-            radau.DERIVATIVE[0],
-            self.nx,
-            np.ascontiguousarray(start),
-            np.ascontiguousarray(rhs),
-            columns,
-            out,
-        )
-        return out
+        count, _, n = rhs.shape[:3]
+        k = start.shape[1]
+        current, voltage = np.empty((count, 3, k)), np.empty((count, 3, k))
+        last = np.empty((n, k))
+        stages = np.empty((count, 3, n, k) if keep_stages else (0, 3, n, k))
+        start, rhs = np.ascontiguousarray(start), np.ascontiguousarray(rhs)
+        results = (current, voltage, last, stages)
+        sweep(blocks, *self._where, start, rhs, columns, self.seen, by_stage, *results)
+        return results
+
+    def sweep_back(self, blocks: np.ndarray, rhs: np.ndarray) -> np.ndarray:
+        """Solve with the transpose; `rhs`, (N, 3, n, k), is overwritten. Returns (nx, k)."""
+        return sweep_back(blocks, *self._where, rhs)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -191,11 +202,11 @@ class EndRow:
     current: np.ndarray | None
     duration: float
 
-    def apply(self, stages: np.ndarray) -> np.ndarray:
-        """Product with stage directions, shape (N, 3, n, k) -> (k,)."""
-        out = self.last @ stages[-1, -1]
+    def apply(self, last: np.ndarray, current: np.ndarray) -> np.ndarray:
+        """Product with directions of the last stage, (n, ...), and the current, (N, 3, ...)."""
+        out = self.last @ last
         if self.current is not None:
-            out = out + np.einsum("ij,ijk->k", self.current, stages[:, :, -1])
+            out = out + np.einsum("ij,ij...->...", self.current, current)
         return out
 
 
@@ -207,45 +218,91 @@ class Linearisation:
     jacobian: np.ndarray  # nonzeros of dF/dv, (N, 3, nnz); (N, 3, 0) if not evaluated
 
 
+@dataclass(frozen=True)
+class Propagated:
+    """Directions of a step, k of them.
+
+    Of the duration, (k,), of current and voltage at the stages, (N, 3, k), of the last
+    stage, (n, k), and of all stages, (N, 3, n, k), if they are kept.
+    """
+
+    duration: np.ndarray
+    current: np.ndarray
+    voltage: np.ndarray
+    last: np.ndarray
+    stages: np.ndarray | None
+
+
 class Factors:
-    """Factorised Newton matrix of a step: its intervals and the border."""
+    """Factorised Newton matrix of a step, its intervals and the border, at given stages."""
 
     def __init__(
-        self, matrix: IntervalMatrix, blocks: np.ndarray, border: np.ndarray, end: EndRow
+        self,
+        matrix: IntervalMatrix,
+        blocks: np.ndarray,
+        border: np.ndarray,
+        end: EndRow,
+        stages: np.ndarray,
+        at: Linearisation,
     ) -> None:
         self._matrix, self._blocks = matrix, blocks
-        self.end = end
-        self.response = matrix.sweep(blocks, border[..., None])
-        self.pivot = float(end.apply(self.response)[0]) + end.duration
+        self.end, self.stages, self.at = end, stages, at
+        self.response = matrix.solve(blocks, border)
+        self.pivot = float(end.apply(self.response[-1, -1], self.response[:, :, -1])) + end.duration
         if not np.isfinite(self.pivot) or self.pivot == 0.0:
             raise SolveFailure(
                 Reason.NOT_CONVERGED, "the end condition does not depend on the duration"
             )
 
-    def solve(self, rhs: np.ndarray, rhs_end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Solve for (dw, dT).
-
-        `rhs` has shape (N, 3, n, k), `rhs_end` (k,). Returns stage directions of shape
-        (N, 3, n, k) and (k,).
-        """
-        return self._close(self._matrix.sweep(self._blocks, rhs), rhs_end)
+    def solve(self, rhs: np.ndarray, rhs_end: float) -> tuple[np.ndarray, float]:
+        """Solve for (dw, dT): `rhs` and dw have shape (N, 3, n)."""
+        stages = self._matrix.solve(self._blocks, rhs)
+        duration = (rhs_end - float(self.end.apply(stages[-1, -1], stages[:, :, -1]))) / self.pivot
+        stages += self.response * duration
+        return stages, duration
 
     def propagate(
-        self, start: np.ndarray, rhs: np.ndarray, rhs_end: np.ndarray, columns: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Solve for the directions that follow from dx_0 = `start`, shape (nx, k).
+        self,
+        start: np.ndarray,
+        rhs: np.ndarray,
+        rhs_end: np.ndarray,
+        columns: np.ndarray,
+        by_stage: np.ndarray,
+        keep_stages: bool,
+    ) -> Propagated:
+        """The directions that follow from dx_0 = `start`, shape (nx, k).
 
-        `rhs`, (N, 3, n, c), and `rhs_end`, (c,), act on the given c of the k columns only.
+        `rhs`, (N, 3, n, c), and `rhs_end`, (c,), act on the given c of the k columns only;
+        `by_stage`, (N, 3, s), are the voltage's derivatives by what it depends on.
         """
         end = np.zeros(start.shape[1])
         end[columns] = rhs_end
-        return self._close(self._matrix.sweep(self._blocks, rhs, start, columns), end)
+        current, voltage, last, stages = self._matrix.propagate(
+            self._blocks, start, rhs, columns, by_stage, keep_stages
+        )
+        # the duration is such that the end condition holds
+        duration = (end - self.end.apply(last, current)) / self.pivot
+        seen = self.response[:, :, self._matrix.seen]
+        return Propagated(
+            duration=duration,
+            current=current + self.response[:, :, -1:] * duration,
+            voltage=voltage + np.sum(by_stage * seen, axis=2)[..., None] * duration,
+            last=last + self.response[-1, -1][:, None] * duration,
+            stages=stages + self.response[..., None] * duration if keep_stages else None,
+        )
 
-    def _close(self, particular: np.ndarray, rhs_end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Choose the duration so that the end condition holds."""
-        duration = (rhs_end - self.end.apply(particular)) / self.pivot
-        particular += self.response * duration
-        return particular, duration
+    def pull_back(self, stages: np.ndarray, duration: np.ndarray) -> np.ndarray:
+        """Derivative of k outputs by the start of the step, shape (nx, k).
+
+        The outputs are given by their derivatives by the stages, (N, 3, n, k), which are
+        overwritten, and by the duration, (k,).
+        """
+        along = np.einsum("ija,ijak->k", self.response, stages) + duration
+        along /= self.pivot
+        stages[-1, -1] -= self.end.last[:, None] * along
+        if self.end.current is not None:
+            stages[:, :, -1] -= self.end.current[:, :, None] * along
+        return self._matrix.sweep_back(self._blocks, stages)
 
 
 class Collocation:
@@ -256,7 +313,10 @@ class Collocation:
         self._matrices: dict[str, IntervalMatrix] = {}
         self._volt = np.flatnonzero(dae.pattern.rows == dae.nx + dae.nz)
         self._volt_cols = dae.pattern.cols[self._volt]
-        self._volt_p = np.flatnonzero(dae.parametric_pattern.rows == dae.nx + dae.nz)
+
+    def voltage_slopes(self, at: Linearisation) -> np.ndarray:
+        """Derivatives of the voltage by what it depends on, shape (N, 3, s)."""
+        return np.ascontiguousarray(at.jacobian[:, :, self._volt])
 
     def matrix(self, control: Control) -> IntervalMatrix:
         """The interval's matrix for this kind of control."""
@@ -331,7 +391,8 @@ class Collocation:
         """The Newton matrix of a step at this iterate, factorised."""
         blocks = self.factorise_intervals(stages, duration * widths, control, at)
         end = self.end_row(stop, stages, duration, widths, at)
-        return Factors(self.matrix(control), blocks, -self.border(widths, at.system), end)
+        border = -self.border(widths, at.system)
+        return Factors(self.matrix(control), blocks, border, end, stages, at)
 
     def factorise_intervals(
         self, stages: np.ndarray, h: np.ndarray, control: Control, at: Linearisation
@@ -377,8 +438,3 @@ class Collocation:
         full[:, :, -1] = voltage * weight_v[:, :, None]
         full[:, :, : dae.nx] *= -h[:, None, None, None]
         return full, voltage
-
-    def voltage_directions(self, at: Linearisation, directions: np.ndarray) -> np.ndarray:
-        """dV along stage directions (N, 3, n, k) -> (N, 3, k), the part through the state."""
-        rows = at.jacobian[:, :, self._volt]
-        return np.einsum("ija,ijak->ijk", rows, directions[:, :, self._volt_cols])

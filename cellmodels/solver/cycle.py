@@ -14,11 +14,7 @@ from cellmodels.solver.integrate import integrate_step
 from cellmodels.solver.mesh import MeshOptions
 from cellmodels.solver.newton import NewtonOptions, newton_step
 from cellmodels.solver.outcome import Reason, SolveFailure
-from cellmodels.solver.sensitivity import (
-    StepSensitivity,
-    independent_directions,
-    step_sensitivity,
-)
+from cellmodels.solver.sensitivity import StepSensitivity, step_sensitivity
 from cellmodels.solver.step import StepSolution, StepSpec, skipped_step
 
 
@@ -76,6 +72,11 @@ class CycleSolution:
             for mine, theirs in zip(self.steps, other.steps, strict=True)
         ]
         return self.with_chords(same)
+
+    def same_meshes(self, other: CycleSolution) -> bool:
+        """Whether all steps have the time meshes of another solution."""
+        pairs = zip(self.steps, other.steps, strict=True)
+        return all(np.array_equal(mine.mesh, theirs.mesh) for mine, theirs in pairs)
 
     @property
     def discharged(self) -> float:
@@ -179,14 +180,14 @@ class SequenceSolver:
         tuple of StepSensitivity
             One for each step.
         """
-        out = []
+        out: list[StepSensitivity] = []
         for spec, step in zip(self.specs, solution.steps, strict=True):
-            few = independent_directions(start, parameters)
-            one = step_sensitivity(self.collocation, spec, step, theta, few.start, few.parameters)
-            if not (keep_stages and step is solution.steps[-1]):
-                one = replace(one, stages=None)
-            out.append(one.mixed(few.mixing))
-            start = out[-1].end
+            keep = keep_stages and step is solution.steps[-1]
+            one = step_sensitivity(
+                self.collocation, spec, step, theta, start, parameters, keep_stages=keep
+            )
+            out.append(one)
+            start = one.end
         return start, tuple(out)
 
     def _solve_step(

@@ -13,7 +13,7 @@ import numpy as np
 
 from cellmodels.solver.cycle import CycleSolution, SequenceSolver
 from cellmodels.solver.outcome import Reason, SolveFailure
-from cellmodels.solver.sensitivity import StepSensitivity
+from cellmodels.solver.sensitivity import StepSensitivity, step_pull_back
 from cellmodels.solver.step import StepSolution
 
 #: Features of a step, in their order.
@@ -32,20 +32,30 @@ class CyclePoint:
         Shape (n_steps * 3,).
     solution : CycleSolution
         The solved steps, a warm start for neighbours.
-    end_directions, feature_directions : numpy.ndarray
-        Derivatives along k directions, shapes (ny, k) and (n_features, k).
+    start_directions, end_directions, feature_directions : numpy.ndarray
+        Derivatives along k directions, shapes (ny, k), (ny, k) and (n_features, k).
     """
 
     start: np.ndarray
     end: np.ndarray
     features: np.ndarray
     solution: CycleSolution
+    start_directions: np.ndarray
     end_directions: np.ndarray
     feature_directions: np.ndarray
 
     def without_chords(self) -> CyclePoint:
         """The same cycle without factorised matrices, which take most of its memory."""
         return replace(self, solution=self.solution.without_chords())
+
+    def without_directions(self) -> CyclePoint:
+        """The same cycle without derivatives, but with the matrices they came from."""
+        return replace(
+            self,
+            start_directions=self.start_directions[:, :0],
+            end_directions=self.end_directions[:, :0],
+            feature_directions=self.feature_directions[:, :0],
+        )
 
 
 class CycleMap:
@@ -91,21 +101,41 @@ class CycleMap:
             raise SolveFailure(Reason.EXHAUSTED, "every step ends before it begins")
         end = np.concatenate([solution.end, y[self.nx :] + _advance(solution)])
         features = np.array([getattr(s, f) for s in solution.steps for f in FEATURES])
+        none, no_features = np.zeros((self.ny, 0)), np.zeros((len(features), 0))
+        point = CyclePoint(y, end, features, solution, none, none, no_features)
         if directions is None or directions[0].shape[1] == 0:
-            none, no_features = np.zeros((self.ny, 0)), np.zeros((len(features), 0))
-            return CyclePoint(y, end, features, solution, none, no_features)
+            return point
+        return self.differentiate(point, theta, directions)
+
+    def differentiate(
+        self,
+        point: CyclePoint,
+        theta: np.ndarray,
+        directions: tuple[np.ndarray, np.ndarray],
+    ) -> CyclePoint:
+        """The same cycle with its derivatives along `directions`.
+
+        Factorised matrices that belong to this very solution are used again.
+        """
         dy, dtheta = directions
-        dx, steps = self.sequence.sensitivity(solution, theta, dy[: self.nx], dtheta)
-        solution = solution.with_chords([step.factors for step in steps])
+        dx, steps = self.sequence.sensitivity(point.solution, theta, dy[: self.nx], dtheta)
+        solution = point.solution.with_chords([step.factors for step in steps])
         counters = dy[self.nx :] + _advance_directions(solution.steps, steps)
-        return CyclePoint(
-            y,
-            end,
-            features,
-            solution,
-            np.vstack([dx, counters]),
-            np.array([getattr(s, f) for s in steps for f in FEATURES]),
+        return replace(
+            point,
+            solution=solution,
+            start_directions=dy,
+            end_directions=np.vstack([dx, counters]),
+            feature_directions=np.array([getattr(s, f) for s in steps for f in FEATURES]),
         )
+
+    def pull_back(self, point: CyclePoint, outputs: np.ndarray) -> np.ndarray:
+        """Derivatives of k combinations of the end by the start, both of shape (ny, k)."""
+        x, throughput, time = outputs[: self.nx], outputs[self.nx], outputs[self.nx + 1]
+        for step in reversed(point.solution.steps):
+            charge = throughput if step.charge > 0.0 else np.zeros_like(throughput)
+            x = step_pull_back(step, x, time, charge)
+        return np.vstack([x, throughput, time])
 
 
 def _advance(solution: CycleSolution) -> np.ndarray:

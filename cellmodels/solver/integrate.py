@@ -9,8 +9,6 @@ intervals become the mesh that neighbouring solutions reuse.
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse as sp
-import scipy.sparse.linalg as spl
 
 from cellmodels.solver import radau
 from cellmodels.solver.collocation import Collocation, Linearisation
@@ -167,7 +165,7 @@ class _March:
             if lu is None:
                 lu = collocation.factorise_intervals(stages, widths, control, at)
             residual = collocation.residual(begin, stages, widths, control, at.system)
-            delta = self.matrix.sweep(lu, -residual[..., None])[..., 0]
+            delta = self.matrix.solve(lu, -residual)
             stages = stages + delta
             size = np.abs(stages).max(axis=(0, 1)) + self.newton.floor
             norm = float(np.max(np.abs(delta).max(axis=(0, 1)) / size))
@@ -189,22 +187,11 @@ class _March:
     ) -> float:
         """Embedded error estimate of the differential states, in units of the tolerance."""
         dae, nx = self.collocation.dae, self.nx
-        control = self.spec.control
-        shifts = stages[:, :nx] - begin
         rhs = np.zeros(dae.n)
-        rhs[:nx] = (
-            dae.evaluate(point[None, :], self.theta)[0, :nx] + radau.ERROR_WEIGHTS @ shifts / h
+        rhs[:nx] = h * dae.evaluate(point[None, :], self.theta)[0, :nx] + radau.ERROR_WEIGHTS @ (
+            stages[:, :nx] - begin
         )
-        rows, cols = dae.pattern.rows, dae.pattern.cols
-        weight_i, weight_v = control.weights(stages[:1, -1], at.system[0, :1, -1])
-        data = np.where(rows == dae.n - 1, weight_v[0], -1.0) * at.jacobian[0, 0]
-        diagonal = np.zeros(dae.n)
-        diagonal[:nx] = radau.REAL_EIGENVALUE / h
-        diagonal[-1] = weight_i[0]
-        matrix = sp.csc_matrix((data, (rows, cols)), shape=(dae.n, dae.n)) + sp.diags(
-            diagonal, format="csc"
-        )
-        error = spl.splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A").solve(rhs)[:nx]
+        error = self.matrix.filter_error(rhs, h, at, stages, self.spec.control)[:nx]
         size = np.maximum(np.abs(begin), np.abs(stages[2, :nx]))
         return float(np.max(np.abs(error) / (self.mesh.atol + self.mesh.rtol * size)))
 

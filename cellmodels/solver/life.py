@@ -16,11 +16,13 @@ import numpy as np
 from cellmodels.solver.cycle import CycleSolution
 from cellmodels.solver.cycle_map import CycleMap, CyclePoint
 from cellmodels.solver.macro import (
-    ABSCISSAE,
     STAGES,
     Element,
+    Guess,
     MacroOptions,
     element_error,
+    element_nodes,
+    place,
     solve_element,
 )
 from cellmodels.solver.outcome import SolveFailure
@@ -37,7 +39,7 @@ class LifeOptions:
     macro : MacroOptions
     settle : int
         Cycles simulated one by one at the start of every stretch, until the fast states
-        follow the slow ones.
+        follow the slow ones and what changes quickly at first has slowed down.
     first_element : int
         Length of the first element of a stretch [cycles].
     remesh : float
@@ -49,9 +51,9 @@ class LifeOptions:
 
     method: str = "macro"
     macro: MacroOptions = field(default_factory=MacroOptions)
-    settle: int = 2
-    first_element: int = 10
-    remesh: float = 0.05
+    settle: int = 8
+    first_element: int = 60
+    remesh: float = 0.2
     keep_solutions: bool = False
 
 
@@ -235,7 +237,7 @@ class _Run:
         self.dy = np.zeros((self.cycle.ny, count))
         if count:
             self.dy[: dae.nx] = dae.start_jacobian(theta)
-        self.n = 0
+        self.n = self.origin = 0
         self.point: CyclePoint | None = None
         self.pieces: list[DirectPiece | Element] = []
         self.interrupted: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -256,9 +258,10 @@ class _Run:
             failure = found
             if failure.cycle is None:
                 failure.cycle = self.n + 1
+        pieces = [p.without_chords() if isinstance(p, Element) else p for p in self.pieces]
         return Life(
             self.n,
-            tuple(self.pieces),
+            tuple(pieces),
             (self.y, self.dy),
             failure,
             self.error,
@@ -272,64 +275,69 @@ class _Run:
         if self.options.method == "direct":
             self._direct(stop - self.n)
             return
+        self.origin = self.n
         self._direct(min(self.options.settle, stop - self.n))
-        length = float(self.options.first_element)
+        width = self._width(self.n + self.options.first_element)
         while self.n < stop:
             # the last cycle of a stretch is simulated from the end of the last element
-            left = stop - 1 - self.n
-            if left < self.options.macro.smallest:
+            last = stop - 1
+            if last - self.n < self.options.macro.smallest:
                 self._direct(stop - self.n)
                 return
-            length = self._advance_element(min(length, left), left)
+            width = self._advance_element(width, last)
 
-    def _advance_element(self, length: float, left: int) -> float:
+    def _width(self, stop: float) -> float:
+        """Length of an element from here to `stop` in the coordinate s."""
+        return float(place(stop, self.origin) - place(self.n, self.origin))
+
+    def _stop(self, width: float, last: int) -> int:
+        """Where an element of this length in s ends; no short rest is left over."""
+        end = self.origin + (float(place(self.n, self.origin)) + width) ** 2
+        nearly = self._width(last) < 1.25 * width
+        return last if nearly else min(max(round(end), self.n + 1), last)
+
+    def _advance_element(self, width: float, last: int) -> float:
         """One element of about this length, or some direct cycles; returns the next length."""
         begin = self._begin()
-        if self.previous is not None and self._repeat_element(self.previous, begin, left):
-            return length
-        stop = self.n + (left if left < 1.5 * length else round(length))
+        if self.previous is not None and self._repeat_element(self.previous, begin, last):
+            return width
         while True:
-            length = stop - self.n
+            stop = self._stop(width, last)
+            width = self._width(stop)
             try:
-                element = self._checked(
-                    self._solve(begin, stop, self._cold_guess(begin, stop)), begin
-                )
+                element = self._solve(begin, stop, self._cold_guess(begin, stop))
                 error = element.error
             except SolveFailure:
                 error = np.inf
             allowed = self._allowance(stop)
             if error <= allowed:
                 self._accept(element)
-                return length * min(5.0, max(0.5, _change_of_length(allowed, error)))
-            shrink = max(0.2, _change_of_length(allowed, error)) if np.isfinite(error) else 0.3
-            stop = self.n + int(shrink * length)
-            if stop - self.n < self.options.macro.smallest:
+                return width * min(3.0, max(0.5, _change_of_length(allowed, error)))
+            width *= max(0.2, _change_of_length(allowed, error)) if np.isfinite(error) else 0.3
+            if self._stop(width, last) - self.n < self.options.macro.smallest:
                 self._direct(self.options.macro.smallest)
-                return float(self.options.first_element)
+                return self._width(self.n + self.options.macro.smallest)
 
-    def _repeat_element(self, previous: _Previous, begin: CyclePoint, left: int) -> bool:
+    def _repeat_element(self, previous: _Previous, begin: CyclePoint, last: int) -> bool:
         """Solve the neighbouring life's element anew; whether there was one and it worked.
 
         It may err by twice the allowance: a mesh that changes at every step of a fit would
         make the residuals rough.
         """
         planned = previous.element(self.n)
-        if planned is None or planned.last > self.n + left:
+        if planned is None or planned.last > last or planned.origin != self.origin:
             return False
+        guess = previous.guess(planned)
+        if guess.directions.shape[2] != self.dy.shape[1]:
+            guess = replace(guess, directions=self._cold_guess(begin, planned.last).directions)
         try:
-            element = self._solve(begin, planned.last, previous.guess(planned))
-            element = self._checked(element, begin)
+            element = self._solve(begin, planned.last, guess)
         except SolveFailure:
             return False
         if element.error > 2.0 * self._allowance(planned.last):
             return False
         self._accept(element)
         return True
-
-    def _checked(self, element: Element, begin: CyclePoint) -> Element:
-        """The element with its error, measured by a simulated cycle between its nodes."""
-        error = element_error(self.cycle, element, begin, self.theta)
-        return replace(element, error=error)
 
     def _allowance(self, stop: float) -> float:
         """Error that an element up to `stop` may have, so that all add up to the tolerance.
@@ -343,42 +351,56 @@ class _Run:
 
     def _begin(self) -> CyclePoint:
         """The cycle at the present state, on a mesh of its own, with directions."""
-        return self._evaluate(self.previous.begin(self.n) if self.previous else None)
+        last = self.pieces[-1] if self.pieces else None
+        guess = self.previous.begin(self.n) if self.previous else None
+        if isinstance(last, Element):
+            point = last.points[-1]
+            keep = (
+                guess.same_meshes(point.solution) if guess else not self._outgrown(point.solution)
+            )
+            if keep:
+                return point
+        point = self._evaluate(guess)
+        self.meshed = [step.duration for step in point.solution.steps]
+        return point
 
     def _evaluate(self, guess: CycleSolution | None) -> CyclePoint:
         return self.cycle(self.y, self.theta, guess, (self.dy, self.by_theta))
 
-    def _cold_guess(
-        self, begin: CyclePoint, stop: float
-    ) -> tuple[np.ndarray, tuple[CyclePoint, ...]]:
-        nodes = self.n + ABSCISSAE * (stop - self.n)
+    def _cold_guess(self, begin: CyclePoint, stop: float) -> Guess:
+        nodes = element_nodes(self.n, stop, self.origin)[1:]
         last = self.pieces[-1] if self.pieces else None
-        if isinstance(last, Element) and stop - self.n <= 6.0 * (last.nodes[-1] - last.nodes[0]):
-            states = last.basis(nodes) @ last.states
+        if isinstance(last, Element) and self._width(stop) <= 3.0 * last.width:
+            basis = last.basis(nodes)
+            states = basis @ last.states
+            directions = np.einsum("kn,nyp->kyp", basis, last.directions)
         else:
-            states = begin.start + (nodes - self.n)[:, None] * (begin.end - begin.start)
-        return states, (begin,) * len(ABSCISSAE)
+            ahead = nodes - self.n
+            states = begin.start + ahead[:, None] * (begin.end - begin.start)
+            change = begin.end_directions - self.dy if self.dy.shape[1] else self.dy
+            directions = self.dy + ahead[:, None, None] * change
+        return Guess(states, directions, (begin,) * STAGES)
 
-    def _solve(
-        self, begin: CyclePoint, stop: float, guess: tuple[np.ndarray, tuple[CyclePoint, ...]]
-    ) -> Element:
+    def _solve(self, begin: CyclePoint, stop: float, guess: Guess) -> Element:
+        """The element with its error, measured by a simulated cycle between its nodes."""
         element = solve_element(
             self.cycle,
             begin,
             self.dy,
-            self.by_theta,
             self.theta,
-            self.n,
-            stop,
+            element_nodes(self.n, stop, self.origin),
+            self.origin,
             guess,
             self.options.macro,
         )
-        return element
+        return replace(element, error=element_error(self.cycle, element, self.theta))
 
     def _accept(self, element: Element) -> None:
+        if self.pieces and isinstance(self.pieces[-1], Element):
+            self.pieces[-1] = self.pieces[-1].without_chords()
         self.pieces.append(element)
         self.error += element.error
-        self.n = element.last
+        self.n, self.point = element.last, element.points[-1]
         self.y, self.dy = element.states[-1], element.directions[-1]
         self.progress(self.n)
 
@@ -461,13 +483,13 @@ class _Previous:
 
     def begin(self, n: int) -> CycleSolution | None:
         element = self.elements.get(n)
-        return element.begin.solution if element is not None else None
+        return element.points[0].solution if element is not None else None
 
-    def guess(self, element: Element) -> tuple[np.ndarray, tuple[CyclePoint, ...]]:
-        states = element.states[1:]
+    def guess(self, element: Element) -> Guess:
+        states, directions = element.states[1:], element.directions[1:]
         moved = states
         if element.directions.shape[2] == len(self.change):
             step = element.directions[1:] @ self.change
             if np.all(np.abs(step) < 0.3 * (1e-2 + np.abs(states).max(axis=0))):
                 moved = states + step
-        return moved, element.points
+        return Guess(moved, directions, element.points[1:], element.jacobian)

@@ -1,15 +1,18 @@
 """Integration over cycle number: a stretch of a life from a few simulated cycles.
 
 With P(n) the life state before cycle n + 1, one cycle is the difference equation
-P(n + 1) = Phi(P(n)). On an element [a, b] of cycle numbers P is a polynomial through
-P(a) and its values at the Radau points n_i of the element, which satisfy
+P(n + 1) = Phi(P(n)). On an element [a, b] of cycle numbers P is a polynomial in
+s = sqrt(n - o), where o is the stretch's start, through P(a) and its values at the Radau
+points n_i of the element in s, which satisfy
 
     P(n_i + 1) = Phi(P(n_i)),      i = 1 .. 5,
 
 an implicit multirevolution (envelope-following) method: the difference equation itself
 is collocated, not its differential limit, so that the number of cycles need not be
-large. Newton's method uses the exact Jacobian of Phi; derivatives with respect to
-parameters follow from the same matrix.
+large. The square root makes growth limited by diffusion, and the fast changes after the
+start, polynomial. Newton's method takes the Jacobian of Phi on the few directions that a
+cycle does not forget (`slow`); it converges to the solution of the equations above
+whatever the Jacobian leaves out, and so do the derivatives with respect to parameters.
 
 Sources: O. F. Graff and D. G. Bettis, Celest. Mech. 11 (1975) 443,
 doi:10.1007/BF01650284; L. R. Petzold, SIAM J. Numer. Anal. 18 (1981) 455,
@@ -19,13 +22,15 @@ doi:10.1137/0718030; M. Calvo, L. O. Jay, J. I. Montijano, L. Randez, Numer. Mat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cellmodels.solver import radau
 from cellmodels.solver.cycle_map import FEATURES, CycleMap, CyclePoint
 from cellmodels.solver.outcome import Reason, SolveFailure
+from cellmodels.solver.slow import SlowSpace, slow_space
 
 
 def _radau_points(count: int) -> np.ndarray:
@@ -43,6 +48,11 @@ ABSCISSAE = _radau_points(STAGES)
 #: Where, between the second and the third node, an element is checked by a simulated cycle.
 CHECK_AT = float(0.5 * (ABSCISSAE[1] + ABSCISSAE[2]))
 
+#: A correction larger than this changes the Jacobian so much that it is evaluated anew.
+_FAR = 0.05
+#: Largest error of the node states' derivatives that the iteration leaves, relative.
+_DIRECTIONS = 1e-6
+
 
 @dataclass(frozen=True)
 class MacroOptions:
@@ -53,17 +63,47 @@ class MacroOptions:
     tolerance : float
         Accepted error of the discharged charge of a cycle [A.h].
     newton : float
-        Largest scaled correction of the node states that is left.
+        Largest scaled error of the node states that the iteration leaves.
     max_iterations : int
-        Newton iterations of an element.
+        Iterations of an element.
+    contraction : float
+        A Jacobian with which the corrections shrink by less than this is evaluated anew.
     smallest : int
         Shortest element [cycles]; below, cycles are simulated one by one.
     """
 
     tolerance: float = 1e-4
-    newton: float = 1e-9
-    max_iterations: int = 8
+    newton: float = 2e-6
+    max_iterations: int = 12
+    contraction: float = 0.2
     smallest: int = 8
+
+
+@dataclass(frozen=True)
+class Jacobian:
+    """The Jacobian of a cycle at each node, on the slow directions.
+
+    Attributes
+    ----------
+    space : SlowSpace
+    remainders : numpy.ndarray
+        C at every node, shape (5, ny, r).
+    features : numpy.ndarray
+        Derivatives of the features along the slow directions, shape (5, n_features, r).
+    """
+
+    space: SlowSpace
+    remainders: np.ndarray
+    features: np.ndarray
+
+    def end(self, node: int, change: np.ndarray) -> np.ndarray:
+        """Change of a cycle's end, (ny, k), with that of its start, (ny, k)."""
+        kept = self.space.persists[:, None] * change
+        return kept + self.remainders[node] @ (self.space.coordinates.T @ change)
+
+    def feature(self, node: int, change: np.ndarray) -> np.ndarray:
+        """Change of a cycle's features, (n_features, k), with that of its start, (ny, k)."""
+        return self.features[node] @ (self.space.coordinates.T @ change)
 
 
 @dataclass(frozen=True)
@@ -74,6 +114,8 @@ class Element:
     ----------
     nodes : numpy.ndarray
         Cycle numbers a, n_1, …, n_5 = b, shape (6,).
+    origin : float
+        The cycle number from which s is counted.
     states : numpy.ndarray
         Life states there, shape (6, ny).
     directions : numpy.ndarray
@@ -83,9 +125,10 @@ class Element:
     feature_directions : numpy.ndarray
         Their derivatives, shape (6, n_features, n_theta).
     points : tuple of CyclePoint
-        The evaluated cycles at n_1 .. n_5, warm starts for a neighbour.
-    begin : CyclePoint
-        The cycle at a.
+        The cycles at a, n_1 .. n_5, warm starts for a neighbour; the first five without
+        their factorised matrices.
+    jacobian : Jacobian
+        Of the cycles at n_1 .. n_5.
     iterations : int
         Newton iterations that it took.
     error : float
@@ -93,12 +136,13 @@ class Element:
     """
 
     nodes: np.ndarray
+    origin: float
     states: np.ndarray
     directions: np.ndarray
     features: np.ndarray
     feature_directions: np.ndarray
     points: tuple[CyclePoint, ...]
-    begin: CyclePoint
+    jacobian: Jacobian
     iterations: int = 1
     error: float = 0.0
 
@@ -112,20 +156,252 @@ class Element:
         """The cycle number b."""
         return round(float(self.nodes[-1]))
 
+    @property
+    def width(self) -> float:
+        """Length in s."""
+        low, high = place(self.nodes[[0, -1]], self.origin)
+        return float(high - low)
+
     def basis(self, cycle: np.ndarray | float) -> np.ndarray:
         """Lagrange basis over the nodes, shape (k, 6)."""
-        return radau.lagrange_basis(self.nodes, np.atleast_1d(cycle))
+        return _basis(self.nodes, self.origin, cycle)
+
+    def without_chords(self) -> Element:
+        """The same without factorised matrices, which take most of its memory."""
+        return replace(self, points=tuple(point.without_chords() for point in self.points))
+
+
+def place(cycle: np.ndarray | float, origin: float) -> np.ndarray:
+    """The coordinate s of a cycle number."""
+    return np.sqrt(np.maximum(np.asarray(cycle, float) - origin, 0.0))
+
+
+def element_nodes(start: float, stop: float, origin: float) -> np.ndarray:
+    """Cycle numbers a, n_1 … n_5 of an element, shape (6,)."""
+    low, high = place(start, origin), place(stop, origin)
+    inner = origin + (low + ABSCISSAE[:-1] * (high - low)) ** 2
+    return np.concatenate([[start], inner, [stop]])
+
+
+def _basis(nodes: np.ndarray, origin: float, cycle: np.ndarray | float) -> np.ndarray:
+    return radau.lagrange_basis(place(nodes, origin), place(np.atleast_1d(cycle), origin))
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Where the iteration for an element starts.
+
+    Attributes
+    ----------
+    states, directions : numpy.ndarray
+        At the nodes n_1 .. n_5, shapes (5, ny) and (5, ny, k).
+    points : sequence of CyclePoint
+        Neighbouring solutions for the nodes.
+    jacobian : Jacobian or None
+        A neighbour's.
+    """
+
+    states: np.ndarray
+    directions: np.ndarray
+    points: Sequence[CyclePoint]
+    jacobian: Jacobian | None = None
+
+
+class _Matrix:
+    """The factorised matrix of the element's equations, shift - dPhi/dy."""
+
+    def __init__(self, shift: np.ndarray, jacobian: Jacobian) -> None:
+        space = jacobian.space
+        self._slow = space.persists
+        self._inverse = np.linalg.inv(shift - np.eye(STAGES)), np.linalg.inv(shift)
+        self._remainders, self._coordinates = jacobian.remainders, space.coordinates
+        rank = space.rank
+        slow, fast = (
+            np.einsum("ya,jyb->ajb", space.coordinates[mask], jacobian.remainders[:, mask])
+            for mask in (self._slow, ~self._slow)
+        )
+        # (i a, j b): coordinates a at node i of what C b at node j causes
+        caused = np.einsum("ij,ajb->iajb", self._inverse[0], slow)
+        caused += np.einsum("ij,ajb->iajb", self._inverse[1], fast)
+        size = STAGES * rank
+        self._small = np.eye(size) - caused.reshape(size, size)
+
+    def solve(self, rhs: np.ndarray) -> np.ndarray:
+        """Solve for right-hand sides of shape (5, ny, k)."""
+        first = self._without_remainder(rhs)
+        coordinates = np.einsum("ya,iyk->iak", self._coordinates, first)
+        flat = coordinates.reshape(len(self._small), -1)
+        inner = np.linalg.solve(self._small, flat).reshape(coordinates.shape)
+        return first + self._without_remainder(self._remainders @ inner)
+
+    def _without_remainder(self, rhs: np.ndarray) -> np.ndarray:
+        out = np.empty_like(rhs)
+        for mask, inverse in zip((self._slow, ~self._slow), self._inverse, strict=True):
+            out[:, mask] = np.einsum("ij,jyk->iyk", inverse, rhs[:, mask])
+        return out
+
+
+class _Solve:
+    """The iteration for one element."""
+
+    def __init__(
+        self,
+        cycle: CycleMap,
+        begin: CyclePoint,
+        directions: np.ndarray,
+        theta: np.ndarray,
+        nodes: np.ndarray,
+        origin: float,
+        guess: Guess,
+        options: MacroOptions,
+    ) -> None:
+        self.cycle, self.begin, self.theta, self.options = cycle, begin, theta, options
+        self.nodes, self.origin = nodes, origin
+        shift = _basis(nodes, origin, nodes[1:] + 1.0)
+        self.from_start, self.shift = shift[:, 0], shift[:, 1:]
+        self.start_directions = directions
+        self.states, self.directions = guess.states.copy(), guess.directions.copy()
+        self.points, self.jacobian = tuple(guess.points), guess.jacobian
+        self.matrix = _Matrix(self.shift, guess.jacobian) if guess.jacobian else None
+        self.iterations = 0
+
+    def solve(self) -> Element:
+        self._solve_states()
+        if self.directions.shape[2]:
+            self._solve_directions()
+        return self._element()
+
+    def _solve_states(self) -> None:
+        """Newton's method for the node states."""
+        previous, fresh = np.inf, False
+        while self.iterations < self.options.max_iterations:
+            self.iterations += 1
+            if self.matrix is None:
+                self._evaluate_with_jacobian()
+                fresh, previous = True, np.inf
+            else:
+                self._evaluate()
+            ends = np.array([point.end for point in self.points])
+            residual = self._defect(self.begin.start, self.states, ends)
+            assert self.matrix is not None
+            change = self.matrix.solve(residual[..., None])[..., 0]
+            norm = float(np.max(np.abs(change) / (1e-2 + np.abs(self.states).max(axis=0))))
+            if not np.isfinite(norm):
+                raise SolveFailure(Reason.NON_FINITE, "macro correction")
+            if norm > 1.0:
+                raise SolveFailure(Reason.MACRO_ERROR, f"a macro correction of {norm:.1e}")
+            self.states = self.states - change
+            rate = norm / previous
+            # right after a new Jacobian the corrections shrink quadratically
+            if (norm**2 if fresh else _left(norm, rate)) <= self.options.newton:
+                return
+            if norm > _FAR if fresh else rate > self.options.contraction:
+                self.matrix = None
+            previous, fresh = norm, False
+        raise SolveFailure(Reason.MACRO_ERROR, f"a macro correction of {norm:.1e} is left")
+
+    def _solve_directions(self) -> None:
+        """The derivatives of the node states, by iteration with the same matrix."""
+        assert self.matrix is not None
+        unit = np.eye(len(self.theta))[:, : self.directions.shape[2]]
+        size = np.abs(self.directions).max(axis=(0, 2)) + 1e-12
+        previous = np.inf
+        for _ in range(self.options.max_iterations):
+            moved = []
+            for i in range(STAGES):
+                moved.append(
+                    self.cycle.differentiate(self.points[i], self.theta, (self.directions[i], unit))
+                )
+            self.points = tuple(moved)
+            ends = np.array([point.end_directions for point in self.points])
+            residual = self._defect(self.start_directions, self.directions, ends)
+            change = self.matrix.solve(residual)
+            self.directions = self.directions - change
+            size = np.maximum(size, np.abs(self.directions).max(axis=(0, 2)))
+            norm = float(np.max(np.abs(change) / size[:, None]))
+            if _left(norm, norm / previous) <= _DIRECTIONS:
+                return
+            if not np.isfinite(norm):
+                raise SolveFailure(Reason.NON_FINITE, "macro derivatives")
+            previous = norm
+        raise SolveFailure(Reason.MACRO_ERROR, f"a change of derivatives by {norm:.1e} is left")
+
+    def _defect(self, start: np.ndarray, values: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """What P(n_i + 1) differs from the cycles' ends."""
+        first = np.multiply.outer(self.from_start, start)
+        return first + np.einsum("ij,j...->i...", self.shift, values) - ends
+
+    def _evaluate(self) -> None:
+        """The cycles at the nodes, each with the matrices of the one before if it has none."""
+        points = [self.begin]
+        for state, near in zip(self.states, self.points, strict=True):
+            guess = near.solution.with_chords_of(points[-1].solution)
+            points.append(self.cycle(state, self.theta, guess))
+        self.points = tuple(points[1:])
+
+    def _evaluate_with_jacobian(self) -> None:
+        self._evaluate()
+        nothing = np.zeros((self.cycle.ny, 0)), np.zeros((len(self.theta), 0))
+        first = self.cycle.differentiate(self.points[0], self.theta, nothing)
+        space = slow_space(self.cycle, first, self.theta)
+        directions = space.directions, np.zeros((len(self.theta), space.rank))
+        nodes = (first, *self.points[1:])
+        points = [self.cycle.differentiate(p, self.theta, directions) for p in nodes]
+        self.points = tuple(point.without_directions() for point in points)
+        self.jacobian = Jacobian(
+            space,
+            np.array([space.remainder(point.end_directions) for point in points]),
+            np.array([point.feature_directions for point in points]),
+        )
+        self.matrix = _Matrix(self.shift, self.jacobian)
+
+    def _element(self) -> Element:
+        """Assemble the element; the cycles follow the last small correction to first order."""
+        assert self.jacobian is not None
+        points = [self.begin]
+        for i, point in enumerate(self.points):
+            change = (self.states[i] - point.start)[:, None]
+            turn = self.directions[i] - point.start_directions
+            points.append(
+                replace(
+                    point,
+                    start=self.states[i],
+                    end=point.end + self.jacobian.end(i, change)[:, 0],
+                    features=point.features + self.jacobian.feature(i, change)[:, 0],
+                    start_directions=self.directions[i],
+                    end_directions=point.end_directions + self.jacobian.end(i, turn),
+                    feature_directions=point.feature_directions + self.jacobian.feature(i, turn),
+                )
+            )
+        kept = [point.without_chords() for point in points[:-1]]
+        return Element(
+            self.nodes,
+            self.origin,
+            np.vstack([self.begin.start, self.states]),
+            np.concatenate([self.start_directions[None], self.directions]),
+            np.array([point.features for point in points]),
+            np.array([point.feature_directions for point in points]),
+            (*kept, points[-1]),
+            self.jacobian,
+            self.iterations,
+        )
+
+
+def _left(norm: float, rate: float) -> float:
+    """What is left after a correction, if the next ones shrink at the same rate."""
+    if rate == 0.0:  # there is no earlier correction to compare with
+        return norm
+    return min(norm, norm * rate / max(1.0 - rate, 0.1))
 
 
 def solve_element(
     cycle: CycleMap,
     begin: CyclePoint,
-    begin_directions: np.ndarray,
-    by_theta: np.ndarray,
+    directions: np.ndarray,
     theta: np.ndarray,
-    start: float,
-    stop: float,
-    guess: tuple[np.ndarray, tuple[CyclePoint, ...]],
+    nodes: np.ndarray,
+    origin: float,
+    guess: Guess,
     options: MacroOptions,
 ) -> Element:
     """Solve one element from the (already evaluated) cycle at its start.
@@ -134,113 +410,20 @@ def solve_element(
     ----------
     begin : CyclePoint
         The cycle that starts at the element's start, with directions along theta.
-    begin_directions : numpy.ndarray
-        dP(a)/dtheta, shape (ny, k).
-    by_theta : numpy.ndarray
-        The k directions of theta, shape (n_theta, k): the unit matrix, or none at all.
-    guess : (numpy.ndarray, tuple of CyclePoint)
-        Node states, shape (5, ny), and neighbouring solutions for each node.
+    directions : numpy.ndarray
+        dP(a)/dtheta, shape (ny, k); k is the number of parameters, or zero.
+    nodes : numpy.ndarray
+        As `element_nodes` gives them.
 
     Raises
     ------
     SolveFailure
-        If a cycle cannot be simulated or Newton's method does not converge.
+        If a cycle cannot be simulated or the iteration does not converge.
     """
-    nodes = np.concatenate([[start], start + ABSCISSAE * (stop - start)])
-    shift = radau.lagrange_basis(nodes, nodes[1:] + 1.0)
-    states, near = guess[0].copy(), guess[1]
-    ny, count = cycle.ny, by_theta.shape[1]
-    eye = np.hstack([np.eye(ny), np.zeros((ny, count))])
-    theta_only = np.hstack([np.zeros((len(theta), ny)), by_theta])
-    iterations = 0
-    while iterations < options.max_iterations:
-        iterations += 1
-        points = _node_cycles(cycle, begin, states, theta, near, (eye, theta_only))
-        matrix, residual, parametric = _newton_system(
-            shift, begin.start, states, points, begin_directions
-        )
-        change = np.linalg.solve(matrix, np.column_stack([residual, parametric]))
-        delta = change[:, 0].reshape(STAGES, ny)
-        norm = float(np.max(np.abs(delta) / (1e-2 + np.abs(states).max(axis=0))))
-        if not np.isfinite(norm):
-            raise SolveFailure(Reason.NON_FINITE, "macro correction")
-        if norm > 1.0:
-            raise SolveFailure(Reason.MACRO_ERROR, f"correction of {norm:.1e} in the macro step")
-        states, near = states - delta, points
-        # Newton's method converges quadratically: the next correction would be of norm**2
-        if norm**2 < options.newton:
-            break
-    else:
-        raise SolveFailure(Reason.MACRO_ERROR, f"correction of {norm:.1e} left in the macro step")
-    directions = -change[:, 1:].reshape(STAGES, ny, count)
-    return _finish(nodes, begin, begin_directions, states, points, directions, iterations)
+    return _Solve(cycle, begin, directions, theta, nodes, origin, guess, options).solve()
 
 
-def _node_cycles(
-    cycle: CycleMap,
-    begin: CyclePoint,
-    states: np.ndarray,
-    theta: np.ndarray,
-    near: tuple[CyclePoint, ...],
-    directions: tuple[np.ndarray, np.ndarray],
-) -> tuple[CyclePoint, ...]:
-    """The cycles at the nodes, each with the matrices of the one before as its chords."""
-    points = [begin]
-    for state, neighbour in zip(states, near, strict=True):
-        guess = neighbour.solution.with_chords_of(points[-1].solution)
-        points.append(cycle(state, theta, guess, directions))
-    return tuple(points[1:])
-
-
-def _newton_system(
-    shift: np.ndarray,
-    start: np.ndarray,
-    states: np.ndarray,
-    points: tuple[CyclePoint, ...],
-    begin_directions: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Matrix, residual and parametric right-hand side of the element's equations."""
-    ny = len(start)
-    matrix = np.kron(shift[:, 1:], np.eye(ny))
-    residual = np.empty((STAGES, ny))
-    parametric = np.empty((STAGES, ny, begin_directions.shape[1]))
-    for i, point in enumerate(points):
-        residual[i] = shift[i, 0] * start + shift[i, 1:] @ states - point.end
-        parametric[i] = shift[i, 0] * begin_directions - point.end_directions[:, ny:]
-        block = slice(i * ny, (i + 1) * ny)
-        matrix[block, block] -= point.end_directions[:, :ny]
-    return matrix, residual.ravel(), parametric.reshape(STAGES * ny, -1)
-
-
-def _finish(
-    nodes: np.ndarray,
-    begin: CyclePoint,
-    begin_directions: np.ndarray,
-    states: np.ndarray,
-    points: tuple[CyclePoint, ...],
-    directions: np.ndarray,
-    iterations: int,
-) -> Element:
-    """Assemble the element; features follow the last small correction to first order."""
-    ny = states.shape[1]
-    features, feature_directions = [begin.features], [begin.feature_directions]
-    for i, point in enumerate(points):
-        by_state = point.feature_directions[:, :ny]
-        features.append(point.features + by_state @ (states[i] - point.start))
-        feature_directions.append(by_state @ directions[i] + point.feature_directions[:, ny:])
-    return Element(
-        nodes,
-        np.vstack([begin.start, states]),
-        np.concatenate([begin_directions[None], directions]),
-        np.array(features),
-        np.array(feature_directions),
-        tuple(point.without_chords() for point in points),
-        begin.without_chords(),
-        iterations,
-    )
-
-
-def element_error(cycle: CycleMap, element: Element, begin: CyclePoint, theta: np.ndarray) -> float:
+def element_error(cycle: CycleMap, element: Element, theta: np.ndarray) -> float:
     """Error of the discharged charge inside an element [A.h].
 
     The defect Phi(P(n)) - P(n + 1) vanishes at the nodes; it is measured at the
@@ -249,24 +432,29 @@ def element_error(cycle: CycleMap, element: Element, begin: CyclePoint, theta: n
     turns into ampere-hours. The check cycle's own charge against the interpolated one
     completes the estimate.
     """
+    begin = element.points[0]
     charge_of = _discharged(begin.features)
-    length = element.nodes[-1] - element.nodes[0]
-    where = element.nodes[0] + CHECK_AT * length
-    ny = cycle.ny
-    state = (element.basis(where) @ element.states)[0]
-    check = cycle(state, theta, element.points[0].solution)
-    defects = [
-        begin.end - (element.basis(element.nodes[0] + 1.0) @ element.states)[0],
-        check.end - (element.basis(where + 1.0) @ element.states)[0],
-    ]
+    low, high = place(element.nodes[[0, -1]], element.origin)
+    where = element.origin + (low + CHECK_AT * (high - low)) ** 2
+    check = cycle((element.basis(where) @ element.states)[0], theta, element.points[2].solution)
     worst = 0.0
-    for defect, place in zip(defects, (0.0, CHECK_AT), strict=True):
-        growth = length * _LARGEST_INTEGRAL / abs(_node_polynomial(place))
-        for point in element.points:
-            by_state = charge_of @ point.feature_directions[:, :ny]
-            worst = max(worst, abs(float(by_state @ defect)) * growth)
+    for point, at in ((begin, element.nodes[0]), (check, where)):
+        defect = point.end - (element.basis(at + 1.0) @ element.states)[0]
+        growth = _growth(element, float(at))
+        for i in range(STAGES):
+            change = charge_of @ element.jacobian.feature(i, defect[:, None])[:, 0]
+            worst = max(worst, abs(float(change)) * growth)
     interpolated = (element.basis(where) @ element.features)[0]
     return max(worst, abs(float(charge_of @ (check.features - interpolated))))
+
+
+def _growth(element: Element, at: float) -> float:
+    """What a defect seen at one place adds up to, if it varies as the node polynomial."""
+    nodes = place(element.nodes[1:], element.origin)
+    cycles = np.linspace(element.nodes[0], element.nodes[-1], 201)
+    values = np.prod(place(cycles, element.origin)[:, None] - nodes, axis=1)
+    sums = np.cumsum(values) * (cycles[1] - cycles[0])
+    return float(np.max(np.abs(sums)) / abs(np.prod(place(at, element.origin) - nodes)))
 
 
 def _discharged(features: np.ndarray) -> np.ndarray:
@@ -277,16 +465,3 @@ def _discharged(features: np.ndarray) -> np.ndarray:
     charge = np.arange(len(features)) % len(FEATURES) == FEATURES.index("charge")
     discharges = charge & (features > 0.0)
     return np.asarray(discharges if np.any(discharges) else charge, float)
-
-
-def _node_polynomial(s: np.ndarray | float) -> np.ndarray:
-    return np.prod(np.asarray(s)[..., None] - ABSCISSAE, axis=-1)
-
-
-def _largest_integral() -> float:
-    """Largest magnitude of the integral of the node polynomial from 0 to s, 0 <= s <= 1."""
-    polynomial = np.polynomial.Polynomial.fromroots(ABSCISSAE)
-    return float(np.max(np.abs(polynomial.integ()(np.linspace(0.0, 1.0, 201)))))
-
-
-_LARGEST_INTEGRAL = _largest_integral()

@@ -64,8 +64,8 @@ def newton_step(
             fresh = True
         residual = collocation.residual(start, stages, duration * widths, spec.control, at.system)
         end = collocation.end_row(stop, stages, duration, widths, at).value
-        directions, change = factors.solve(-residual[..., None], np.array([-end]))
-        stages, duration, norm, full = _update(stages, duration, directions, change[0], options)
+        directions, change = factors.solve(-residual, -end)
+        stages, duration, norm, full = _update(stages, duration, directions, change, options)
         rate = norm / previous
         if full and converged(norm, rate, options.tolerance):
             break
@@ -91,15 +91,16 @@ def _update(
     options: NewtonOptions,
 ) -> tuple[np.ndarray, float, float, bool]:
     """Apply a correction, shortened where it would more than halve or double a size."""
-    delta = directions.reshape(stages.shape)
     size = np.abs(stages).max(axis=(0, 1)) + options.floor
-    norm = max(float(np.max(np.abs(delta).max(axis=(0, 1)) / size)), abs(change) / (duration + 1.0))
+    norm = max(
+        float(np.max(np.abs(directions).max(axis=(0, 1)) / size)), abs(change) / (duration + 1.0)
+    )
     if not np.isfinite(norm):
         raise SolveFailure(Reason.NON_FINITE, "the Newton correction is not finite")
     factor = min(
         1.0, 0.5 * duration / abs(change) if change else 1.0, 1.0 / norm if norm > 1 else 1.0
     )
-    return stages + factor * delta, duration + factor * change, norm, factor == 1.0
+    return stages + factor * directions, duration + factor * change, norm, factor == 1.0
 
 
 def converged(norm: float, rate: float, tolerance: float) -> bool:

@@ -7,8 +7,7 @@ of the discrete map itself: the movement of the end of the step is part of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -47,49 +46,6 @@ class StepSensitivity:
     stages: np.ndarray | None = None
     factors: Factors | None = None
 
-    def mixed(self, mixing: np.ndarray | None) -> StepSensitivity:
-        """Along linear combinations of the directions; `mixing` has shape (k, new k)."""
-        if mixing is None:
-            return self
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        arrays = {n: v for n, v in values.items() if isinstance(v, np.ndarray)}
-        return replace(self, **{n: v @ mixing for n, v in arrays.items()})
-
-
-@dataclass(frozen=True)
-class Directions:
-    """Directions of start state, (nx, r), and parameters, (n_theta, r).
-
-    The asked directions are their combinations with `mixing`, (r, k); None if they are
-    the asked ones themselves.
-    """
-
-    start: np.ndarray
-    parameters: np.ndarray
-    mixing: np.ndarray | None
-
-
-def independent_directions(start: np.ndarray, parameters: np.ndarray) -> Directions:
-    """As few directions as span the asked ones to rounding.
-
-    A state forgets most of its fast components within a step, so that the directions
-    that are left after it depend on each other.
-    """
-    k, count = start.shape[1], parameters.shape[0]
-    if k <= 2 * count + 16:
-        return Directions(start, parameters, None)
-    size = np.linalg.norm(start, axis=0)
-    size[size == 0.0] = 1.0
-    left, values, right = np.linalg.svd(start / size, full_matrices=False)
-    rank = int(np.sum(values > 1e-14 * values[0]))
-    if rank + count >= k:
-        return Directions(start, parameters, None)
-    return Directions(
-        np.hstack([left[:, :rank], np.zeros((len(start), count))]),
-        np.hstack([np.zeros((count, rank)), np.eye(count)]),
-        np.vstack([values[:rank, None] * right[:rank] * size, parameters]),
-    )
-
 
 def step_sensitivity(
     collocation: Collocation,
@@ -98,6 +54,8 @@ def step_sensitivity(
     theta: np.ndarray,
     start: np.ndarray,
     parameters: np.ndarray,
+    *,
+    keep_stages: bool = False,
 ) -> StepSensitivity:
     """Derivatives of a solved step along directions (dx_0, dtheta).
 
@@ -107,6 +65,8 @@ def step_sensitivity(
         dx_0, shape (nx, k).
     parameters : numpy.ndarray
         dtheta, shape (n_theta, k).
+    keep_stages : bool
+        Whether those of all collocation points are kept.
     """
     nx, n, k = step.nx, step.stages.shape[2], start.shape[1]
     if step.skipped:
@@ -114,29 +74,63 @@ def step_sensitivity(
         return StepSensitivity(start, zero, zero, zero, none, none, np.zeros((n, k)))
     widths = np.diff(step.mesh)
     stop = spec.all_stops[step.stop]
-    at = collocation.evaluate(step.stages, theta, jacobian=True)
-    factors = collocation.factorise(step.stages, step.duration, widths, spec.control, stop, at)
+    factors = step.chord
+    if not (isinstance(factors, Factors) and factors.stages is step.stages):
+        at = collocation.evaluate(step.stages, theta, jacobian=True)
+        factors = collocation.factorise(step.stages, step.duration, widths, spec.control, stop, at)
+    at = factors.at
     columns = np.flatnonzero(np.any(parameters, axis=0))
     rhs, voltage_theta = collocation.parametric_rhs(
         step.stages, step.duration * widths, spec.control, at, theta, parameters[:, columns]
     )
     end_theta = voltage_theta[-1, -1] if stop.quantity == "voltage" else np.zeros(len(columns))
-    directions, duration = factors.propagate(start, -rhs, -end_theta, columns)
-    if not np.all(np.isfinite(duration)):
+    moved = factors.propagate(
+        start, -rhs, -end_theta, columns, collocation.voltage_slopes(at), keep_stages
+    )
+    if not np.all(np.isfinite(moved.duration)):
         raise SolveFailure(Reason.NON_FINITE, "sensitivities")
-    voltage = collocation.voltage_directions(at, directions)
+    voltage = moved.voltage
     voltage[:, :, columns] += voltage_theta
-    current = directions[:, :, -1]
     weights = step.quadrature[:, :, None] / HOUR
-    power = current * step.voltage[:, :, None] + step.current[:, :, None] * voltage
+    power = moved.current * step.voltage[:, :, None] + step.current[:, :, None] * voltage
     return StepSensitivity(
-        end=directions[-1, -1, :nx],
-        duration=duration,
-        charge=(weights * current).sum(axis=(0, 1)) + step.charge / step.duration * duration,
-        energy=(weights * power).sum(axis=(0, 1)) + step.energy / step.duration * duration,
+        end=moved.last[:nx],
+        duration=moved.duration,
+        charge=(weights * moved.current).sum(axis=(0, 1))
+        + step.charge / step.duration * moved.duration,
+        energy=(weights * power).sum(axis=(0, 1)) + step.energy / step.duration * moved.duration,
         voltage=voltage,
-        current=current,
-        last=directions[-1, -1],
-        stages=directions,
+        current=moved.current,
+        last=moved.last,
+        stages=moved.stages,
         factors=factors,
     )
+
+
+def step_pull_back(
+    step: StepSolution, end: np.ndarray, duration: np.ndarray, charge: np.ndarray
+) -> np.ndarray:
+    """Derivative of k outputs by the step's start, from those by its end.
+
+    Parameters
+    ----------
+    step : StepSolution
+        With a factorised matrix, which may be a neighbour's: the result is then that of
+        the neighbour.
+    end : numpy.ndarray
+        Derivatives of the outputs by x at the end, shape (nx, k).
+    duration, charge : numpy.ndarray
+        By the step's duration [s] and charge [A.h], shape (k,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (nx, k).
+    """
+    if step.skipped:
+        return end
+    assert isinstance(step.chord, Factors)
+    stages = np.zeros((*step.stages.shape, end.shape[1]))
+    stages[-1, -1, : step.nx] = end
+    stages[:, :, -1] += (step.quadrature / HOUR)[:, :, None] * charge
+    return step.chord.pull_back(stages, duration + step.charge / step.duration * charge)

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellmodels.solver.block_lu import analyse, eliminate, sweep, sweep_one
+from cellmodels.solver.block_lu import analyse, eliminate, sweep, sweep_back, sweep_one
 
 FIRST = np.array([0.3, -0.2, 1.0])
 
@@ -27,6 +27,20 @@ def system(seed: int, n: int, intervals: int):
     return order, blocks.reshape(intervals, -1, 9), dense.reshape(intervals, 3 * n, 3 * n), rng
 
 
+def forward(blocks, where, nx, start, rhs):
+    """All stages of `sweep`, after a look at its other results."""
+    count, _, n, k = rhs.shape
+    current, voltage = np.empty((count, 3, k)), np.empty((count, 3, k))
+    last, stages = np.empty((n, k)), np.empty_like(rhs)
+    seen, weights = np.array([0, n - 1]), np.full((count, 3, 2), 0.5)
+    results = (current, voltage, last, stages)
+    sweep(blocks, *where, FIRST, nx, start, rhs, np.arange(k), seen, weights, *results)
+    np.testing.assert_array_equal(current, stages[:, :, -1])
+    np.testing.assert_allclose(voltage, 0.5 * (stages[:, :, 0] + stages[:, :, -1]))
+    np.testing.assert_array_equal(last, stages[-1, -1])
+    return stages
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 9), st.integers(1, 4), st.integers(1, 5))
 def test_solves_what_dense_algebra_solves(seed, n, intervals, k):
@@ -34,9 +48,8 @@ def test_solves_what_dense_algebra_solves(seed, n, intervals, k):
     nx = n - 1
     start, rhs = rng.normal(size=(nx, k)), rng.normal(size=(intervals, 3, n, k))
     assert eliminate(blocks, order.begin, order.pivot, order.columns, order.target) == 0
-    out = np.empty_like(rhs)
     where = (order.begin, order.pivot, order.columns, order.row, order.column)
-    sweep(blocks, *where, FIRST, nx, start, rhs, np.arange(k), out)
+    out = forward(blocks, where, nx, start, rhs)
     before = start
     for i in range(intervals):
         right = rhs[i].copy()
@@ -46,8 +59,25 @@ def test_solves_what_dense_algebra_solves(seed, n, intervals, k):
         before = out[i, 2, :nx]
     one = np.empty((intervals, 3, n))
     sweep_one(blocks, *where, FIRST, nx, rhs[..., 0].copy(), one)
-    sweep(blocks, *where, FIRST, nx, 0 * start, rhs, np.arange(k), out)
+    out = forward(blocks, where, nx, 0 * start, rhs)
     np.testing.assert_allclose(one, out[..., 0], rtol=1e-9, atol=1e-12)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 7), st.integers(1, 4))
+def test_backwards_is_the_transpose(seed, n, intervals):
+    order, blocks, _, rng = system(seed, n, intervals)
+    nx = n - 1
+    eliminate(blocks, order.begin, order.pivot, order.columns, order.target)
+    where = (order.begin, order.pivot, order.columns, order.row, order.column)
+    start, rhs = rng.normal(size=(nx, 2)), rng.normal(size=(intervals, 3, n, 2))
+    weights = rng.normal(size=(intervals, 3, n, 1))
+    back = weights.copy()
+    out = forward(blocks, where, nx, start, rhs)
+    by_start = sweep_back(blocks, *where, FIRST, nx, back)
+    ahead = np.sum(weights * out, axis=(0, 1, 2))
+    backward = np.sum(back * rhs, axis=(0, 1, 2)) + by_start[:, 0] @ start
+    np.testing.assert_allclose(backward, ahead, rtol=1e-6, atol=1e-8)
 
 
 def test_a_singular_pivot_is_reported():
