@@ -18,6 +18,7 @@ from typing import Any
 import casadi as ca
 import numpy as np
 
+from cellmodels.solver.lift import lift
 from cellmodels.solver.program import Program
 
 
@@ -89,7 +90,8 @@ class Dae:
     start : casadi.MX or casadi.SX
         Initial [x, z] as a function of `theta`.
     nx, nz : int
-        Numbers of differential and algebraic states.
+        Numbers of differential and algebraic states. Auxiliary algebraic states may be added
+        (`cellmodels.solver.lift`).
     names : sequence of str
         The free parameters.
     nominal : numpy.ndarray
@@ -131,6 +133,12 @@ class Dae:
         )
         function, self.expanded = _expand(function)
         extra, _ = _expand(extra)
+        if self.expanded:
+            function = lift(function)
+        self._lifted = function.numel_in(0) - self.n
+        self.nz, self.n = self.nz + self._lifted, self.n + self._lifted
+        # the outputs do not see the auxiliary states
+        self._seen = np.delete(np.arange(self.n), self.n - 1 - np.arange(1, self._lifted + 1))
 
         v, p = _symbols_like(function)
         value = _shared(function(v, p))
@@ -175,7 +183,12 @@ class Dae:
     def start(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Initial x, shape (nx,), and a guess of z, shape (nz,)."""
         both = self._start(theta).full().ravel()
-        return both[: self.nx], both[self.nx :]
+        point = np.concatenate([both, np.zeros(self._lifted + 1)])
+        added = np.arange(len(both), self.n - 1)
+        for _ in added:  # each follows from the states and from others that are known by then
+            wrong = self.evaluate(point[None, :], theta)[0, added]
+            point[added] -= np.where(np.isfinite(wrong), wrong, 0.0)
+        return point[: self.nx], point[self.nx : -1]
 
     def start_jacobian(self, theta: np.ndarray) -> np.ndarray:
         """d x_0 / d theta, shape (nx, n_theta)."""
@@ -183,21 +196,23 @@ class Dae:
 
     def outputs(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """The named outputs at M points, shape (M, len(output_names))."""
-        return self._extra(points, theta)[:, : len(self.output_names)]
+        return self._extra(points[:, self._seen], theta)[:, : len(self.output_names)]
 
     def outputs_jacobian(
         self, point: np.ndarray, theta: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Derivatives of the outputs with respect to v, (n_out, n), and theta, (n_out, n_theta)."""
-        by_point, by_theta = self._extra_jacobian(point, theta)
+        by_seen, by_theta = self._extra_jacobian(point[self._seen], theta)
         k = len(self.output_names)
-        return by_point.full()[:k], by_theta.full()[:k]
+        by_point = np.zeros((k, self.n))
+        by_point[:, self._seen] = by_seen.full()[:k]
+        return by_point, by_theta.full()[:k]
 
     def violated_event(self, points: np.ndarray, theta: np.ndarray) -> str | None:
         """Name of the first model limit that is crossed at any of the points, or None."""
         if not self.event_names:
             return None
-        values = self._extra(points, theta)[:, len(self.output_names) :]
+        values = self._extra(points[:, self._seen], theta)[:, len(self.output_names) :]
         bad = np.flatnonzero(np.any(~(values > 0), axis=0))
         return self.event_names[bad[0]] if len(bad) else None
 
