@@ -53,7 +53,7 @@ class LifeOptions:
     macro: MacroOptions = field(default_factory=MacroOptions)
     settle: int = 8
     first_element: int = 60
-    remesh: float = 0.2
+    remesh: float = 0.3
     keep_solutions: bool = False
 
 
@@ -361,7 +361,8 @@ class _Run:
             if keep:
                 return point
         point = self._evaluate(guess)
-        self.meshed = [step.duration for step in point.solution.steps]
+        if guess is None:
+            self.meshed = [step.duration for step in point.solution.steps]
         return point
 
     def _evaluate(self, guess: CycleSolution | None) -> CyclePoint:
@@ -379,7 +380,8 @@ class _Run:
             states = begin.start + ahead[:, None] * (begin.end - begin.start)
             change = begin.end_directions - self.dy if self.dy.shape[1] else self.dy
             directions = self.dy + ahead[:, None, None] * change
-        return Guess(states, directions, (begin,) * STAGES)
+        space = last.jacobian.space if isinstance(last, Element) else None
+        return Guess(states, directions, (begin,) * STAGES, space=space)
 
     def _solve(self, begin: CyclePoint, stop: float, guess: Guess) -> Element:
         """The element with its error, measured by a simulated cycle between its nodes."""
@@ -492,4 +494,6 @@ class _Previous:
             step = element.directions[1:] @ self.change
             if np.all(np.abs(step) < 0.3 * (1e-2 + np.abs(states).max(axis=0))):
                 moved = states + step
-        return Guess(moved, directions, element.points[1:], element.jacobian)
+        return Guess(
+            moved, directions, element.points[1:], element.jacobian, element.jacobian.space
+        )

@@ -48,6 +48,9 @@ ABSCISSAE = _radau_points(STAGES)
 #: Where, between the second and the third node, an element is checked by a simulated cycle.
 CHECK_AT = float(0.5 * (ABSCISSAE[1] + ABSCISSAE[2]))
 
+#: Up to so many slow directions the Jacobian is evaluated at every node, else at the ends.
+_FEW = 80
+_ENDS = (0, 2, STAGES - 1)
 #: A correction larger than this changes the Jacobian so much that it is evaluated anew.
 _FAR = 0.05
 #: Largest error of the node states' derivatives that the iteration leaves, relative.
@@ -199,12 +202,15 @@ class Guess:
         Neighbouring solutions for the nodes.
     jacobian : Jacobian or None
         A neighbour's.
+    space : SlowSpace or None
+        A neighbour's.
     """
 
     states: np.ndarray
     directions: np.ndarray
     points: Sequence[CyclePoint]
     jacobian: Jacobian | None = None
+    space: SlowSpace | None = None
 
 
 class _Matrix:
@@ -241,6 +247,35 @@ class _Matrix:
         return out
 
 
+class _Secants:
+    """Corrections by a fixed approximate inverse, improved by what they have achieved so far.
+
+    Broyden's method, in the form of C. T. Kelley, Iterative Methods for Linear and Nonlinear
+    Equations (1995), section 7.3, doi:10.1137/1.9781611970944; every column of the unknown,
+    shape (5, ny, k), on its own.
+    """
+
+    def __init__(self, size: np.ndarray) -> None:
+        self._weight = 1.0 / size**2
+        self._steps: list[np.ndarray] = []
+
+    def improve(self, step: np.ndarray) -> np.ndarray:
+        """The next step, given what the approximate inverse proposes."""
+        out = step
+        for before, after in zip(self._steps[:-1], self._steps[1:], strict=True):
+            out = out + after * (self._dot(before, out) / self._dot(before, before))
+        if self._steps:
+            last = self._steps[-1]
+            share = self._dot(last, out) / self._dot(last, last)
+            out = out / np.where(share < 0.8, 1.0 - share, 1.0)
+        self._steps.append(out)
+        return out
+
+    def _dot(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        product = np.einsum("iyk,iyk,yk->k", one, other, self._weight)
+        return np.where(product == 0.0, 1e-300, product)
+
+
 class _Solve:
     """The iteration for one element."""
 
@@ -262,6 +297,7 @@ class _Solve:
         self.start_directions = directions
         self.states, self.directions = guess.states.copy(), guess.directions.copy()
         self.points, self.jacobian = tuple(guess.points), guess.jacobian
+        self.space = guess.space
         self.matrix = _Matrix(self.shift, guess.jacobian) if guess.jacobian else None
         self.iterations = 0
 
@@ -274,18 +310,21 @@ class _Solve:
     def _solve_states(self) -> None:
         """Newton's method for the node states."""
         previous, fresh = np.inf, False
+        size = 1e-2 + np.abs(self.states).max(axis=0)
+        secants = _Secants(size[:, None])
         while self.iterations < self.options.max_iterations:
             self.iterations += 1
             if self.matrix is None:
                 self._evaluate_with_jacobian()
                 fresh, previous = True, np.inf
+                secants = _Secants(size[:, None])
             else:
                 self._evaluate()
             ends = np.array([point.end for point in self.points])
             residual = self._defect(self.begin.start, self.states, ends)
             assert self.matrix is not None
-            change = self.matrix.solve(residual[..., None])[..., 0]
-            norm = float(np.max(np.abs(change) / (1e-2 + np.abs(self.states).max(axis=0))))
+            change = -secants.improve(-self.matrix.solve(residual[..., None]))[..., 0]
+            norm = float(np.max(np.abs(change) / size))
             if not np.isfinite(norm):
                 raise SolveFailure(Reason.NON_FINITE, "macro correction")
             if norm > 1.0:
@@ -297,6 +336,8 @@ class _Solve:
                 return
             if norm > _FAR if fresh else rate > self.options.contraction:
                 self.matrix = None
+            if not fresh and rate > self.options.contraction:
+                self.space = None
             previous, fresh = norm, False
         raise SolveFailure(Reason.MACRO_ERROR, f"a macro correction of {norm:.1e} is left")
 
@@ -304,8 +345,8 @@ class _Solve:
         """The derivatives of the node states, by iteration with the same matrix."""
         assert self.matrix is not None
         unit = np.eye(len(self.theta))[:, : self.directions.shape[2]]
-        size = np.abs(self.directions).max(axis=(0, 2)) + 1e-12
-        previous = np.inf
+        size = np.abs(self.directions).max(axis=0) + 1e-6
+        secants, previous = _Secants(size), np.inf
         for _ in range(self.options.max_iterations):
             moved = []
             for i in range(STAGES):
@@ -315,10 +356,9 @@ class _Solve:
             self.points = tuple(moved)
             ends = np.array([point.end_directions for point in self.points])
             residual = self._defect(self.start_directions, self.directions, ends)
-            change = self.matrix.solve(residual)
+            change = -secants.improve(-self.matrix.solve(residual))
             self.directions = self.directions - change
-            size = np.maximum(size, np.abs(self.directions).max(axis=(0, 2)))
-            norm = float(np.max(np.abs(change) / size[:, None]))
+            norm = float(np.max(np.abs(change) / size.max(axis=1, keepdims=True)))
             if _left(norm, norm / previous) <= _DIRECTIONS:
                 return
             if not np.isfinite(norm):
@@ -342,16 +382,22 @@ class _Solve:
     def _evaluate_with_jacobian(self) -> None:
         self._evaluate()
         nothing = np.zeros((self.cycle.ny, 0)), np.zeros((len(self.theta), 0))
-        first = self.cycle.differentiate(self.points[0], self.theta, nothing)
-        space = slow_space(self.cycle, first, self.theta)
+        points = list(self.points)
+        if self.space is None:
+            points[0] = self.cycle.differentiate(points[0], self.theta, nothing)
+            self.space = slow_space(self.cycle, points[0], self.theta)
+        space = self.space
         directions = space.directions, np.zeros((len(self.theta), space.rank))
-        nodes = (first, *self.points[1:])
-        points = [self.cycle.differentiate(p, self.theta, directions) for p in nodes]
+        chosen = range(STAGES) if space.rank <= _FEW else _ENDS
+        for i in chosen:
+            points[i] = self.cycle.differentiate(points[i], self.theta, directions)
+        # between the chosen nodes the derivatives are interpolated
+        at = radau.lagrange_basis(ABSCISSAE[list(chosen)], ABSCISSAE)
+        ends = np.array([space.remainder(points[i].end_directions) for i in chosen])
+        features = np.array([points[i].feature_directions for i in chosen])
         self.points = tuple(point.without_directions() for point in points)
         self.jacobian = Jacobian(
-            space,
-            np.array([space.remainder(point.end_directions) for point in points]),
-            np.array([point.feature_directions for point in points]),
+            space, np.tensordot(at, ends, axes=1), np.tensordot(at, features, axes=1)
         )
         self.matrix = _Matrix(self.shift, self.jacobian)
 
