@@ -48,8 +48,8 @@ STATE_VARIABLES = {
 
 
 METHODS = ("auto", "macro", "direct")
-#: Largest number of differential states for which "auto" integrates over cycle number.
-_MACRO_STATES = 300
+#: Shortest life that "auto" integrates over cycle number [cycles].
+_MACRO_CYCLES = 30
 
 
 #: How many times longer than expected a life may become to reach the last point.
@@ -64,8 +64,7 @@ class SolverOptions:
     ----------
     method : str
         "macro" integrates over cycle number, "direct" simulates every cycle, "auto" chooses
-        the first for models of up to 300 states: for larger ones (a DFN) the Jacobian of a
-        cycle costs more than the cycles it saves.
+        the first for lives from 30 cycles on.
     tolerance : float
         Accepted error of a cycle's capacity in the macro integration, relative to the
         nominal capacity.
@@ -389,7 +388,7 @@ class Simulator:
             ampere_hours = tolerance
         method = self.options.method
         if method == "auto":
-            method = "macro" if self.dae.nx <= _MACRO_STATES else "direct"
+            method = "macro" if cycles >= _MACRO_CYCLES else "direct"
         options = LifeOptions(method=method, macro=MacroOptions(tolerance=ampere_hours))
         return self.life_solver(cycles, options)
 

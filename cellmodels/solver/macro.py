@@ -79,7 +79,7 @@ class MacroOptions:
     newton: float = 2e-6
     max_iterations: int = 12
     contraction: float = 0.2
-    smallest: int = 8
+    smallest: int = 16
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ rounding.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import casadi as ca
 import numba
 import numpy as np
 
 #: Points that are treated together: their work places should fit the processor's cache.
-_LANES = 16
+_LANES, _FEW = 16, 4
 
 # What compiled code uses has to be plain numbers of this module.
 _CONST, _INPUT, _OUTPUT = ca.OP_CONST, ca.OP_INPUT, ca.OP_OUTPUT
@@ -37,7 +38,7 @@ _FLOOR, _CEIL, _COPYSIGN, _FMOD = ca.OP_FLOOR, ca.OP_CEIL, ca.OP_COPYSIGN, ca.OP
 _KNOWN = frozenset(
     value
     for name, value in dict(globals()).items()
-    if name.startswith("_") and isinstance(value, int) and name != "_LANES"
+    if name.startswith("_") and isinstance(value, int) and name not in ("_LANES", "_FEW")
 )
 
 
@@ -87,14 +88,14 @@ class Program:
         _shift(lines, calculates | (lines[:, 0] == _INPUT), 1, constants)
         _shift(lines, calculates | (lines[:, 0] == _OUTPUT), 2, constants)
         _shift(lines, calculates, 3, constants)
-        self._lines = lines
+        self._lines = lines.astype(np.uint64)
         self._constants = np.array(places.constants, float)
         self._size = constants + function.sz_w()
 
     def __call__(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """Values at the points, (M, n), shape (M, size of the output)."""
         out = np.empty((len(points), self._size_out))
-        _run(
+        _RUN[_FEW if len(points) <= _FEW else _LANES](
             self._lines,
             self._constants,
             self._size,
@@ -134,143 +135,189 @@ def _shift(lines: np.ndarray, where: np.ndarray, column: int, constants: int) ->
     lines[where, column] = np.where(old < 0, -1 - old, old + constants)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _run(
-    lines: np.ndarray,
-    constants: np.ndarray,
-    size: int,
-    points: np.ndarray,
-    theta: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    """Carry out the lines (operation, target, first, second) for all points."""
-    work = np.empty(size * _LANES)
-    for k in range(len(constants)):
-        for m in range(_LANES):
-            work[k * _LANES + m] = constants[k]
-    for begin in range(0, len(points), _LANES):
-        lanes = min(_LANES, len(points) - begin)
-        for k in range(len(lines)):
-            op = lines[k, 0]
-            w, a, b = lines[k, 1] * _LANES, lines[k, 2] * _LANES, lines[k, 3] * _LANES
-            if op == _MUL:
-                for m in range(_LANES):
-                    work[w + m] = work[a + m] * work[b + m]
-            elif op == _ADD:
-                for m in range(_LANES):
-                    work[w + m] = work[a + m] + work[b + m]
-            elif op == _DIV:
-                for m in range(_LANES):
-                    work[w + m] = work[a + m] / work[b + m]
-            elif op == _SUB:
-                for m in range(_LANES):
-                    work[w + m] = work[a + m] - work[b + m]
-            elif op == _NEG:
-                for m in range(_LANES):
-                    work[w + m] = -work[a + m]
-            elif op == _TWICE:
-                for m in range(_LANES):
-                    work[w + m] = work[a + m] + work[a + m]
-            elif op == _SQ:
-                for m in range(_LANES):
-                    work[w + m] = work[a + m] * work[a + m]
-            elif op == _LE:
-                for m in range(_LANES):
-                    work[w + m] = 1.0 if work[a + m] <= work[b + m] else 0.0
-            elif op == _LT:
-                for m in range(_LANES):
-                    work[w + m] = 1.0 if work[a + m] < work[b + m] else 0.0
-            elif op == _SQRT:
-                for m in range(_LANES):
-                    work[w + m] = np.sqrt(work[a + m])
-            elif op == _INPUT:
-                if lines[k, 2] == 0:
-                    for m in range(_LANES):
-                        work[w + m] = points[begin + min(m, lanes - 1), lines[k, 3]]
-                else:
-                    for m in range(_LANES):
-                        work[w + m] = theta[lines[k, 3]]
-            elif op == _OUTPUT:
-                for m in range(lanes):
-                    out[begin + m, lines[k, 1]] = work[a + m]
-            else:
-                for m in range(_LANES):
-                    work[w + m] = _rare(op, work[a + m], work[b + m])
+def _compiled(lanes: int) -> Callable[..., None]:
+    """The evaluation of so many points together."""
+    # unsigned numbers, so that no index has to be checked for being negative
+    wide = np.uint64(lanes)
+
+    @numba.njit(cache=True, nogil=True, error_model="numpy")
+    def run(
+        lines: np.ndarray,
+        constants: np.ndarray,
+        size: int,
+        points: np.ndarray,
+        theta: np.ndarray,
+        out: np.ndarray,
+    ) -> None:
+        """Carry out the lines (operation, target, first, second) for all points."""
+        work = np.empty(size * lanes)
+        for k in range(len(constants)):
+            for m in range(lanes):
+                work[k * lanes + m] = constants[k]
+        for begin in range(0, len(points), lanes):
+            count = min(lanes, len(points) - begin)
+            last = np.int64(count - 1)
+            for k in range(len(lines)):
+                op = lines[k, 0]
+                w, a, b = lines[k, 1] * wide, lines[k, 2] * wide, lines[k, 3] * wide
+                if op == _MUL:
+                    for m in range(wide):
+                        work[w + m] = work[a + m] * work[b + m]
+                elif op == _ADD:
+                    for m in range(wide):
+                        work[w + m] = work[a + m] + work[b + m]
+                elif op == _DIV:
+                    for m in range(wide):
+                        work[w + m] = work[a + m] / work[b + m]
+                elif op == _SUB:
+                    for m in range(wide):
+                        work[w + m] = work[a + m] - work[b + m]
+                elif op == _NEG:
+                    for m in range(wide):
+                        work[w + m] = -work[a + m]
+                elif op == _TWICE:
+                    for m in range(wide):
+                        work[w + m] = work[a + m] + work[a + m]
+                elif op == _SQ:
+                    for m in range(wide):
+                        work[w + m] = work[a + m] * work[a + m]
+                elif op == _LE:
+                    for m in range(wide):
+                        work[w + m] = 1.0 if work[a + m] <= work[b + m] else 0.0
+                elif op == _LT:
+                    for m in range(wide):
+                        work[w + m] = 1.0 if work[a + m] < work[b + m] else 0.0
+                elif op == _SQRT:
+                    for m in range(wide):
+                        work[w + m] = np.sqrt(work[a + m])
+                elif op == _INPUT:
+                    if lines[k, 2] == 0:
+                        for m in range(wide):
+                            work[w + m] = points[begin + min(np.int64(m), last), lines[k, 3]]
+                    else:
+                        for m in range(wide):
+                            work[w + m] = theta[lines[k, 3]]
+                elif op == _OUTPUT:
+                    for m in range(np.uint64(count)):
+                        out[begin + np.int64(m), lines[k, 1]] = work[a + m]
+                elif op == _EXP:
+                    for m in range(wide):
+                        work[w + m] = np.exp(work[a + m])
+                elif op == _LOG:
+                    for m in range(wide):
+                        work[w + m] = np.log(work[a + m])
+                elif op == _TANH:
+                    for m in range(wide):
+                        work[w + m] = np.tanh(work[a + m])
+                elif op == _FMAX:
+                    for m in range(wide):
+                        work[w + m] = (
+                            work[a + m]
+                            if work[a + m] > work[b + m] or work[b + m] != work[b + m]
+                            else work[b + m]
+                        )
+                elif op == _FMIN:
+                    for m in range(wide):
+                        work[w + m] = (
+                            work[a + m]
+                            if work[a + m] < work[b + m] or work[b + m] != work[b + m]
+                            else work[b + m]
+                        )
+                elif op in (_POW, _CONSTPOW):
+                    for m in range(wide):
+                        work[w + m] = work[a + m] ** work[b + m]
+                elif op == _HYPOT:
+                    for m in range(wide):
+                        work[w + m] = np.hypot(work[a + m], work[b + m])
+                elif op == _ASINH:
+                    for m in range(wide):
+                        work[w + m] = np.arcsinh(work[a + m])
+                elif op == _SINH:
+                    for m in range(wide):
+                        work[w + m] = np.sinh(work[a + m])
+                elif op == _COSH:
+                    for m in range(wide):
+                        work[w + m] = np.cosh(work[a + m])
+                elif op == _FABS:
+                    for m in range(wide):
+                        work[w + m] = abs(work[a + m])
+                elif op == _INV:
+                    for m in range(wide):
+                        work[w + m] = 1.0 / work[a + m]
+                elif op == _ASSIGN:
+                    for m in range(wide):
+                        work[w + m] = work[a + m]
+                elif op == _IF_ELSE_ZERO:
+                    for m in range(wide):
+                        work[w + m] = work[b + m] if work[a + m] != 0.0 else 0.0
+                elif op == _SIGN:
+                    for m in range(wide):
+                        work[w + m] = np.sign(work[a + m])
+                elif op == _EQ:
+                    for m in range(wide):
+                        work[w + m] = 1.0 if work[a + m] == work[b + m] else 0.0
+                elif op == _NE:
+                    for m in range(wide):
+                        work[w + m] = 1.0 if work[a + m] != work[b + m] else 0.0
+                elif op == _NOT:
+                    for m in range(wide):
+                        work[w + m] = 1.0 if work[a + m] == 0.0 else 0.0
+                elif op == _AND:
+                    for m in range(wide):
+                        work[w + m] = 1.0 if work[a + m] != 0.0 and work[b + m] != 0.0 else 0.0
+                elif op == _OR:
+                    for m in range(wide):
+                        work[w + m] = 1.0 if work[a + m] != 0.0 or work[b + m] != 0.0 else 0.0
+                elif op == _EXPM1:
+                    for m in range(wide):
+                        work[w + m] = np.expm1(work[a + m])
+                elif op == _LOG1P:
+                    for m in range(wide):
+                        work[w + m] = np.log1p(work[a + m])
+                elif op == _ERF:
+                    for m in range(wide):
+                        work[w + m] = math.erf(work[a + m])
+                elif op == _SIN:
+                    for m in range(wide):
+                        work[w + m] = np.sin(work[a + m])
+                elif op == _COS:
+                    for m in range(wide):
+                        work[w + m] = np.cos(work[a + m])
+                elif op == _TAN:
+                    for m in range(wide):
+                        work[w + m] = np.tan(work[a + m])
+                elif op == _ASIN:
+                    for m in range(wide):
+                        work[w + m] = np.arcsin(work[a + m])
+                elif op == _ACOS:
+                    for m in range(wide):
+                        work[w + m] = np.arccos(work[a + m])
+                elif op == _ATAN:
+                    for m in range(wide):
+                        work[w + m] = np.arctan(work[a + m])
+                elif op == _ATAN2:
+                    for m in range(wide):
+                        work[w + m] = np.arctan2(work[a + m], work[b + m])
+                elif op == _ACOSH:
+                    for m in range(wide):
+                        work[w + m] = np.arccosh(work[a + m])
+                elif op == _ATANH:
+                    for m in range(wide):
+                        work[w + m] = np.arctanh(work[a + m])
+                elif op == _FLOOR:
+                    for m in range(wide):
+                        work[w + m] = np.floor(work[a + m])
+                elif op == _CEIL:
+                    for m in range(wide):
+                        work[w + m] = np.ceil(work[a + m])
+                elif op == _COPYSIGN:
+                    for m in range(wide):
+                        work[w + m] = np.copysign(work[a + m], work[b + m])
+                elif op == _FMOD:
+                    for m in range(wide):
+                        work[w + m] = np.fmod(work[a + m], work[b + m])
+
+    return run
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _rare(op: int, a: float, b: float) -> float:
-    """An operation that is rare, or takes so long that calling it does not matter."""
-    if op == _EXP:
-        return np.exp(a)
-    if op == _LOG:
-        return np.log(a)
-    if op == _TANH:
-        return np.tanh(a)
-    if op == _FMAX:
-        return a if a > b or b != b else b
-    if op == _FMIN:
-        return a if a < b or b != b else b
-    if op == _POW:
-        return a**b
-    if op == _CONSTPOW:
-        return a**b
-    if op == _HYPOT:
-        return np.hypot(a, b)
-    if op == _ASINH:
-        return np.arcsinh(a)
-    if op == _SINH:
-        return np.sinh(a)
-    if op == _COSH:
-        return np.cosh(a)
-    if op == _FABS:
-        return abs(a)
-    if op == _INV:
-        return 1.0 / a
-    if op == _ASSIGN:
-        return a
-    if op == _IF_ELSE_ZERO:
-        return b if a != 0.0 else 0.0
-    if op == _SIGN:
-        return np.sign(a)
-    if op == _EQ:
-        return 1.0 if a == b else 0.0
-    if op == _NE:
-        return 1.0 if a != b else 0.0
-    if op == _NOT:
-        return 1.0 if a == 0.0 else 0.0
-    if op == _AND:
-        return 1.0 if a != 0.0 and b != 0.0 else 0.0
-    if op == _OR:
-        return 1.0 if a != 0.0 or b != 0.0 else 0.0
-    if op == _EXPM1:
-        return np.expm1(a)
-    if op == _LOG1P:
-        return np.log1p(a)
-    if op == _ERF:
-        return math.erf(a)
-    if op == _SIN:
-        return np.sin(a)
-    if op == _COS:
-        return np.cos(a)
-    if op == _TAN:
-        return np.tan(a)
-    if op == _ASIN:
-        return np.arcsin(a)
-    if op == _ACOS:
-        return np.arccos(a)
-    if op == _ATAN:
-        return np.arctan(a)
-    if op == _ATAN2:
-        return np.arctan2(a, b)
-    if op == _ACOSH:
-        return np.arccosh(a)
-    if op == _ATANH:
-        return np.arctanh(a)
-    if op == _FLOOR:
-        return np.floor(a)
-    if op == _CEIL:
-        return np.ceil(a)
-    if op == _COPYSIGN:
-        return np.copysign(a, b)
-    return np.fmod(a, b)
+_RUN = {lanes: _compiled(lanes) for lanes in (_FEW, _LANES)}
