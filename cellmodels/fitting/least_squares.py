@@ -1,18 +1,20 @@
 """The driver: from a start to the parameters of least squares.
 
-SciPy's trust-region reflective method (Branch, Coleman & Li 1999,
-doi:10.1137/S1064827595289108) moves the scaled parameters; every point it asks for costs one
-prediction, which gives value and exact Jacobian together. Three things are added:
+Gauss-Newton steps with curvature from past points (`tensor_model`) move the scaled
+parameters, inside the bounds and inside a box around the present point, which grows and
+shrinks with success as trust regions do (J. Nocedal and S. J. Wright, Numerical
+Optimization (2006), chapter 4, doi:10.1007/978-0-387-40065-5). Every point costs one
+prediction, which gives value and exact Jacobian together. In its particulars:
 
 - *Failed simulations.* A trial at which the simulation fails gets residuals far above those
-  of the start. The method rejects it and shrinks its trust region, so it never moves there.
+  of the start. It is rejected and the box shrinks, so the fit never moves there.
 - *When to stop.* After each accepted point the linearised problem is solved inside the
   bounds. The fit ends when it promises to lower the cost by less than 1e-4 (in units of the
   residual variance, where that exceeds one): the parameters are then within some 1.5 % of
   their standard errors of the optimum. This is MINUIT's estimated distance to the minimum
   (James & Roos 1975, doi:10.1016/0010-4655(75)90039-9).
-- *What "converged" means.* However SciPy stopped, e.g. because failed trials shrank the
-  trust region to nothing, the fit only calls itself converged when that promise is small.
+- *What "converged" means.* However the steps ended, e.g. because failed trials shrank the
+  box to nothing, the fit only calls itself converged when that promise is small.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from cellmodels.fitting.checkpoint import (
 )
 from cellmodels.fitting.residuals import Observations
 from cellmodels.fitting.scaling import Scaling
+from cellmodels.fitting.tensor_model import tensor_step
 from cellmodels.observations import Outcome, Points, Prediction
 
 __all__ = ["Evaluation", "FitError", "Optimum", "Predictor", "minimise"]
@@ -49,7 +52,13 @@ in units of the residual variance."""
 CONVERGED = 0.02
 """A fit is converged when that promise is below this; 0.02 is a fifth of a standard error."""
 
-# Failed or rejected trials between two accepted points: each quarters the trust region.
+_FIRST_RADIUS = 1.0
+"""Largest change of a scaled parameter in the first step: a factor of e."""
+
+_SMALLEST_STEP = 1e-12
+"""A step of less than this, in scaled parameters, is none."""
+
+# Failed or rejected trials between two accepted points: each shrinks the box.
 _FAILURES_IN_A_ROW = 12
 _REJECTIONS_IN_A_ROW = 10
 _SMALL_DECREASE = 1e-3  # of the cost, in units of the residual variance
@@ -239,7 +248,7 @@ def _tolerance(observations: Observations, wanted: float | None) -> float | None
 
 
 class _EndSearch(Exception):
-    """Ends SciPy's iteration before a next prediction."""
+    """Ends the iteration before a next prediction."""
 
 
 @dataclass(frozen=True)
@@ -256,7 +265,7 @@ class _Saver:
 
 
 class _Run:
-    """Evaluations of one fit: what SciPy calls, and a memory of what was tried."""
+    """Evaluations of one fit, and a memory of what was tried."""
 
     def __init__(
         self,
@@ -285,21 +294,13 @@ class _Run:
         self.decreases: list[float] = []  # of the cost, in units of the residual variance
         bar.update(len(trials))
 
-    # What SciPy calls ---------------------------------------------------------------------
-
-    def residuals(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self.at(scaled).residuals
-
-    def jacobian(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
-        """SciPy asks for it at accepted points only."""
-        evaluation = self.at(scaled)
-        self.accept(evaluation)
-        return evaluation.jacobian
-
-    def callback(self, intermediate_result: Any) -> None:
+    @property
+    def finished(self) -> bool:
+        """Whether the accepted point is the optimum, or as near as can be told."""
         small = [decrease < _SMALL_DECREASE for decrease in self.decreases[-2:]]
-        if self.promise <= STOP or (self.promise <= CONVERGED and len(small) == 2 and all(small)):
-            raise StopIteration
+        return self.promise <= STOP or (
+            self.promise <= CONVERGED and len(small) == 2 and all(small)
+        )
 
     # Evaluations --------------------------------------------------------------------------
 
@@ -314,7 +315,7 @@ class _Run:
         return self.latest
 
     def accept(self, evaluation: Evaluation) -> None:
-        """Move to an evaluation; SciPy has, or is about to."""
+        """Move to an evaluation."""
         if evaluation is self.accepted:
             return
         variance = residual_variance(evaluation, self.scaling)
@@ -404,7 +405,7 @@ def _search(run: _Run, start: NDArray[np.float64]) -> Optimum:
         first = _first_success(run, start)
         run.accept(first)
         if run.promise > STOP:
-            _trust_region(run, first.scaled)
+            _trust_region(run, first)
     except _EndSearch:
         pass
     except KeyboardInterrupt:
@@ -417,20 +418,38 @@ def _search(run: _Run, start: NDArray[np.float64]) -> Optimum:
     return _ended(run, run.accepted, interrupted)
 
 
-def _trust_region(run: _Run, start: NDArray[np.float64]) -> None:
-    scipy.optimize.least_squares(
-        run.residuals,
-        start,
-        jac=run.jacobian,
-        bounds=run.scaling.bounds,
-        method="trf",
-        x_scale=1.0,
-        ftol=1e-8,
-        xtol=1e-10,
-        gtol=1e-12,
-        max_nfev=run.limit + 1,  # the run counts for itself
-        callback=run.callback,
-    )
+def _trust_region(run: _Run, start: Evaluation) -> None:
+    """Steps of the tensor model inside a box around the present point, until the run ends."""
+    here, radius, failed = start, _FIRST_RADIUS, False
+    others: list[Evaluation] = []
+    lower, upper = run.scaling.bounds
+    while not run.finished:
+        step, cost = tensor_step(
+            here.residuals,
+            here.jacobian,
+            [(other.scaled - here.scaled, other.residuals) for other in others],
+            np.maximum(lower - here.scaled, -radius),
+            np.minimum(upper - here.scaled, radius),
+        )
+        trial = run.at(np.clip(here.scaled + step, lower, upper))
+        size = float(np.max(np.abs(trial.scaled - here.scaled)))
+        if size < _SMALLEST_STEP:
+            return
+        gain = (here.cost - trial.cost) / max(here.cost - cost, 1e-300)
+        if not trial.outcome.ok:
+            radius, failed = 0.25 * size, True
+        elif trial.cost >= here.cost:
+            others.append(trial)
+            radius = 0.35 * size
+        else:
+            others.append(here)
+            here = trial
+            run.accept(trial)
+            if gain > 0.75 and size > 0.5 * radius and not failed:
+                radius = max(radius, 2.5 * size)
+            elif gain < 0.25:
+                radius = 0.5 * size
+            failed = False
 
 
 def _first_success(run: _Run, start: NDArray[np.float64]) -> Evaluation:

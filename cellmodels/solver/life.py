@@ -313,7 +313,9 @@ class _Run:
             if error <= allowed:
                 self._accept(element)
                 return width * min(3.0, max(0.5, _change_of_length(allowed, error)))
-            width *= max(0.2, _change_of_length(allowed, error)) if np.isfinite(error) else 0.3
+            # short enough that `_stop` does not lengthen it to the same end again
+            shorter = _change_of_length(allowed, error) if np.isfinite(error) else 0.3
+            width *= min(max(shorter, 0.2), 0.75)
             if self._stop(width, last) - self.n < self.options.macro.smallest:
                 self._direct(self.options.macro.smallest)
                 return self._width(self.n + self.options.macro.smallest)

@@ -42,7 +42,7 @@ def test_each_point_is_predicted_once_and_few_are_needed(record, fade, scaling):
 
 
 def test_warm_start_is_the_state_of_the_last_accepted_point(record, fade_of, scaling_of):
-    fade = fade_of(fails=lambda values: values[0] > 0.025)
+    fade = fade_of(fails=lambda values: values[0] > 0.0205)
     optimum = fit(fade, record, scaling_of((0.005, 1e-4, 1e-5)))
     assert not all(trial.accepted for trial in optimum.trials)
     accepted = None
@@ -73,7 +73,7 @@ def test_convergence_from_far_starts(record, fade, scaling_of, truth, seed):
 
 def test_failed_trials_are_left_behind_and_counted(record, fade_of, scaling_of, truth):
     # From small values a step in the logarithm overshoots, to where the simulation fails.
-    fade = fade_of(fails=lambda values: values[0] > 0.025)
+    fade = fade_of(fails=lambda values: values[0] > 0.0205)
     optimum = fit(fade, record, scaling_of((0.005, 1e-4, 1e-5)))
     assert optimum.converged
     np.testing.assert_allclose(optimum.best.values, truth, rtol=0.05)
@@ -212,7 +212,7 @@ class _Interrupted:
         return self.predict(*arguments, **options)
 
 
-@pytest.mark.parametrize("call", [2, 4, 6])
+@pytest.mark.parametrize("call", [2, 3, 4])
 def test_resuming_ends_at_the_same_answer(record, fade_of, scaling, tmp_path, call):
     whole = fit(fade_of(), record, scaling)
     path = tmp_path / "fit.json"

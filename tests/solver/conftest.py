@@ -59,6 +59,12 @@ def dfn() -> Dae:
     return _export("DFN", SMALL_DFN)
 
 
+@pytest.fixture(scope="session")
+def spme() -> Dae:
+    """SPMe with SEI, lithium plating and loss of active material."""
+    return _export("SPMe")
+
+
 @pytest.fixture(params=["SPM", "DFN"])
 def dae(request: pytest.FixtureRequest) -> Dae:
     """Each of the models in turn."""
