@@ -42,8 +42,8 @@ class MeshOptions:
     smallest: float = 1e-6
     growth: float = 5.0
     max_intervals: int = 2000
-    share: float = 0.7
-    change: float = 0.2
+    share: float = 0.8
+    change: float = 0.02
 
 
 #: A step of no more intervals than this keeps them all.

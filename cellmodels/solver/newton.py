@@ -15,6 +15,10 @@ from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import StepSolution, StepSpec
 
 
+#: Scaled corrections of this size that no longer shrink are rounding errors.
+_ROUNDING = 1e-10
+
+
 @dataclass(frozen=True)
 class NewtonOptions:
     """Settings of the Newton iteration.
@@ -22,7 +26,8 @@ class NewtonOptions:
     Attributes
     ----------
     tolerance : float
-        Largest scaled correction that is left, relative to each state's size in the step.
+        Largest scaled correction that is left, relative to each state's size in the step, or
+        rounding errors if they are larger.
     max_iterations : int
         Iterations with and without a fresh matrix together.
     floor : float
@@ -105,7 +110,7 @@ def _update(
 
 def converged(norm: float, rate: float, tolerance: float) -> bool:
     """Whether a correction, or what is left after it at this rate, is below the tolerance."""
-    if norm <= tolerance:
+    if norm <= tolerance or (norm <= _ROUNDING and rate > 0.5):
         return True
     # a rate of zero means that there is no earlier correction to compare with
     return 0.0 < rate < 0.5 and norm * rate / (1.0 - rate) <= tolerance

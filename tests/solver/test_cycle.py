@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cellmodels.cell import Cell
 from cellmodels.solver.mesh import MeshOptions
+from cellmodels.solver.newton import NewtonOptions
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import HOUR, Control, StepSpec, Stop
 
@@ -186,3 +187,14 @@ def test_the_same_input_gives_the_same_bits(spm) -> None:
     start = spm.start(ones(spm))[0]
     a, b = (solver(spm).solve(start, ones(spm)) for _ in range(2))
     assert all(np.array_equal(s.stages, t.stages) for s, t in zip(a.steps, b.steps, strict=True))
+
+
+def test_a_tolerance_below_rounding_keeps_the_mesh(dfn) -> None:
+    tight = solver(dfn, newton=NewtonOptions(tolerance=1e-15, max_iterations=40))
+    start, theta = dfn.start(ones(dfn))[0], ones(dfn)
+    first = tight.solve(start, theta)
+    cold = tight.counts.adaptive
+    again = tight.solve(start, theta * (1.0 + 1e-3), first)
+    assert tight.counts.adaptive == cold
+    assert tight.counts.retried == 0
+    assert again.same_meshes(first)
