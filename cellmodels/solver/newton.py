@@ -14,7 +14,6 @@ from cellmodels.solver.collocation import Collocation, Factors
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import StepSolution, StepSpec
 
-
 #: Scaled corrections of this size that no longer shrink are rounding errors.
 _ROUNDING = 1e-10
 
