@@ -13,7 +13,7 @@ PACKAGE = ROOT / "cellmodels"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONTRACTS = PROJECT["tool"]["importlinter"]["contracts"]
 
-SOLVER_MAY = {"casadi", "numba", "numpy", "scipy", "threadpoolctl"}
+SOLVER_MAY = {"casadi", "llvmlite", "numba", "numpy", "scipy", "threadpoolctl"}
 EXPORT_MAY = SOLVER_MAY | {"pybamm"}
 
 

@@ -51,20 +51,20 @@ class IntervalMatrix:
         numbers = np.concatenate(
             [(typical * jacobian)[keep], np.full(nx, radau.REAL_EIGENVALUE), weight_i]
         )
-        self.order = analyse(sp.csc_matrix((numbers, place), shape=(n, n)))
+        self.order = analyse(sp.csc_matrix((numbers, place), shape=(n, n)), nx)
         index = np.full((n, n), -1)
         index[rows[keep], cols[keep]] = keep
-        row, col = self.order.entry_row, self.order.entry_column
+        row, col = self.order.entries()
         self._jacobian = index[row, col]
         self._scaled = row < nx
         self._controls = row == n - 1
         self._differential = (row == col) & (row < nx)
         self._current = (row == n - 1) & (col == n - 1)
+        # from one stage to the next in the numbers of a block
+        self._stride = np.where(self.order.full, 4, 1)
         #: what the voltage depends on
         self.seen = np.ascontiguousarray(cols[rows == n - 1])
-        order = self.order
-        factors = (order.begin, order.pivot, order.columns, order.row, order.column)
-        self._where = (*factors, radau.DERIVATIVE[0], nx)
+        self._where = (self.order, radau.DERIVATIVE[0], nx)
 
     def factorise(
         self,
@@ -74,7 +74,7 @@ class IntervalMatrix:
         weight_v: np.ndarray,
         derivative: np.ndarray = radau.DERIVATIVE[1:],
     ) -> np.ndarray:
-        """Factors of every interval's matrix, shape (N, nnz, 9).
+        """Factors of every interval's matrix, shape (N, count of numbers).
 
         `jacobian` is (N, 3, nnz) of dF/dv, `h` the interval lengths [s], (N,), the weights
         the control's derivatives, (N, 3), and `derivative` how the stages' time derivatives
@@ -85,7 +85,7 @@ class IntervalMatrix:
         SolveFailure
             If a matrix is singular, or so nearly that pivots are lost.
         """
-        blocks = np.zeros((len(h), len(self._jacobian), 9))
+        blocks = np.zeros((len(h), self.order.at[-1]))
         _fill(
             jacobian,
             h,
@@ -96,11 +96,12 @@ class IntervalMatrix:
             self._controls,
             self._differential,
             self._current,
+            self.order.at,
+            self._stride,
             derivative,
             blocks,
         )
-        order = self.order
-        if eliminate(blocks, order.begin, order.pivot, order.columns, order.target):
+        if eliminate(blocks, self.order):
             raise SolveFailure(Reason.NOT_CONVERGED, "the Newton matrix is singular")
         return blocks
 
@@ -166,12 +167,14 @@ def _fill(
     controls: np.ndarray,
     differential: np.ndarray,
     current: np.ndarray,
+    at: np.ndarray,
+    stride: np.ndarray,
     derivative: np.ndarray,
     blocks: np.ndarray,
 ) -> None:
     for i in range(len(h)):
         for e in range(len(where)):
-            block = blocks[i, e]
+            block = blocks[i, at[e] : at[e + 1]]
             if where[e] >= 0:
                 for j in range(3):
                     value = jacobian[i, j, where[e]]
@@ -179,14 +182,14 @@ def _fill(
                         value *= -h[i]
                     elif controls[e]:
                         value *= weight_v[i, j]
-                    block[4 * j] = value
+                    block[stride[e] * j] = value
             if differential[e]:
                 for j in range(3):
                     for k in range(3):
                         block[3 * j + k] += derivative[k, j]
             if current[e]:
                 for j in range(3):
-                    block[4 * j] += weight_i[i, j]
+                    block[stride[e] * j] += weight_i[i, j]
 
 
 @dataclass(frozen=True)

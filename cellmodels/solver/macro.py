@@ -30,6 +30,7 @@ import numpy as np
 from cellmodels.solver import radau
 from cellmodels.solver.cycle_map import FEATURES, CycleMap, CyclePoint
 from cellmodels.solver.outcome import Reason, SolveFailure
+from cellmodels.solver.secants import Secants
 from cellmodels.solver.slow import SlowSpace, slow_space
 
 
@@ -247,35 +248,6 @@ class _Matrix:
         return out
 
 
-class _Secants:
-    """Corrections by a fixed approximate inverse, improved by what they have achieved so far.
-
-    Broyden's method, in the form of C. T. Kelley, Iterative Methods for Linear and Nonlinear
-    Equations (1995), section 7.3, doi:10.1137/1.9781611970944; every column of the unknown,
-    shape (5, ny, k), on its own.
-    """
-
-    def __init__(self, size: np.ndarray) -> None:
-        self._weight = 1.0 / size**2
-        self._steps: list[np.ndarray] = []
-
-    def improve(self, step: np.ndarray) -> np.ndarray:
-        """The next step, given what the approximate inverse proposes."""
-        out = step
-        for before, after in zip(self._steps[:-1], self._steps[1:], strict=True):
-            out = out + after * (self._dot(before, out) / self._dot(before, before))
-        if self._steps:
-            last = self._steps[-1]
-            share = self._dot(last, out) / self._dot(last, last)
-            out = out / np.where(share < 0.8, 1.0 - share, 1.0)
-        self._steps.append(out)
-        return out
-
-    def _dot(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        product = np.einsum("iyk,iyk,yk->k", one, other, self._weight)
-        return np.where(product == 0.0, 1e-300, product)
-
-
 class _Solve:
     """The iteration for one element."""
 
@@ -311,19 +283,21 @@ class _Solve:
         """Newton's method for the node states."""
         previous, fresh = np.inf, False
         size = 1e-2 + np.abs(self.states).max(axis=0)
-        secants = _Secants(size[:, None])
+        weight = np.tile(1.0 / size**2, STAGES)
+        secants = Secants(weight)
         while self.iterations < self.options.max_iterations:
             self.iterations += 1
             if self.matrix is None:
                 self._evaluate_with_jacobian()
                 fresh, previous = True, np.inf
-                secants = _Secants(size[:, None])
+                secants = Secants(weight)
             else:
                 self._evaluate()
             ends = np.array([point.end for point in self.points])
             residual = self._defect(self.begin.start, self.states, ends)
             assert self.matrix is not None
-            change = -secants.improve(-self.matrix.solve(residual[..., None]))[..., 0]
+            proposed = -self.matrix.solve(residual[..., None]).ravel()
+            change = -secants.improve(proposed).reshape(residual.shape)
             norm = float(np.max(np.abs(change) / size))
             if not np.isfinite(norm):
                 raise SolveFailure(Reason.NON_FINITE, "macro correction")
@@ -346,7 +320,7 @@ class _Solve:
         assert self.matrix is not None
         unit = np.eye(len(self.theta))[:, : self.directions.shape[2]]
         size = np.abs(self.directions).max(axis=0) + 1e-6
-        secants, previous = _Secants(size), np.inf
+        secants, previous = Secants(np.tile(1.0 / size**2, (STAGES, 1))), np.inf
         for _ in range(self.options.max_iterations):
             moved = []
             for i in range(STAGES):
@@ -356,7 +330,8 @@ class _Solve:
             self.points = tuple(moved)
             ends = np.array([point.end_directions for point in self.points])
             residual = self._defect(self.start_directions, self.directions, ends)
-            change = -secants.improve(-self.matrix.solve(residual))
+            proposed = -self.matrix.solve(residual).reshape(len(size) * STAGES, -1)
+            change = -secants.improve(proposed).reshape(residual.shape)
             self.directions = self.directions - change
             norm = float(np.max(np.abs(change) / size.max(axis=1, keepdims=True)))
             if _left(norm, norm / previous) <= _DIRECTIONS:

@@ -16,6 +16,8 @@ import casadi as ca
 import numba
 import numpy as np
 
+from cellmodels.solver import simd
+
 #: Points that are treated together: their work places should fit the processor's cache.
 _LANES, _FEW = 16, 4
 
@@ -139,6 +141,19 @@ def _compiled(lanes: int) -> Callable[..., None]:
     """The evaluation of so many points together."""
     # unsigned numbers, so that no index has to be checked for being negative
     wide = np.uint64(lanes)
+    one, zero = simd.constant(1.0, lanes), simd.constant(0.0, lanes)
+    mul = simd.operation(lambda on, x, y: on.fmul(x, y), 2, lanes)
+    add = simd.operation(lambda on, x, y: on.fadd(x, y), 2, lanes)
+    sub = simd.operation(lambda on, x, y: on.fsub(x, y), 2, lanes)
+    div = simd.operation(lambda on, x, y: on.fdiv(x, y), 2, lanes)
+    neg = simd.operation(lambda on, x: on.fneg(x), 1, lanes)
+    twice = simd.operation(lambda on, x: on.fadd(x, x), 1, lanes)
+    sq = simd.operation(lambda on, x: on.fmul(x, x), 1, lanes)
+    sqrt = simd.operation(simd.square_root, 1, lanes)
+    le = simd.operation(
+        lambda on, x, y: on.select(on.fcmp_ordered("<=", x, y), one, zero), 2, lanes
+    )
+    lt = simd.operation(lambda on, x, y: on.select(on.fcmp_ordered("<", x, y), one, zero), 2, lanes)
 
     @numba.njit(cache=True, nogil=True, error_model="numpy")
     def run(
@@ -161,35 +176,25 @@ def _compiled(lanes: int) -> Callable[..., None]:
                 op = lines[k, 0]
                 w, a, b = lines[k, 1] * wide, lines[k, 2] * wide, lines[k, 3] * wide
                 if op == _MUL:
-                    for m in range(wide):
-                        work[w + m] = work[a + m] * work[b + m]
+                    mul(work, w, a, b)
                 elif op == _ADD:
-                    for m in range(wide):
-                        work[w + m] = work[a + m] + work[b + m]
+                    add(work, w, a, b)
                 elif op == _DIV:
-                    for m in range(wide):
-                        work[w + m] = work[a + m] / work[b + m]
+                    div(work, w, a, b)
                 elif op == _SUB:
-                    for m in range(wide):
-                        work[w + m] = work[a + m] - work[b + m]
+                    sub(work, w, a, b)
                 elif op == _NEG:
-                    for m in range(wide):
-                        work[w + m] = -work[a + m]
+                    neg(work, w, a, b)
                 elif op == _TWICE:
-                    for m in range(wide):
-                        work[w + m] = work[a + m] + work[a + m]
+                    twice(work, w, a, b)
                 elif op == _SQ:
-                    for m in range(wide):
-                        work[w + m] = work[a + m] * work[a + m]
+                    sq(work, w, a, b)
                 elif op == _LE:
-                    for m in range(wide):
-                        work[w + m] = 1.0 if work[a + m] <= work[b + m] else 0.0
+                    le(work, w, a, b)
                 elif op == _LT:
-                    for m in range(wide):
-                        work[w + m] = 1.0 if work[a + m] < work[b + m] else 0.0
+                    lt(work, w, a, b)
                 elif op == _SQRT:
-                    for m in range(wide):
-                        work[w + m] = np.sqrt(work[a + m])
+                    sqrt(work, w, a, b)
                 elif op == _INPUT:
                     if lines[k, 2] == 0:
                         for m in range(wide):

@@ -16,25 +16,30 @@ def system(seed: int, n: int, intervals: int):
     rng = np.random.default_rng(seed)
     pattern = (rng.random((n, n)) < 0.25) | np.eye(n, dtype=bool)
     matrix = sp.csc_matrix(np.where(pattern, rng.normal(size=(n, n)), 0.0) + 4 * np.eye(n))
-    order = analyse(matrix)
-    blocks = np.zeros((intervals, len(order.columns), 3, 3))
+    nx = n - 1
+    order = analyse(matrix, nx)
+    blocks = np.zeros((intervals, order.at[-1]))
     dense = np.zeros((intervals, 3, n, 3, n))
-    for e, (r, c) in enumerate(zip(order.entry_row, order.entry_column, strict=True)):
+    for e, (r, c) in enumerate(zip(*order.entries(), strict=True)):
         if pattern[r, c]:
             block = rng.normal(size=(intervals, 3, 3)) + (6 * np.eye(3) if r == c else 0.0)
-            blocks[:, e] = block
+            if r != c or r >= nx:
+                block *= np.eye(3)
             dense[:, :, r, :, c] = block
-    return order, blocks.reshape(intervals, -1, 9), dense.reshape(intervals, 3 * n, 3 * n), rng
+            every = slice(None) if order.full[e] else slice(None, None, 4)
+            numbers = block.reshape(intervals, 9)[:, every]
+            blocks[:, order.at[e] : order.at[e + 1]] = numbers
+    return order, blocks, dense.reshape(intervals, 3 * n, 3 * n), rng
 
 
-def forward(blocks, where, nx, start, rhs):
+def forward(blocks, order, nx, start, rhs):
     """All stages of `sweep`, after a look at its other results."""
     count, _, n, k = rhs.shape
     current, voltage = np.empty((count, 3, k)), np.empty((count, 3, k))
     last, stages = np.empty((n, k)), np.empty_like(rhs)
     seen, weights = np.array([0, n - 1]), np.full((count, 3, 2), 0.5)
     results = (current, voltage, last, stages)
-    sweep(blocks, *where, FIRST, nx, start, rhs, np.arange(k), seen, weights, *results)
+    sweep(blocks, order, FIRST, nx, start, rhs, np.arange(k), seen, weights, *results)
     np.testing.assert_array_equal(current, stages[:, :, -1])
     np.testing.assert_allclose(voltage, 0.5 * (stages[:, :, 0] + stages[:, :, -1]))
     np.testing.assert_array_equal(last, stages[-1, -1])
@@ -42,14 +47,13 @@ def forward(blocks, where, nx, start, rhs):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.integers(2, 9), st.integers(1, 4), st.integers(1, 5))
+@given(st.integers(0, 10_000), st.integers(2, 9), st.integers(1, 4), st.integers(1, 19))
 def test_solves_what_dense_algebra_solves(seed, n, intervals, k):
     order, blocks, dense, rng = system(seed, n, intervals)
     nx = n - 1
     start, rhs = rng.normal(size=(nx, k)), rng.normal(size=(intervals, 3, n, k))
-    assert eliminate(blocks, order.begin, order.pivot, order.columns, order.target) == 0
-    where = (order.begin, order.pivot, order.columns, order.row, order.column)
-    out = forward(blocks, where, nx, start, rhs)
+    assert eliminate(blocks, order) == 0
+    out = forward(blocks, order, nx, start, rhs)
     before = start
     for i in range(intervals):
         right = rhs[i].copy()
@@ -58,8 +62,8 @@ def test_solves_what_dense_algebra_solves(seed, n, intervals, k):
         np.testing.assert_allclose(out[i], expected, rtol=1e-6, atol=1e-8)
         before = out[i, 2, :nx]
     one = np.empty((intervals, 3, n))
-    sweep_one(blocks, *where, FIRST, nx, rhs[..., 0].copy(), one)
-    out = forward(blocks, where, nx, 0 * start, rhs)
+    sweep_one(blocks, order, FIRST, nx, rhs[..., 0].copy(), one)
+    out = forward(blocks, order, nx, 0 * start, rhs)
     np.testing.assert_allclose(one, out[..., 0], rtol=1e-9, atol=1e-12)
 
 
@@ -68,13 +72,12 @@ def test_solves_what_dense_algebra_solves(seed, n, intervals, k):
 def test_backwards_is_the_transpose(seed, n, intervals):
     order, blocks, _, rng = system(seed, n, intervals)
     nx = n - 1
-    eliminate(blocks, order.begin, order.pivot, order.columns, order.target)
-    where = (order.begin, order.pivot, order.columns, order.row, order.column)
+    eliminate(blocks, order)
     start, rhs = rng.normal(size=(nx, 2)), rng.normal(size=(intervals, 3, n, 2))
     weights = rng.normal(size=(intervals, 3, n, 1))
     back = weights.copy()
-    out = forward(blocks, where, nx, start, rhs)
-    by_start = sweep_back(blocks, *where, FIRST, nx, back)
+    out = forward(blocks, order, nx, start, rhs)
+    by_start = sweep_back(blocks, order, FIRST, nx, back)
     ahead = np.sum(weights * out, axis=(0, 1, 2))
     backward = np.sum(back * rhs, axis=(0, 1, 2)) + by_start[:, 0] @ start
     np.testing.assert_allclose(backward, ahead, rtol=1e-6, atol=1e-8)
@@ -83,21 +86,24 @@ def test_backwards_is_the_transpose(seed, n, intervals):
 def test_a_singular_pivot_is_reported():
     order, blocks, _, _ = system(0, 4, 1)
     blocks[...] = 0.0
-    assert eliminate(blocks, order.begin, order.pivot, order.columns, order.target) == 4
+    assert eliminate(blocks, order) == 4
 
 
 def test_a_row_without_a_diagonal_entry_finds_another_pivot():
     matrix = sp.csc_matrix(np.array([[0.0, 2.0], [3.0, 1.0]]))
-    order = analyse(matrix)
-    values = matrix.toarray()[order.entry_row, order.entry_column]
-    blocks = (values[:, None, None] * np.eye(3)).reshape(1, -1, 9)
-    assert eliminate(blocks, order.begin, order.pivot, order.columns, order.target) == 0
+    order = analyse(matrix, 0)
+    values = matrix.toarray()[order.entries()]
+    blocks = [
+        v * (np.eye(3).ravel() if full else np.ones(3))
+        for v, full in zip(values, order.full, strict=True)
+    ]
+    blocks = np.concatenate(blocks)[None]
+    assert eliminate(blocks, order) == 0
     out = np.empty((1, 3, 2))
-    where = (order.begin, order.pivot, order.columns, order.row, order.column)
-    sweep_one(blocks, *where, FIRST, 2, np.ones((1, 3, 2)), out)
+    sweep_one(blocks, order, FIRST, 2, np.ones((1, 3, 2)), out)
     np.testing.assert_allclose(out[0, 0], np.linalg.solve(matrix.toarray(), np.ones(2)))
 
 
 def test_a_singular_matrix_is_refused():
     with pytest.raises(RuntimeError):
-        analyse(sp.csc_matrix(np.array([[1.0, 1.0], [1.0, 1.0]])))
+        analyse(sp.csc_matrix(np.array([[1.0, 1.0], [1.0, 1.0]])), 0)
