@@ -192,6 +192,25 @@ def _fill(
                     block[stride[e] * j] += weight_i[i, j]
 
 
+@numba.njit(cache=True, nogil=True)
+def _time_derivatives(
+    start: np.ndarray,
+    stages: np.ndarray,
+    h: np.ndarray,
+    first: np.ndarray,
+    derivative: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Turn the f of `out` into what the collocation polynomial's derivative differs from h f."""
+    for i in range(len(h)):
+        for x in range(len(start)):
+            before = start[x] if i == 0 else stages[i - 1, 2, x]
+            w0, w1, w2 = stages[i, 0, x], stages[i, 1, x], stages[i, 2, x]
+            for j in range(3):
+                slope = derivative[0, j] * w0 + derivative[1, j] * w1 + derivative[2, j] * w2
+                out[i, j, x] = first[j] * before + slope - h[i] * out[i, j, x]
+
+
 @dataclass(frozen=True)
 class EndRow:
     """Linearised end condition: value and derivatives.
@@ -350,12 +369,10 @@ class Collocation:
         system: np.ndarray,
     ) -> np.ndarray:
         """Residual of the interval equations, shape (N, 3, n)."""
-        nx = self.dae.nx
-        begin = np.vstack([start[None, :], stages[:-1, 2, :nx]])
         out = system.copy()
-        out[:, :, :nx] *= -h[:, None, None]
-        out[:, :, :nx] += np.einsum("kj,ikx->ijx", radau.DERIVATIVE[1:], stages[:, :, :nx])
-        out[:, :, :nx] += radau.DERIVATIVE[0][None, :, None] * begin[:, None, :]
+        _time_derivatives(
+            start, stages, h, radau.DERIVATIVE[0], np.ascontiguousarray(radau.DERIVATIVE[1:]), out
+        )
         out[:, :, -1] = control.residual(stages[:, :, -1], system[:, :, -1])
         return out
 
