@@ -137,6 +137,82 @@ def _shift(lines: np.ndarray, where: np.ndarray, column: int, constants: int) ->
     lines[where, column] = np.where(old < 0, -1 - old, old + constants)
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _scalar(op: int, x: float, y: float) -> float:
+    """The operations that have no vector instruction, or are rare."""
+    if op == _EXP:
+        return np.exp(x)
+    if op == _LOG:
+        return np.log(x)
+    if op == _TANH:
+        return np.tanh(x)
+    if op == _FMAX:
+        return x if x > y or y != y else y
+    if op == _FMIN:
+        return x if x < y or y != y else y
+    if op in (_POW, _CONSTPOW):
+        return x**y
+    if op == _HYPOT:
+        return np.hypot(x, y)
+    if op == _ASINH:
+        return np.arcsinh(x)
+    if op == _SINH:
+        return np.sinh(x)
+    if op == _COSH:
+        return np.cosh(x)
+    if op == _FABS:
+        return abs(x)
+    if op == _INV:
+        return 1.0 / x
+    if op == _ASSIGN:
+        return x
+    if op == _IF_ELSE_ZERO:
+        return y if x != 0.0 else 0.0
+    if op == _SIGN:
+        return np.sign(x)
+    if op == _EQ:
+        return 1.0 if x == y else 0.0
+    if op == _NE:
+        return 1.0 if x != y else 0.0
+    if op == _NOT:
+        return 1.0 if x == 0.0 else 0.0
+    if op == _AND:
+        return 1.0 if x != 0.0 and y != 0.0 else 0.0
+    if op == _OR:
+        return 1.0 if x != 0.0 or y != 0.0 else 0.0
+    if op == _EXPM1:
+        return np.expm1(x)
+    if op == _LOG1P:
+        return np.log1p(x)
+    if op == _ERF:
+        return math.erf(x)
+    if op == _SIN:
+        return np.sin(x)
+    if op == _COS:
+        return np.cos(x)
+    if op == _TAN:
+        return np.tan(x)
+    if op == _ASIN:
+        return np.arcsin(x)
+    if op == _ACOS:
+        return np.arccos(x)
+    if op == _ATAN:
+        return np.arctan(x)
+    if op == _ATAN2:
+        return np.arctan2(x, y)
+    if op == _ACOSH:
+        return np.arccosh(x)
+    if op == _ATANH:
+        return np.arctanh(x)
+    if op == _FLOOR:
+        return np.floor(x)
+    if op == _CEIL:
+        return np.ceil(x)
+    if op == _COPYSIGN:
+        return np.copysign(x, y)
+    return np.fmod(x, y)  # only known operations come here
+
+
 def _compiled(lanes: int) -> Callable[..., None]:
     """The evaluation of so many points together."""
     # unsigned numbers, so that no index has to be checked for being negative
@@ -205,122 +281,9 @@ def _compiled(lanes: int) -> Callable[..., None]:
                 elif op == _OUTPUT:
                     for m in range(np.uint64(count)):
                         out[begin + np.int64(m), lines[k, 1]] = work[a + m]
-                elif op == _EXP:
+                else:
                     for m in range(wide):
-                        work[w + m] = np.exp(work[a + m])
-                elif op == _LOG:
-                    for m in range(wide):
-                        work[w + m] = np.log(work[a + m])
-                elif op == _TANH:
-                    for m in range(wide):
-                        work[w + m] = np.tanh(work[a + m])
-                elif op == _FMAX:
-                    for m in range(wide):
-                        work[w + m] = (
-                            work[a + m]
-                            if work[a + m] > work[b + m] or work[b + m] != work[b + m]
-                            else work[b + m]
-                        )
-                elif op == _FMIN:
-                    for m in range(wide):
-                        work[w + m] = (
-                            work[a + m]
-                            if work[a + m] < work[b + m] or work[b + m] != work[b + m]
-                            else work[b + m]
-                        )
-                elif op in (_POW, _CONSTPOW):
-                    for m in range(wide):
-                        work[w + m] = work[a + m] ** work[b + m]
-                elif op == _HYPOT:
-                    for m in range(wide):
-                        work[w + m] = np.hypot(work[a + m], work[b + m])
-                elif op == _ASINH:
-                    for m in range(wide):
-                        work[w + m] = np.arcsinh(work[a + m])
-                elif op == _SINH:
-                    for m in range(wide):
-                        work[w + m] = np.sinh(work[a + m])
-                elif op == _COSH:
-                    for m in range(wide):
-                        work[w + m] = np.cosh(work[a + m])
-                elif op == _FABS:
-                    for m in range(wide):
-                        work[w + m] = abs(work[a + m])
-                elif op == _INV:
-                    for m in range(wide):
-                        work[w + m] = 1.0 / work[a + m]
-                elif op == _ASSIGN:
-                    for m in range(wide):
-                        work[w + m] = work[a + m]
-                elif op == _IF_ELSE_ZERO:
-                    for m in range(wide):
-                        work[w + m] = work[b + m] if work[a + m] != 0.0 else 0.0
-                elif op == _SIGN:
-                    for m in range(wide):
-                        work[w + m] = np.sign(work[a + m])
-                elif op == _EQ:
-                    for m in range(wide):
-                        work[w + m] = 1.0 if work[a + m] == work[b + m] else 0.0
-                elif op == _NE:
-                    for m in range(wide):
-                        work[w + m] = 1.0 if work[a + m] != work[b + m] else 0.0
-                elif op == _NOT:
-                    for m in range(wide):
-                        work[w + m] = 1.0 if work[a + m] == 0.0 else 0.0
-                elif op == _AND:
-                    for m in range(wide):
-                        work[w + m] = 1.0 if work[a + m] != 0.0 and work[b + m] != 0.0 else 0.0
-                elif op == _OR:
-                    for m in range(wide):
-                        work[w + m] = 1.0 if work[a + m] != 0.0 or work[b + m] != 0.0 else 0.0
-                elif op == _EXPM1:
-                    for m in range(wide):
-                        work[w + m] = np.expm1(work[a + m])
-                elif op == _LOG1P:
-                    for m in range(wide):
-                        work[w + m] = np.log1p(work[a + m])
-                elif op == _ERF:
-                    for m in range(wide):
-                        work[w + m] = math.erf(work[a + m])
-                elif op == _SIN:
-                    for m in range(wide):
-                        work[w + m] = np.sin(work[a + m])
-                elif op == _COS:
-                    for m in range(wide):
-                        work[w + m] = np.cos(work[a + m])
-                elif op == _TAN:
-                    for m in range(wide):
-                        work[w + m] = np.tan(work[a + m])
-                elif op == _ASIN:
-                    for m in range(wide):
-                        work[w + m] = np.arcsin(work[a + m])
-                elif op == _ACOS:
-                    for m in range(wide):
-                        work[w + m] = np.arccos(work[a + m])
-                elif op == _ATAN:
-                    for m in range(wide):
-                        work[w + m] = np.arctan(work[a + m])
-                elif op == _ATAN2:
-                    for m in range(wide):
-                        work[w + m] = np.arctan2(work[a + m], work[b + m])
-                elif op == _ACOSH:
-                    for m in range(wide):
-                        work[w + m] = np.arccosh(work[a + m])
-                elif op == _ATANH:
-                    for m in range(wide):
-                        work[w + m] = np.arctanh(work[a + m])
-                elif op == _FLOOR:
-                    for m in range(wide):
-                        work[w + m] = np.floor(work[a + m])
-                elif op == _CEIL:
-                    for m in range(wide):
-                        work[w + m] = np.ceil(work[a + m])
-                elif op == _COPYSIGN:
-                    for m in range(wide):
-                        work[w + m] = np.copysign(work[a + m], work[b + m])
-                elif op == _FMOD:
-                    for m in range(wide):
-                        work[w + m] = np.fmod(work[a + m], work[b + m])
+                        work[w + m] = _scalar(op, work[a + m], work[b + m])
 
     return run
 
