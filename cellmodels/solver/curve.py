@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 
 from cellmodels.solver import radau
 from cellmodels.solver.collocation import Collocation
@@ -254,67 +255,88 @@ def _inside(
 
 @dataclass(frozen=True)
 class Interpolation:
-    """Weights that give a step's values at some places from those at its nodes.
+    """Weights that give a step's values at some places from those at its stages.
 
     Attributes
     ----------
     owner : numpy.ndarray
         The interval of each place, shape (m,).
-    basis, slope : numpy.ndarray
-        Values of its Lagrange polynomials there and their derivatives, shape (m, 4).
-    firsts : numpy.ndarray
-        Intervals at which a step begins: the algebraic states and the current may jump there.
+    states : scipy.sparse.csr_matrix
+        Weights of the differential states at the very start and at all stages, (m, 1 + 3 N).
+    others : scipy.sparse.csr_matrix
+        Weights of the other unknowns, which may jump where a step begins, at all stages, (m, 3 N).
+    states_slope, others_slope : scipy.sparse.csr_matrix
+        The same for derivatives by the place.
     """
 
     owner: np.ndarray
-    basis: np.ndarray
-    slope: np.ndarray
-    firsts: np.ndarray
+    states: sp.csr_matrix
+    others: sp.csr_matrix
+    states_slope: sp.csr_matrix
+    others_slope: sp.csr_matrix
 
     def at(
         self, stages: np.ndarray, start: np.ndarray, unknowns: np.ndarray | slice | None = None
     ) -> np.ndarray:
         """Values (or directions) at the places, shape (m, s, ...).
 
-        `stages` has shape (N, 3, n, ...), `start` the differential part at the very start.
+        `stages` has shape (N, 3, n, ...), `start` the differential part at the very start;
+        `unknowns` ascend.
         """
-        return _weighted(self.basis, self._nodes(stages, start, unknowns))
+        return _sums(self.states, self.others, stages, start, unknowns)
 
     def along(self, stages: np.ndarray, start: np.ndarray) -> np.ndarray:
         """Derivatives of the values by the place, shape (m, n)."""
-        return _weighted(self.slope, self._nodes(stages, start, None))
+        return _sums(self.states_slope, self.others_slope, stages, start, None)
 
-    def _nodes(
-        self, stages: np.ndarray, start: np.ndarray, unknowns: np.ndarray | slice | None
-    ) -> np.ndarray:
-        """Values at all four nodes of the owners, shape (m, 4, s, ...)."""
-        begins = np.concatenate([stages[:1, -1], stages[:-1, -1]])
-        nx = len(start)
-        begins[0, :nx] = start
-        jump = np.tensordot(stages[self.firsts, :, nx:], _AT_START, ([1], [0]))
-        begins[self.firsts, nx:] = jump
-        nodes = np.concatenate([begins[:, None], stages], axis=1)
-        chosen = nodes if unknowns is None else nodes[:, :, unknowns]
-        return chosen[self.owner]
+
+def _sums(
+    states: sp.csr_matrix,
+    others: sp.csr_matrix,
+    stages: np.ndarray,
+    start: np.ndarray,
+    unknowns: np.ndarray | slice | None,
+) -> np.ndarray:
+    chosen = np.arange(stages.shape[2])[slice(None) if unknowns is None else unknowns]
+    count = int(np.searchsorted(chosen, len(start)))
+    flat = stages.reshape(-1, *stages.shape[2:])[:, chosen]
+    x = np.concatenate([start[None, chosen[:count]], flat[:, :count]])
+    out = np.empty((states.shape[0], len(chosen), *stages.shape[3:]))
+    out[:, :count] = (states @ x.reshape(len(x), -1)).reshape(out[:, :count].shape)
+    if count < len(chosen):
+        rest = flat[:, count:]
+        out[:, count:] = (others @ rest.reshape(len(rest), -1)).reshape(out[:, count:].shape)
+    return out
 
 
 def interpolation(
     mesh: np.ndarray, places: np.ndarray, firsts: np.ndarray | None = None
 ) -> Interpolation:
-    """How to interpolate at places of a mesh (interval ends, shape (N + 1,))."""
+    """How to interpolate at places of a mesh (interval ends, shape (N + 1,)).
+
+    `firsts` are the intervals with which steps begin; by default only the first.
+    """
     owner = np.clip(np.searchsorted(mesh, places) - 1, 0, len(mesh) - 2)
     width = np.diff(mesh)[owner]
     powers = ((places - mesh[owner]) / width)[:, None] ** np.arange(4)
+    jumps = np.isin(owner, [0] if firsts is None else firsts)
+    value = powers @ _POWERS
     slope = powers[:, :3] @ _SLOPES / width[:, None]
-    return Interpolation(
-        owner, powers @ _POWERS, slope, np.zeros(1, int) if firsts is None else firsts
-    )
+    # column of an interval's beginning and of its stages; the very start comes first
+    columns = 3 * owner[:, None] + np.arange(4)
 
+    def matrices(weights: np.ndarray) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        extrapolated = weights[:, 1:] + weights[:, :1] * _AT_START
+        other = np.where(jumps[:, None], np.column_stack([0.0 * width, extrapolated]), weights)
+        rows = 4 * np.arange(len(places) + 1)
+        shape = (len(places), 3 * (len(mesh) - 1) + 1)
+        both = [
+            sp.csr_matrix((w.ravel(), columns.ravel(), rows), shape=shape) for w in (weights, other)
+        ]
+        return both[0], both[1][:, 1:]
 
-def _weighted(basis: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-    """Sums over the nodes: (m, 4) and (m, 4, ...) give (m, ...)."""
-    flat = nodes.reshape(len(nodes), basis.shape[1], -1)
-    return np.matmul(basis[:, None, :], flat)[:, 0].reshape(len(nodes), *nodes.shape[2:])
+    states, others = matrices(value)
+    return Interpolation(owner, states, others, *matrices(slope))
 
 
 def _end_directions(

@@ -122,6 +122,7 @@ class JoinedSolver:
         collocation, theta, h = self._collocation, guess.theta, guess.widths
         matrix = collocation.matrix(_CURRENT)
         start = collocation.dae.start(theta)[0]
+        moved = collocation.dae.start_jacobian(theta)
         stages, previous = guess.stages, np.inf
         held, free = np.ones((len(h), 3)), np.zeros((len(h), 3))
         for _ in range(self._newton.max_iterations):
@@ -142,9 +143,9 @@ class JoinedSolver:
             previous = norm
         else:
             raise SolveFailure(Reason.NOT_CONVERGED, "joined steps")
-        slopes = self._slopes(blocks, at, stages, h, theta)
+        slopes = self._slopes(blocks, at, stages, h, theta, moved)
         solution = replace(guess, stages=stages, slopes=slopes)
-        return solution, at.system[:, :, -1], *self._voltage(solution, start)
+        return solution, at.system[:, :, -1], *self._voltage(solution, start, moved)
 
     def _slopes(
         self,
@@ -153,6 +154,7 @@ class JoinedSolver:
         stages: np.ndarray,
         h: np.ndarray,
         theta: np.ndarray,
+        start: np.ndarray,
     ) -> np.ndarray:
         """Derivatives of the stages by theta, shape (N, 3, n, n_theta)."""
         dae = self._collocation.dae
@@ -165,7 +167,7 @@ class JoinedSolver:
         rhs[:, :, : dae.nx] *= -h[:, None, None, None]
         *_, slopes = self._collocation.matrix(_CURRENT).propagate(
             blocks,
-            dae.start_jacobian(theta),
+            start,
             rhs,
             np.arange(len(theta)),
             self._collocation.voltage_slopes(at),
@@ -175,20 +177,22 @@ class JoinedSolver:
             raise SolveFailure(Reason.NON_FINITE, "sensitivities")
         return slopes
 
-    def _voltage(self, solution: Joined, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _voltage(
+        self, solution: Joined, start: np.ndarray, moved: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """At the times, with derivatives."""
         if self._known is None or self._known[0] is not solution.ends:
             found = interpolation(np.append(0.0, solution.ends), self._times, solution.firsts)
             self._known = (solution.ends, found)
         where = self._known[1]
         assert solution.slopes is not None
-        dae, theta = self._collocation.dae, solution.theta
+        theta = solution.theta
         points = where.at(solution.stages, start)
         points[:, -1] = solution.stages[where.owner, 0, -1]
 
         def moves(unknowns: np.ndarray | slice) -> np.ndarray:
             assert solution.slopes is not None
-            return where.at(solution.slopes, dae.start_jacobian(theta), unknowns)
+            return where.at(solution.slopes, moved, unknowns)
 
         parameters = np.eye(len(theta))
         voltage, slopes = voltage_at_points(

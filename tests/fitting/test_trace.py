@@ -121,7 +121,7 @@ def test_derivatives_agree_with_central_differences_of_both(model):
         assert np.abs(exact - theirs / (2.0 * step)).max() < 3e-3 * largest
 
 
-def test_round_trip(noisy):
+def test_round_trip(noisy, tmp_path):
     fit = cm.fit_trace(
         cell_of("SPM"),
         TIMES,
@@ -145,6 +145,8 @@ def test_round_trip(noisy):
     assert np.allclose(fit.trace["residual"], fit.trace["fitted"] - fit.trace["voltage"])
     assert isinstance(fit.plot(), matplotlib.figure.Figure)
     assert "Positive particle diffusivity" in repr(fit)
+    fit.to_datatree().to_netcdf(tmp_path / "fit.nc", engine="h5netcdf")
+    assert xr.open_datatree(tmp_path / "fit.nc", engine="h5netcdf").attrs["status"] == "converged"
 
 
 def test_a_start_at_which_a_particle_empties_finds_its_way_out(deep):
