@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import scipy.sparse as sp
 
 from cellmodels.solver import radau
+from cellmodels.solver.algebraic import AlgebraicMatrix
 from cellmodels.solver.collocation import Collocation
 from cellmodels.solver.consistent import consistent_directions, consistent_point
-from cellmodels.solver.dae import Pattern
+from cellmodels.solver.dae import Dae, Pattern
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import StepSensitivity
 from cellmodels.solver.step import HOUR, Control, StepSolution
@@ -399,30 +401,24 @@ def _following(
     moves: Callable[[np.ndarray | slice], np.ndarray] | None,
     parameters: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """`voltage_at_points` where something follows.
-
-    Three states take the places of an interval's stages, so that the factorisation of the
-    intervals serves: with a length of zero its equations of the differential states are
-    those of the unit matrix.
-    """
+    """`voltage_at_points` where something follows."""
     dae, count = collocation.dae, len(points)
-    nx = dae.nx
+    nx, last = dae.nx, dae.n - 1
     groups = _in_threes(points)
-    matrix, lengths = collocation.matrix(control), np.zeros(len(groups))
+    matrix = _matrix(dae, control.kind)
     for _ in range(_MOST):
         at = collocation.evaluate(groups, theta, jacobian=True)
         weights = control.weights(groups[:, :, -1], at.system[:, :, -1])
-        blocks = matrix.factorise(at.jacobian, lengths, *weights, np.eye(3))
-        rhs = -at.system
-        rhs[:, :, :nx] = 0.0
+        blocks = matrix.factorise(at.jacobian, *weights)
+        rhs = -at.system[:, :, nx:]
         rhs[:, :, -1] = 0.0
         if control.kind != "current":
             rhs[:, :, -1] = -control.residual(groups[:, :, -1], at.system[:, :, -1])
-        change = matrix.solve(blocks, rhs)
-        size = float(np.max(np.abs(change) / (1e-2 + np.abs(groups))))
+        change = matrix.solve(blocks, rhs[..., None])[..., 0]
+        size = float(np.max(np.abs(change) / (1e-2 + np.abs(groups[:, :, nx:]))))
         if not np.isfinite(size):
             raise SolveFailure(Reason.NON_FINITE, "algebraic states at a time of the trace")
-        groups = groups + change / max(1.0, size)
+        groups[:, :, nx:] += change / max(1.0, size)
         if size < _TOLERANCE:
             break
     else:
@@ -430,33 +426,52 @@ def _following(
     values = at.system[:, :, -1].reshape(-1)[:count]
     if moves is None or parameters is None:
         return values, None
-    rhs, voltage = collocation.parametric_rhs(groups, lengths, control, at, theta, parameters)
-    # the differential states stay where they are; what they change follows
-    rows, change = _by_states(dae.pattern, at.jacobian, _in_threes(moves(slice(nx))), nx)
-    if rows[-1] == dae.n - 1:
-        voltage += change[:, :, -1]
-        change[:, :, -1] *= weights[1][:, :, None]
-    rhs[:, :, rows] += change
-    k = rhs.shape[3]
-    by_stage = collocation.voltage_slopes(at)
-    _, moved, _, _ = matrix.propagate(
-        blocks, np.zeros((nx, k)), -rhs, np.arange(k), by_stage, False
-    )
-    return values, (moved + voltage).reshape(-1, k)[:count]
+    # what the differential states and the parameters change in [g, V], and what follows
+    shift = np.zeros((*groups.shape[:2], dae.nz + 1, parameters.shape[1]))
+    given = _in_threes(moves(slice(nx)))
+    _add_products(shift, dae.pattern, at.jacobian, given, nx, slice(0, nx))
+    nonzeros = dae.parametric(groups.reshape(-1, dae.n), theta).reshape(*groups.shape[:2], -1)
+    wanted = np.broadcast_to(parameters, (*groups.shape[:2], *parameters.shape))
+    _add_products(shift, dae.parametric_pattern, nonzeros, wanted, nx, slice(0, len(theta)))
+    rhs = -shift
+    rhs[:, :, -1] *= weights[1][:, :, None]
+    follows = matrix.solve(blocks, rhs)
+    _add_products(shift, dae.pattern, at.jacobian, follows, last, slice(nx, dae.n))
+    return values, shift[:, :, -1].reshape(-1, shift.shape[3])[:count]
 
 
-def _by_states(
-    pattern: Pattern, jacobian: np.ndarray, moved: np.ndarray, nx: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Change of the algebraic equations and the voltage along directions of x.
+#: Analysed once for a model and a kind of control.
+_MATRICES: WeakKeyDictionary[Dae, dict[str, AlgebraicMatrix]] = WeakKeyDictionary()
 
-    Returns the rows of F that x enters, (r,), ascending, and their change, (N, 3, r, k).
+
+def _matrix(dae: Dae, control: str) -> AlgebraicMatrix:
+    known = _MATRICES.setdefault(dae, {})
+    if control not in known:
+        known[control] = AlgebraicMatrix(dae, control)
+    return known[control]
+
+
+def _add_products(
+    out: np.ndarray,
+    pattern: Pattern,
+    nonzeros: np.ndarray,
+    moved: np.ndarray,
+    first: int,
+    columns: slice,
+) -> None:
+    """Add the last rows, from `first` on, of a sparse matrix times directions.
+
+    `out` ends with these rows, (G, 3, r, k); `moved`, (G, 3, c, k), are the directions of the
+    given columns.
     """
-    keep = np.flatnonzero((pattern.rows >= nx) & (pattern.cols < nx))
+    inside = (pattern.cols >= columns.start) & (pattern.cols < columns.stop)
+    keep = np.flatnonzero((pattern.rows >= first) & inside)
+    if not len(keep):
+        return
     keep = keep[np.argsort(pattern.rows[keep], kind="stable")]
     rows, firsts = np.unique(pattern.rows[keep], return_index=True)
-    products = jacobian[:, :, keep, None] * moved[:, :, pattern.cols[keep]]
-    return rows, np.add.reduceat(products, firsts, axis=2)
+    products = nonzeros[:, :, keep, None] * moved[:, :, pattern.cols[keep] - columns.start]
+    out[:, :, rows - pattern.height] += np.add.reduceat(products, firsts, axis=2)
 
 
 def _in_threes(rows: np.ndarray) -> np.ndarray:

@@ -230,6 +230,20 @@ def test_a_state_of_charge_becomes_concentrations(noisy):
     assert problem.cell.value(kept) != pytest.approx(cell_of("SPM").value(kept), rel=1e-3)
 
 
+def test_the_fitted_cell_gives_the_fitted_trace():
+    """Of an ageing model from a state of charge, whose concentrations would else change."""
+    cell = cm.Cell("lithium_ion", model="SPMe", mechanisms=["SEI"], initial_soc=1.0)
+    steps, times = ["Discharge at C/2 for 1 hour", "Rest for 10 minutes"], np.arange(10, 4200, 60)
+    name = "Positive electrode active material volume fraction"
+    made = trace_problem(cell, times, np.full(len(times), 3.7), steps, [name], noise=1e-3)
+    voltage = made.simulator.predict(np.array([0.97 * cell.value(name)])).values
+    fit = cm.fit_trace(cell, times, voltage, steps, [name], noise=1e-3, progress=False)
+    assert fit.table["value"].item() == pytest.approx(0.97 * cell.value(name), rel=1e-4)
+    again = trace_problem(fit.cell, times, voltage, steps, [name], noise=1e-3)
+    repeated = again.simulator.predict(again.scaling.start).values
+    assert np.allclose(repeated, fit.trace["fitted"], atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -53,6 +53,19 @@ def test_reproduces_the_collocation_points(dae):
         assert np.allclose(found, step.voltage.ravel(), atol=1e-7)
 
 
+@pytest.mark.parametrize("model", ["spm", "spme", "dfn"])
+def test_derivatives_of_a_trace_agree_with_central_differences(model, request):
+    """Algebraic states of ageing models too; the second parameter is made to act."""
+    dae = request.getfixturevalue(model)
+    one, theta = trace_solver(dae, FIXED, TIMES), np.array([1.0, 1e4])
+    base = one.solve(theta)
+    step = np.array([0.0, 10.0])
+    up, down = one.solve(theta + step, base).voltage, one.solve(theta - step, base).voltage
+    largest = np.abs(base.slopes[:, 1]).max()
+    assert largest * 1e4 > 1e-3
+    assert np.allclose(base.slopes[:, 1], (up - down) / 20.0, rtol=1e-4, atol=1e-4 * largest)
+
+
 def test_agrees_with_a_finer_mesh(dae):
     coarse = trace_solver(dae, FIXED, TIMES).solve(ones(dae))
     fine = trace_solver(dae, FIXED, TIMES, MeshOptions(rtol=1e-5, atol=1e-6)).solve(ones(dae))
