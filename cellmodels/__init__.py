@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from cellmodels.cell import Cell as Cell
     from cellmodels.chemistry import Chemistry as Chemistry
     from cellmodels.fitting import Fit as Fit
+    from cellmodels.fitting import TraceFit as TraceFit
     from cellmodels.fitting.adapt import adapt as adapt
     from cellmodels.fitting.fit import fit as fit
+    from cellmodels.fitting.trace import fit_trace as fit_trace
     from cellmodels.models.mechanisms import SEI as SEI
     from cellmodels.models.mechanisms import LithiumPlating as LithiumPlating
     from cellmodels.models.mechanisms import LossOfActiveMaterial as LossOfActiveMaterial
@@ -37,7 +39,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "cell": ("Cell",),
     "chemistry": ("Chemistry",),
-    "fitting": ("Fit", "adapt", "fit"),
+    "fitting": ("Fit", "TraceFit", "adapt", "fit", "fit_trace"),
     "models.mechanisms": (
         "SEI",
         "LithiumPlating",

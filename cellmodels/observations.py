@@ -16,9 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellmodels.errors import InputError, did_you_mean
 
-__all__ = ["COORDINATES", "GROUPS", "Outcome", "PointSet", "Points", "Prediction"]
+__all__ = ["COORDINATES", "GROUPS", "TRACES", "Outcome", "PointSet", "Points", "Prediction"]
 
 GROUPS = ("cycles", "checkups")
+"""Groups of a record that describe a life."""
+TRACES = "traces"
+"""The group of what was measured along the time."""
 COORDINATES = ("cycle", "throughput", "elapsed_time")
 """Coordinates that place a point in a life: cycle number [-], cumulative discharged charge
 [A.h], elapsed time [s]; in this order of preference."""
@@ -30,7 +33,7 @@ class PointSet:
 
     Parameters
     ----------
-    group : {"cycles", "checkups"}
+    group : {"cycles", "checkups", "traces"}
         Group of the record in which the variable lives.
     variable : str
         Name in the record schema, e.g. ``"discharge_capacity"`` or ``"capacity_C20"``.
@@ -54,7 +57,7 @@ class PointSet:
     column: int | None = None
 
     def __post_init__(self) -> None:
-        _require_choice("group", self.group, GROUPS)
+        _require_choice("group", self.group, (*GROUPS, TRACES))
         _require_choice("coordinate", self.coordinate, COORDINATES)
         object.__setattr__(self, "at", _frozen_vector(self.at, f"points of {self.variable!r}"))
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from cellmodels.errors import InputError
 
-__all__ = ["plot_fit", "plot_life"]
+__all__ = ["plot_fit", "plot_life", "plot_trace_fit"]
 
 _BLUE, _ORANGE, _GREEN, _RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 _DATA, _MODEL, _FLAG, _GREY = "#555555", _BLUE, _RED, "#9A9A9A"
@@ -131,6 +131,44 @@ def plot_life(tree: xr.DataTree) -> Figure:
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
         _mark_synthetic(figure, tree)
+    return figure
+
+
+def plot_trace_fit(tree: xr.DataTree) -> Figure:
+    """A measured voltage trace with the fitted one, their difference, and the parameters.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        From ``TraceFit.to_datatree()``: groups ``/points`` and ``/parameters``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        When the tree is not that of a fit.
+    """
+    _require(tree, "points", "parameters")
+    points, parameters = tree["points"].to_dataset(), tree["parameters"].to_dataset()
+    hours = points["at"].values / 3600.0
+    strip = 0.7 + 0.34 * parameters.sizes["parameter"]
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(7.0, 3.8 + strip), layout="constrained")
+        halves = figure.subfigures(2, 1, height_ratios=[3.8, strip], squeeze=False)
+        upper, lower = halves.ravel()
+        trace, rest = upper.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2.6, 1.0]})
+        trace.plot(hours, points["data"].values, ".", color=_DATA, ms=3, label="data")
+        trace.plot(hours, points["prediction"].values, color=_MODEL, lw=1.2, label="fit")
+        trace.set_ylabel("Voltage [V]")
+        trace.legend(loc="best")
+        rest.plot(hours, 1e3 * points["residual"].values, ".", color=_DATA, ms=3)
+        rest.axhline(0.0, color=_MODEL, lw=1.2)
+        rest.set_ylabel("Fit − data [mV]")
+        rest.set_xlabel("Time [h]")
+        _draw_parameters(lower, parameters)
     return figure
 
 

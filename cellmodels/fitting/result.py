@@ -44,29 +44,23 @@ from cellmodels.protocol import Protocol
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Fit", "assemble"]
+__all__ = ["Fit", "FittedCell", "assemble", "fitted_cell"]
 
 _SCHEMA = "cellmodels-fit/1"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Fit:
-    """Fitted parameters of a cell, with their uncertainty and the data behind them.
+class FittedCell:
+    """Fitted parameters of a cell with their uncertainty: what every fit has.
 
-    Made by :func:`cellmodels.fit` or :meth:`Fit.load`; not changed afterwards.
-
-    Parameters
+    Attributes
     ----------
     cell : Cell
         The cell with the fitted values.
-    protocol : Protocol
-        What was done to the cell.
     tree : xarray.DataTree
         The numbers; see the module's docstring. Use :meth:`to_datatree` to get a copy.
     """
 
     cell: Cell
-    protocol: Protocol
     tree: xr.DataTree
 
     # Numbers ------------------------------------------------------------------------------
@@ -106,11 +100,6 @@ class Fit:
     def trials(self) -> xr.Dataset:
         """Every evaluation of the fit, failed ones included."""
         return self._group("trials")
-
-    @property
-    def comparison(self) -> xr.Dataset:
-        """The fit beside empirical laws on the same points; smaller AICc is better."""
-        return self._group("comparison")
 
     @property
     def record(self) -> xr.DataTree:
@@ -172,13 +161,44 @@ class Fit:
     def _repr_html_(self) -> str:
         return page(self.tree, self.cell)
 
-    def plot(self) -> Figure:
-        """Data, model, residuals and parameters in one figure."""
-        return plot_fit(self.tree)
-
     def to_datatree(self) -> xr.DataTree:
         """Everything as one tree, cell and protocol as JSON attributes."""
         return self.tree.copy(deep=True)
+
+    def _group(self, name: str) -> xr.Dataset:
+        if name not in self.tree.children:
+            return xr.Dataset()
+        return self.tree[name].to_dataset().copy(deep=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit(FittedCell):
+    """Fitted parameters of a cell, with their uncertainty and the data behind them.
+
+    Made by :func:`cellmodels.fit` or :meth:`Fit.load`; not changed afterwards.
+
+    Parameters
+    ----------
+    cell : Cell
+        The cell with the fitted values.
+    protocol : Protocol
+        What was done to the cell.
+    tree : xarray.DataTree
+        The numbers; see the module's docstring. Use :meth:`to_datatree` to get a copy.
+    """
+
+    cell: Cell
+    protocol: Protocol
+    tree: xr.DataTree
+
+    @property
+    def comparison(self) -> xr.Dataset:
+        """The fit beside empirical laws on the same points; smaller AICc is better."""
+        return self._group("comparison")
+
+    def plot(self) -> Figure:
+        """Data, model, residuals and parameters in one figure."""
+        return plot_fit(self.tree)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit to a netCDF file, replacing it in one step.
@@ -228,11 +248,6 @@ class Fit:
             )
         return cls(cell, protocol, tree)
 
-    def _group(self, name: str) -> xr.Dataset:
-        if name not in self.tree.children:
-            return xr.Dataset()
-        return self.tree[name].to_dataset().copy(deep=True)
-
 
 def assemble(
     cell: Cell,
@@ -261,6 +276,23 @@ def assemble(
     -------
     Fit
     """
+    fitted, tree = fitted_cell(cell, record, observations, scaling, optimum, remarks)
+    comparison = compare_with_empirical(observations, optimum.best.residuals, len(scaling))
+    if comparison:
+        tree["comparison"] = xr.DataTree(_plain_dataset(_comparison(comparison)))
+    tree.attrs["protocol"] = json.dumps(protocol.to_dict())
+    return Fit(fitted, protocol, tree)
+
+
+def fitted_cell(
+    cell: Cell,
+    record: xr.DataTree,
+    observations: Observations,
+    scaling: Scaling,
+    optimum: Optimum,
+    remarks: Sequence[str] = (),
+) -> tuple[Cell, xr.DataTree]:
+    """The cell with its fitted values, and the groups that the trees of all fits have."""
     best = optimum.best
     fits = variable_fits(observations, best.residuals)
     summary = summarise(observations, best.residuals, best.jacobian, fits)
@@ -276,18 +308,14 @@ def assemble(
         "variables": _variables(observations, fits),
         "trials": _trials(optimum, scaling),
     }
-    comparison = compare_with_empirical(observations, best.residuals, len(scaling))
-    if comparison:
-        groups["comparison"] = _comparison(comparison)
     tree = xr.DataTree.from_dict({f"/{name}": _plain_dataset(d) for name, d in groups.items()})
     tree["record"] = _detached(record)
     tree.attrs = {
         **_attributes(optimum, summary, remarks),
         "cell": json.dumps(fitted.to_dict()),
         "cell_hash": fitted.hash,
-        "protocol": json.dumps(protocol.to_dict()),
     }
-    return Fit(fitted, protocol, tree)
+    return fitted, tree
 
 
 # The tree ---------------------------------------------------------------------------------

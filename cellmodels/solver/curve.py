@@ -1,4 +1,4 @@
-"""Voltage of a solved step at given amounts of charge, with derivatives.
+"""Voltage of a solved step at given amounts of charge, or at given times, with derivatives.
 
 The state is interpolated by the collocation polynomial of its interval, the algebraic
 states and the voltage are then solved for at that state: potentials bend far more than
@@ -7,11 +7,19 @@ the states they follow from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
 import numpy as np
+import scipy.sparse as sp
 
 from cellmodels.solver import radau
+from cellmodels.solver.algebraic import AlgebraicMatrix
 from cellmodels.solver.collocation import Collocation
 from cellmodels.solver.consistent import consistent_directions, consistent_point
+from cellmodels.solver.dae import Dae, Pattern
+from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import StepSensitivity
 from cellmodels.solver.step import HOUR, Control, StepSolution
 
@@ -128,3 +136,346 @@ def _charge_directions(
     by_current = step.duration * np.einsum("ij,ijk->k", weights, sensitivity.current)
     by_duration = float(np.sum(weights * step.current)) * sensitivity.duration
     return sign * (by_current + by_duration) / HOUR
+
+
+# --- at given times ------------------------------------------------------------------------------
+
+#: The Lagrange polynomials over the nodes of an interval as coefficients of powers, and their
+#: derivatives, shape (4, 4): power, node.
+_POWERS = np.linalg.inv(radau.NODES[:, None] ** np.arange(4))
+_SLOPES = np.arange(1, 4)[:, None] * _POWERS[1:]
+
+#: Weights that extrapolate the stages of an interval to its start, shape (3,).
+_AT_START = radau.lagrange_basis(radau.ABSCISSAE, 0.0)[0]
+
+#: A point this long after a step's end still belongs to it [s].
+_AFTER = 1e-6
+#: Corrections of the algebraic states: the largest that is left, and how many there may be.
+_TOLERANCE, _MOST = 1e-8, 20
+
+
+@dataclass(frozen=True)
+class StepDirections:
+    """How a step, and the times at which it is asked for, move along k directions.
+
+    Attributes
+    ----------
+    step : StepSensitivity
+        With its stages.
+    start : numpy.ndarray
+        dx at the step's start, shape (nx, k).
+    parameters : numpy.ndarray
+        dtheta, shape (n_theta, k).
+    times : numpy.ndarray
+        Of all times since the step began [s], shape (k,).
+    """
+
+    step: StepSensitivity
+    start: np.ndarray
+    parameters: np.ndarray
+    times: np.ndarray
+
+
+def voltage_at_times(
+    collocation: Collocation,
+    control: Control,
+    step: StepSolution,
+    theta: np.ndarray,
+    times: np.ndarray,
+    directions: StepDirections | None = None,
+    beyond: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Voltage at times since the step began.
+
+    Parameters
+    ----------
+    control : Control
+        What the step holds.
+    times : numpy.ndarray
+        [s], not negative, shape (m,).
+    directions : StepDirections, optional
+        Along which derivatives are wanted.
+    beyond : float
+        Rate of change with which the voltage is continued after the step's end [V.s-1].
+
+    Returns
+    -------
+    voltage : numpy.ndarray
+        [V], shape (m,).
+    directions : numpy.ndarray or None
+        Shape (m, k).
+
+    Raises
+    ------
+    SolveFailure
+        If no algebraic state fits an interpolated state.
+    """
+    values = np.empty(len(times))
+    slopes = None if directions is None else np.empty((len(times), len(directions.times)))
+    within = np.zeros(len(times), bool) if step.skipped else times <= step.duration + _AFTER
+    if within.any():
+        values[within], inner = _inside(
+            collocation, control, step, theta, times[within], directions
+        )
+        if slopes is not None:
+            slopes[within] = inner
+    if not within.all():
+        values[~within] = step.voltage[-1, -1] + beyond * (times[~within] - step.duration)
+        if slopes is not None and directions is not None:
+            end = _end_directions(collocation, step, theta, directions)
+            slopes[~within] = end + beyond * (directions.times - directions.step.duration)
+    return values, slopes
+
+
+def _inside(
+    collocation: Collocation,
+    control: Control,
+    step: StepSolution,
+    theta: np.ndarray,
+    times: np.ndarray,
+    directions: StepDirections | None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Voltage and its directions at times before the step's end."""
+    place = np.minimum(times / step.duration, 1.0)
+    where = interpolation(step.mesh, place)
+    points = where.at(step.stages, step.start)
+    if control.kind == "current":
+        points[:, -1] = control.value
+    if directions is None:
+        return voltage_at_points(collocation, control, points, theta)
+    along = where.along(step.stages, step.start)
+    rate = (directions.times - place[:, None] * directions.step.duration) / step.duration
+    stages = directions.step.stages
+    assert stages is not None
+
+    def moves(unknowns: np.ndarray | slice) -> np.ndarray:
+        fixed = where.at(stages, directions.start, unknowns)
+        return fixed + along[:, unknowns, None] * rate[:, None, :]
+
+    return voltage_at_points(collocation, control, points, theta, moves, directions.parameters)
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """Weights that give a step's values at some places from those at its stages.
+
+    Attributes
+    ----------
+    owner : numpy.ndarray
+        The interval of each place, shape (m,).
+    states : scipy.sparse.csr_matrix
+        Weights of the differential states at the very start and at all stages, (m, 1 + 3 N).
+    others : scipy.sparse.csr_matrix
+        Weights of the other unknowns, which may jump where a step begins, at all stages, (m, 3 N).
+    states_slope, others_slope : scipy.sparse.csr_matrix
+        The same for derivatives by the place.
+    """
+
+    owner: np.ndarray
+    states: sp.csr_matrix
+    others: sp.csr_matrix
+    states_slope: sp.csr_matrix
+    others_slope: sp.csr_matrix
+
+    def at(
+        self, stages: np.ndarray, start: np.ndarray, unknowns: np.ndarray | slice | None = None
+    ) -> np.ndarray:
+        """Values (or directions) at the places, shape (m, s, ...).
+
+        `stages` has shape (N, 3, n, ...), `start` the differential part at the very start;
+        `unknowns` ascend.
+        """
+        return _sums(self.states, self.others, stages, start, unknowns)
+
+    def along(self, stages: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """Derivatives of the values by the place, shape (m, n)."""
+        return _sums(self.states_slope, self.others_slope, stages, start, None)
+
+
+def _sums(
+    states: sp.csr_matrix,
+    others: sp.csr_matrix,
+    stages: np.ndarray,
+    start: np.ndarray,
+    unknowns: np.ndarray | slice | None,
+) -> np.ndarray:
+    chosen = np.arange(stages.shape[2])[slice(None) if unknowns is None else unknowns]
+    count = int(np.searchsorted(chosen, len(start)))
+    flat = stages.reshape(-1, *stages.shape[2:])[:, chosen]
+    x = np.concatenate([start[None, chosen[:count]], flat[:, :count]])
+    out = np.empty((states.shape[0], len(chosen), *stages.shape[3:]))
+    out[:, :count] = (states @ x.reshape(len(x), -1)).reshape(out[:, :count].shape)
+    if count < len(chosen):
+        rest = flat[:, count:]
+        out[:, count:] = (others @ rest.reshape(len(rest), -1)).reshape(out[:, count:].shape)
+    return out
+
+
+def interpolation(
+    mesh: np.ndarray, places: np.ndarray, firsts: np.ndarray | None = None
+) -> Interpolation:
+    """How to interpolate at places of a mesh (interval ends, shape (N + 1,)).
+
+    `firsts` are the intervals with which steps begin; by default only the first.
+    """
+    owner = np.clip(np.searchsorted(mesh, places) - 1, 0, len(mesh) - 2)
+    width = np.diff(mesh)[owner]
+    powers = ((places - mesh[owner]) / width)[:, None] ** np.arange(4)
+    jumps = np.isin(owner, [0] if firsts is None else firsts)
+    value = powers @ _POWERS
+    slope = powers[:, :3] @ _SLOPES / width[:, None]
+    # column of an interval's beginning and of its stages; the very start comes first
+    columns = 3 * owner[:, None] + np.arange(4)
+
+    def matrices(weights: np.ndarray) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        extrapolated = weights[:, 1:] + weights[:, :1] * _AT_START
+        other = np.where(jumps[:, None], np.column_stack([0.0 * width, extrapolated]), weights)
+        rows = 4 * np.arange(len(places) + 1)
+        shape = (len(places), 3 * (len(mesh) - 1) + 1)
+        both = [
+            sp.csr_matrix((w.ravel(), columns.ravel(), rows), shape=shape) for w in (weights, other)
+        ]
+        return both[0], both[1][:, 1:]
+
+    states, others = matrices(value)
+    return Interpolation(owner, states, others, *matrices(slope))
+
+
+def _end_directions(
+    collocation: Collocation, step: StepSolution, theta: np.ndarray, directions: StepDirections
+) -> np.ndarray:
+    """Directions of the voltage at the step's end, shape (k,)."""
+    if not step.skipped:
+        return directions.step.voltage[-1, -1]
+    point = step.stages[-1, -1]
+    moved = np.zeros((len(point), directions.start.shape[1]))
+    moved[: step.nx] = directions.start
+    return consistent_directions(collocation, point, theta, moved, directions.parameters)
+
+
+def voltage_at_points(
+    collocation: Collocation,
+    control: Control,
+    points: np.ndarray,
+    theta: np.ndarray,
+    moves: Callable[[np.ndarray | slice], np.ndarray] | None = None,
+    parameters: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The voltage at many states, algebraic states and a free current following them.
+
+    Parameters
+    ----------
+    points : numpy.ndarray
+        v = [x, z, I], shape (m, n); z is a guess, and so is I unless it is held.
+    moves : callable, optional
+        Directions of some unknowns of the points, shape (m, s, k).
+    parameters : numpy.ndarray, optional
+        dtheta, shape (n_theta, k).
+
+    Returns
+    -------
+    voltage : numpy.ndarray
+        [V], shape (m,).
+    directions : numpy.ndarray or None
+        Shape (m, k).
+    """
+    dae = collocation.dae
+    if dae.nz or control.kind != "current":
+        return _following(collocation, control, points, theta, moves, parameters)
+    if moves is None or parameters is None:
+        voltage, slopes = dae.voltage(points, theta), None
+    else:
+        voltage, by_point, by_theta = dae.voltage_slopes(points, theta)
+        change = np.matmul(by_point[:, None, :], moves(dae.voltage_sees))[:, 0]
+        slopes = change + by_theta @ parameters
+    if not np.all(np.isfinite(voltage)):
+        raise SolveFailure(Reason.NON_FINITE, "the voltage is not finite")
+    return voltage, slopes
+
+
+def _following(
+    collocation: Collocation,
+    control: Control,
+    points: np.ndarray,
+    theta: np.ndarray,
+    moves: Callable[[np.ndarray | slice], np.ndarray] | None,
+    parameters: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """`voltage_at_points` where something follows."""
+    dae, count = collocation.dae, len(points)
+    nx, last = dae.nx, dae.n - 1
+    groups = _in_threes(points)
+    matrix = _matrix(dae, control.kind)
+    for _ in range(_MOST):
+        at = collocation.evaluate(groups, theta, jacobian=True)
+        weights = control.weights(groups[:, :, -1], at.system[:, :, -1])
+        blocks = matrix.factorise(at.jacobian, *weights)
+        rhs = -at.system[:, :, nx:]
+        rhs[:, :, -1] = 0.0
+        if control.kind != "current":
+            rhs[:, :, -1] = -control.residual(groups[:, :, -1], at.system[:, :, -1])
+        change = matrix.solve(blocks, rhs[..., None])[..., 0]
+        size = float(np.max(np.abs(change) / (1e-2 + np.abs(groups[:, :, nx:]))))
+        if not np.isfinite(size):
+            raise SolveFailure(Reason.NON_FINITE, "algebraic states at a time of the trace")
+        groups[:, :, nx:] += change / max(1.0, size)
+        if size < _TOLERANCE:
+            break
+    else:
+        raise SolveFailure(Reason.NO_CONSISTENT_START, "at a time of the trace")
+    values = at.system[:, :, -1].reshape(-1)[:count]
+    if moves is None or parameters is None:
+        return values, None
+    # what the differential states and the parameters change in [g, V], and what follows
+    shift = np.zeros((*groups.shape[:2], dae.nz + 1, parameters.shape[1]))
+    given = _in_threes(moves(slice(nx)))
+    _add_products(shift, dae.pattern, at.jacobian, given, nx, slice(0, nx))
+    nonzeros = dae.parametric(groups.reshape(-1, dae.n), theta).reshape(*groups.shape[:2], -1)
+    wanted = np.broadcast_to(parameters, (*groups.shape[:2], *parameters.shape))
+    _add_products(shift, dae.parametric_pattern, nonzeros, wanted, nx, slice(0, len(theta)))
+    rhs = -shift
+    rhs[:, :, -1] *= weights[1][:, :, None]
+    follows = matrix.solve(blocks, rhs)
+    _add_products(shift, dae.pattern, at.jacobian, follows, last, slice(nx, dae.n))
+    return values, shift[:, :, -1].reshape(-1, shift.shape[3])[:count]
+
+
+#: Analysed once for a model and a kind of control.
+_MATRICES: WeakKeyDictionary[Dae, dict[str, AlgebraicMatrix]] = WeakKeyDictionary()
+
+
+def _matrix(dae: Dae, control: str) -> AlgebraicMatrix:
+    known = _MATRICES.setdefault(dae, {})
+    if control not in known:
+        known[control] = AlgebraicMatrix(dae, control)
+    return known[control]
+
+
+def _add_products(
+    out: np.ndarray,
+    pattern: Pattern,
+    nonzeros: np.ndarray,
+    moved: np.ndarray,
+    first: int,
+    columns: slice,
+) -> None:
+    """Add the last rows, from `first` on, of a sparse matrix times directions.
+
+    `out` ends with these rows, (G, 3, r, k); `moved`, (G, 3, c, k), are the directions of the
+    given columns.
+    """
+    inside = (pattern.cols >= columns.start) & (pattern.cols < columns.stop)
+    keep = np.flatnonzero((pattern.rows >= first) & inside)
+    if not len(keep):
+        return
+    keep = keep[np.argsort(pattern.rows[keep], kind="stable")]
+    rows, firsts = np.unique(pattern.rows[keep], return_index=True)
+    products = nonzeros[:, :, keep, None] * moved[:, :, pattern.cols[keep] - columns.start]
+    out[:, :, rows - pattern.height] += np.add.reduceat(products, firsts, axis=2)
+
+
+def _in_threes(rows: np.ndarray) -> np.ndarray:
+    """Rows in groups of three, the last one repeated where some are missing."""
+    missing = -len(rows) % 3
+    full = np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
+    return full.reshape(-1, 3, *rows.shape[1:])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import casadi as ca
@@ -147,7 +148,9 @@ class Dae:
         self.pattern = Pattern.of(jacobian.sparsity())
         self.parametric_pattern = Pattern.of(parametric.sparsity())
         self._evaluate = _evaluator(ca.Function("F", [v, p], [ca.densify(value)]))
-        self._voltage = _evaluator(ca.Function("V", [v, p], [ca.densify(value[self.n - 1])]))
+        volt = value[self.n - 1]
+        self._voltage_symbols = (v, p, volt)
+        self._voltage = _evaluator(ca.Function("V", [v, p], [ca.densify(volt)]))
         both = _shared(ca.vertcat(ca.densify(value), _nonzeros(jacobian)))
         self._linearise = _evaluator(ca.Function("J", [v, p], [both]))
         self._parametric = _evaluator(ca.Function("P", [v, p], [_shared(_nonzeros(parametric))]))
@@ -170,6 +173,26 @@ class Dae:
     def voltage(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """V at M points [V], shape (M,)."""
         return self._voltage(points, theta)[:, 0]
+
+    def voltage_slopes(
+        self, points: np.ndarray, theta: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """V at M points, (M,), and its derivatives by `voltage_sees`, (M, s), and theta."""
+        both = self._voltage_slopes(points, theta)
+        seen = 1 + len(self.voltage_sees)
+        return both[:, 0], both[:, 1:seen], both[:, seen:]
+
+    @cached_property
+    def voltage_sees(self) -> np.ndarray:
+        """The unknowns of a point that the voltage depends on, shape (s,)."""
+        return np.sort(self.pattern.cols[self.pattern.rows == self.n - 1])
+
+    @cached_property
+    def _voltage_slopes(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        v, p, volt = self._voltage_symbols
+        by_point = ca.densify(ca.jacobian(volt, v)[:, self.voltage_sees.tolist()])
+        both = ca.vertcat(ca.densify(volt), by_point.T, ca.densify(ca.jacobian(volt, p)).T)
+        return _evaluator(ca.Function("dV", [v, p], [_shared(both)]))
 
     def linearise(self, points: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """F, shape (M, n), and the nonzeros of dF/dv, shape (M, nnz), at M points."""

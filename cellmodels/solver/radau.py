@@ -61,12 +61,13 @@ def lagrange_basis(nodes: np.ndarray, at: np.ndarray | float) -> np.ndarray:
     """
     nodes = np.asarray(nodes, float)
     at = np.atleast_1d(np.asarray(at, float))
-    basis = np.ones((len(at), len(nodes)))
-    for k, node in enumerate(nodes):
-        for j, other in enumerate(nodes):
-            if j != k:
-                basis[:, k] *= (at - other) / (node - other)
-    return basis
+    # of every polynomial (second axis) the factors (last axis), all but its own
+    between = nodes[:, None] - nodes
+    own = np.arange(len(nodes))
+    between[own, own] = 1.0
+    factors = (at[:, None, None] - nodes) / between
+    factors[:, own, own] = 1.0
+    return factors.prod(axis=2)
 
 
 def lagrange_derivative(nodes: np.ndarray, at: np.ndarray | float) -> np.ndarray:

@@ -1,0 +1,93 @@
+"""The algebraic states and the current that fit given differential states, at many points."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from cellmodels.solver import radau
+from cellmodels.solver.block_lu import analyse, eliminate, sweep
+from cellmodels.solver.dae import Dae
+from cellmodels.solver.outcome import Reason, SolveFailure
+from cellmodels.solver.step import Control
+
+
+class AlgebraicMatrix:
+    """Derivatives of [g, control] by [z, I], for one kind of control: pattern and numbers.
+
+    Three points at a time take the places of an interval's stages, so that the compiled
+    factorisation of the intervals serves. The pivot order is found once, at the cell's start.
+    """
+
+    def __init__(self, dae: Dae, control: str) -> None:
+        self._nx, self._size = dae.nx, dae.nz + 1
+        rows, cols, last = dae.pattern.rows, dae.pattern.cols, dae.n - 1
+        # the control replaces the voltage row; a current control does not see the voltage
+        keep = (rows >= dae.nx) & (cols >= dae.nx) & ((rows < last) | (control != "current"))
+        kept = np.flatnonzero(keep)
+        place = np.append(rows[kept], last) - dae.nx, np.append(cols[kept], last) - dae.nx
+        theta = np.ones(len(dae.names))
+        point = np.concatenate([*dae.start(theta), [1.0]])
+        system, jacobian = (row[0] for row in dae.linearise(point[None], theta))
+        weight_i, weight_v = Control(control, 1.0).weights(point[-1:], system[-1:])
+        numbers = np.append(np.where(rows[kept] == last, weight_v, 1.0) * jacobian[kept], weight_i)
+        if not np.all(np.isfinite(numbers)):
+            raise SolveFailure(Reason.NON_FINITE, "the model is not finite at its start")
+        self._order = analyse(sp.csc_matrix((numbers, place), shape=(self._size, self._size)))
+        index = np.full((self._size, self._size), -1)
+        index[rows[kept] - dae.nx, cols[kept] - dae.nx] = kept
+        row, col = self._order.entry_row, self._order.entry_column
+        self._where = index[row, col]
+        self._known = np.flatnonzero(self._where >= 0)
+        self._control = row == self._size - 1
+        self._current = self._control & (col == self._size - 1)
+
+    def factorise(
+        self, jacobian: np.ndarray, weight_i: np.ndarray, weight_v: np.ndarray
+    ) -> np.ndarray:
+        """Factors at groups of three points, shape (G, nnz, 9).
+
+        `jacobian` is (G, 3, nnz) of dF/dv, the weights are the control's derivatives, (G, 3).
+
+        Raises
+        ------
+        SolveFailure
+            If a matrix is singular.
+        """
+        order = self._order
+        values = np.zeros((*jacobian.shape[:2], len(self._where)))
+        values[:, :, self._known] = jacobian[:, :, self._where[self._known]]
+        values[:, :, self._control] *= weight_v[:, :, None]
+        values[:, :, self._current] += weight_i[:, :, None]
+        blocks = np.zeros((len(jacobian), len(self._where), 9))
+        blocks[:, :, ::4] = values.transpose(0, 2, 1)
+        if eliminate(blocks, order.begin, order.pivot, order.columns, order.target):
+            raise SolveFailure(Reason.NO_CONSISTENT_START, "the algebraic equations are singular")
+        return blocks
+
+    def solve(self, blocks: np.ndarray, rhs: np.ndarray) -> np.ndarray:
+        """Solve for right-hand sides (G, 3, nz + 1, k)."""
+        order = self._order
+        count, _, size, k = rhs.shape
+        current, voltage = np.empty((count, 3, k)), np.empty((count, 3, k))
+        out = np.empty((count, 3, size, k))
+        sweep(
+            blocks,
+            order.begin,
+            order.pivot,
+            order.columns,
+            order.row,
+            order.column,
+            radau.DERIVATIVE[0],
+            0,  # no differential states: nothing goes from one group to the next
+            np.zeros((0, k)),
+            np.ascontiguousarray(rhs),
+            np.arange(k),
+            np.empty(0, int),
+            np.empty((count, 3, 0)),
+            current,
+            voltage,
+            np.empty((size, k)),
+            out,
+        )
+        return out

@@ -1,0 +1,175 @@
+"""The trace simulator: a fresh cell's voltage over a sequence of steps, and its derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from cellmodels.cell import Cell
+from cellmodels.errors import InputError
+from cellmodels.lowering import step_specs
+from cellmodels.observations import Outcome, Points, Prediction
+from cellmodels.solver.cycle import SequenceSolver
+from cellmodels.solver.dae import Dae
+from cellmodels.solver.export import export_dae
+from cellmodels.solver.mesh import MeshOptions
+from cellmodels.solver.newton import NewtonOptions
+from cellmodels.solver.outcome import Reason, SolveFailure
+from cellmodels.solver.threads import single_threaded
+from cellmodels.solver.trace import Cut, Trace, TraceSolver, guarded
+from cellmodels.steps import Step, parse_steps
+
+#: How far outside the measured voltages a step is stopped [V].
+MARGIN = 0.3
+#: Few intervals, and all of them kept: a trace is read everywhere, not only at the steps' ends.
+#: Its error is some 20 uV, at early times of a step too.
+_MESH = MeshOptions(rtol=2e-3, atol=2e-4, energy=2e-4, first=2.0, growth=8.0, share=1.0)
+_NEWTON = NewtonOptions(tolerance=1e-7)
+
+
+class TraceSimulator:
+    """A fresh cell taken through steps, its voltage at fixed times.
+
+    Parameters
+    ----------
+    cell : Cell
+        Its initial concentrations are those of the start, whatever the free parameters do.
+    steps : str, Step or iterable of either
+    times : numpy.ndarray
+        Since the first step began [s], ascending, shape (m,). A time at which the step changes
+        belongs to the step that ends.
+    free : sequence of str
+        Scalar parameters that stay variable, by PyBaMM name.
+    limits : tuple of float
+        Lowest and highest measured voltage [V]; steps end `MARGIN` outside them.
+
+    Raises
+    ------
+    InputError
+        If a step cannot be read, the times go beyond the steps, or a parameter is unknown, cannot
+        be varied, or does not act on the voltage.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        steps: str | Step | Iterable[str | Step],
+        times: np.ndarray,
+        free: Sequence[str],
+        limits: tuple[float, float],
+    ) -> None:
+        self.steps = parse_steps(steps, "the trace")
+        plain = step_specs(self.steps, cell)
+        _check_length(self.steps, times)
+        self.dae = _compiled(cell, tuple(free))
+        specs = [guarded(spec, limits[0] - MARGIN, limits[1] + MARGIN) for spec in plain]
+        guards = [len(g.stops) > len(p.stops) for g, p in zip(specs, plain, strict=True)]
+        sequence = SequenceSolver(self.dae, specs, mesh=_MESH, newton=_NEWTON)
+        self._solver = TraceSolver(sequence, guards, np.asarray(times, float))
+
+    @single_threaded
+    def predict(
+        self,
+        values: np.ndarray,
+        points: Points | None = None,
+        jacobian: bool = True,
+        tolerance: float | None = None,
+        state: object = None,
+    ) -> Prediction:
+        """The voltage at the simulator's times, and its derivatives; a `Predictor` of the fit.
+
+        Parameters
+        ----------
+        values : numpy.ndarray
+            Free parameters in natural units, shape (p,).
+        points, jacobian, tolerance
+            Not used: the times are fixed, derivatives are always there, the time mesh is fine.
+        state : object, optional
+            `Prediction.state` of a call at neighbouring values.
+
+        Returns
+        -------
+        Prediction
+            `outcome.ok` is False where the cell could not be simulated. A step that ends early
+            because the voltage leaves the limits is none: see `cuts`.
+        """
+        theta = np.asarray(values, float) / self.dae.nominal
+        near = state if isinstance(state, Trace) else None
+        try:
+            trace = self._solver.solve(theta, near)
+        except SolveFailure as failure:
+            return Prediction(None, None, Outcome(False, str(failure.reason), str(failure)))
+        outcome = Outcome(True, str(Reason.COMPLETED))
+        return Prediction(trace.voltage, trace.slopes / self.dae.nominal, outcome, state=trace)
+
+
+def cuts(prediction: Prediction) -> tuple[Cut, ...]:
+    """Steps of a predicted trace that ended early because the voltage left the limits."""
+    return prediction.state.cuts if isinstance(prediction.state, Trace) else ()
+
+
+def with_its_own_start(cell: Cell) -> Cell:
+    """The same cell with its initial concentrations as numbers, not as a state of charge.
+
+    A state of charge stands for concentrations that depend on other parameters; those of the
+    cell as it is given are kept.
+    """
+    if cell.initial_soc is None:
+        return cell
+    plain = Cell(
+        cell.chemistry, cell.parameters, cell.model, cell.mechanisms, cell.mesh, initial_soc=None
+    )
+    before, after = (dict(one.parameter_values().items()) for one in (plain, cell))
+    start = {
+        name: float(value)
+        for name, value in after.items()
+        if isinstance(value, int | float) and before.get(name) != value
+    }
+    return plain.with_parameters(start, source=f"at a state of charge of {cell.initial_soc:g}")
+
+
+def _check_length(steps: Sequence[Step], times: np.ndarray) -> None:
+    """Refuse times after steps whose durations are all known."""
+    lengths = [step.max_duration for step in steps if step.max_duration is not None]
+    total = float(sum(lengths))
+    if len(lengths) == len(steps) and len(times) and times[-1] > total + 1e-6:
+        raise InputError(
+            f"The trace ends at {times[-1]:g} s, but its steps end after at most {total:g} s."
+        )
+
+
+def _compiled(cell: Cell, free: tuple[str, ...]) -> Dae:
+    for name in free:
+        cell.value(name)
+        if name in ("Nominal cell capacity [A.h]", "Current function [A]"):
+            raise InputError(f"{name!r} cannot be free: it defines the currents of the steps.")
+    try:
+        dae = _export(cell, free)
+    except Exception as error:
+        fixed = [name for name in free if not _can_be_free(cell, name)]
+        if not fixed:
+            raise
+        raise InputError(
+            f"{fixed[0]!r} cannot be fitted to a trace of this cell: the model is built with its "
+            "value (as with lengths, which make the mesh), or does not have it."
+        ) from error
+    slopes = np.abs(dae.start_jacobian(np.ones(len(free)))).sum(axis=0)
+    for k, name in enumerate(free):
+        if slopes[k] == 0.0 and k not in dae.parametric_pattern.cols:
+            raise InputError(f"{name!r} does not act on the voltage of this cell.")
+    return dae
+
+
+def _export(cell: Cell, free: tuple[str, ...]) -> Dae:
+    return export_dae(
+        cell.pybamm_model(free), cell.parameter_values(), free=free, var_pts=cell.var_pts()
+    )
+
+
+def _can_be_free(cell: Cell, name: str) -> bool:
+    try:
+        _export(cell, (name,))
+    except Exception:
+        return False
+    return True
