@@ -24,6 +24,14 @@ AGEING = {
     "Positive electrode LAM constant proportional term [s-1]": 6e-6,
     "Dead lithium decay constant [s-1]": 1.5e-5,
 }
+#: What other benchmarks leave free: parameters that these mechanisms age by.
+FREE = (
+    "SEI solvent diffusivity [m2.s-1]",
+    "Negative electrode LAM constant proportional term [s-1]",
+    "Positive electrode LAM constant proportional term [s-1]",
+    "Lithium plating kinetic rate constant [m.s-1]",
+    "Dead lithium decay constant [s-1]",
+)
 TARGET = 1e-4
 
 #: model, way of simulating, cycles in the full and in the quick form

@@ -14,21 +14,13 @@ from typing import Any
 import numpy as np
 
 import cellmodels as cm
-from benchmarks.accuracy import CYCLE, cell_of
+from benchmarks.accuracy import CYCLE, FREE, cell_of
 from benchmarks.pybamm_reference import Reference
 from benchmarks.report import Target, arguments, report
 from cellmodels.observables import CycleObservables
 from cellmodels.simulator import Simulator, SolverOptions
 from cellmodels.solver.life import Life, LifeOptions, LifeSolver
 from cellmodels.solver.newton import NewtonOptions
-
-FREE = (
-    "SEI solvent diffusivity [m2.s-1]",
-    "Negative electrode LAM constant proportional term [s-1]",
-    "Positive electrode LAM constant proportional term [s-1]",
-    "Lithium plating kinetic rate constant [m.s-1]",
-    "Dead lithium decay constant [s-1]",
-)
 
 #: model, cycle in the full and in the quick form
 CASES = (("SPM", 100, 4), ("SPMe", 40, 2), ("DFN", 12, 2))

@@ -25,19 +25,12 @@ from typing import Any
 import numpy as np
 
 import cellmodels as cm
-from benchmarks.accuracy import CYCLE, cell_of
+from benchmarks.accuracy import CYCLE, FREE, cell_of
 from benchmarks.pybamm_reference import IncompleteLife, Reference, Test
 from benchmarks.report import Target, arguments, report
 from cellmodels.observations import Points, PointSet
 from cellmodels.simulator import Simulator, SolverOptions
 
-FREE = (
-    "SEI solvent diffusivity [m2.s-1]",
-    "Negative electrode LAM constant proportional term [s-1]",
-    "Positive electrode LAM constant proportional term [s-1]",
-    "Lithium plating kinetic rate constant [m.s-1]",
-    "Dead lithium decay constant [s-1]",
-)
 #: Charges at which the slow discharge's voltage is read [A.h].
 CURVE = tuple(0.5 * k for k in range(1, 8))
 #: The same tests for both sides: capacity at two rates, a curve and a pulse.

@@ -1,7 +1,7 @@
 """The driver: from a start to the parameters of least squares.
 
-Gauss-Newton steps with curvature from past points (`tensor_model`) move the scaled
-parameters, inside the bounds and inside a box around the present point, which grows and
+Gauss-Newton steps with the curvature that a past point has shown (`step_model`) move the
+scaled parameters, inside the bounds and a box around the present point, which grows and
 shrinks with success as trust regions do (J. Nocedal and S. J. Wright, Numerical
 Optimization (2006), chapter 4, doi:10.1007/978-0-387-40065-5). Every point costs one
 prediction, which gives value and exact Jacobian together. In its particulars:
@@ -20,7 +20,7 @@ prediction, which gives value and exact Jacobian together. In its particulars:
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +41,7 @@ from cellmodels.fitting.checkpoint import (
 )
 from cellmodels.fitting.residuals import Observations
 from cellmodels.fitting.scaling import Scaling
-from cellmodels.fitting.tensor_model import tensor_step
+from cellmodels.fitting.step_model import PastPoint, model_step
 from cellmodels.observations import Outcome, Points, Prediction
 
 __all__ = ["Evaluation", "FitError", "Optimum", "Predictor", "minimise"]
@@ -54,6 +54,13 @@ CONVERGED = 0.02
 
 _FIRST_RADIUS = 1.0
 """Largest change of a scaled parameter in the first step: a factor of e."""
+
+_GROWTH = 1.6
+"""The box grows to this multiple of a step that did as predicted. More is no gain: along a
+curved valley every other step is then too long, and its evaluation wasted."""
+
+_PAST_POINTS = 6
+"""Points that are kept for the steps' model."""
 
 _SMALLEST_STEP = 1e-12
 """A step of less than this, in scaled parameters, is none."""
@@ -419,17 +426,18 @@ def _search(run: _Run, start: NDArray[np.float64]) -> Optimum:
 
 
 def _trust_region(run: _Run, start: Evaluation) -> None:
-    """Steps of the tensor model inside a box around the present point, until the run ends."""
+    """Steps of the model inside a box around the present point, until the run ends."""
     here, radius, failed = start, _FIRST_RADIUS, False
-    others: list[Evaluation] = []
+    others: deque[tuple[NDArray[np.float64], ...]] = deque(maxlen=_PAST_POINTS)
     lower, upper = run.scaling.bounds
     while not run.finished:
-        step, cost = tensor_step(
+        step, cost = model_step(
             here.residuals,
             here.jacobian,
-            [(other.scaled - here.scaled, other.residuals) for other in others],
+            [PastPoint(z - here.scaled, residuals, jacobian) for z, residuals, jacobian in others],
             np.maximum(lower - here.scaled, -radius),
             np.minimum(upper - here.scaled, radius),
+            radius,
         )
         trial = run.at(np.clip(here.scaled + step, lower, upper))
         size = float(np.max(np.abs(trial.scaled - here.scaled)))
@@ -439,14 +447,14 @@ def _trust_region(run: _Run, start: Evaluation) -> None:
         if not trial.outcome.ok:
             radius, failed = 0.25 * size, True
         elif trial.cost >= here.cost:
-            others.append(trial)
+            others.append((trial.scaled, trial.residuals, trial.jacobian))
             radius = 0.35 * size
         else:
-            others.append(here)
+            others.append((here.scaled, here.residuals, here.jacobian))
             here = trial
             run.accept(trial)
             if gain > 0.75 and size > 0.5 * radius and not failed:
-                radius = max(radius, 2.5 * size)
+                radius = max(radius, _GROWTH * size)
             elif gain < 0.25:
                 radius = 0.5 * size
             failed = False

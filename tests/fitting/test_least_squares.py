@@ -43,7 +43,7 @@ def test_each_point_is_predicted_once_and_few_are_needed(record, fade, scaling):
 
 def test_warm_start_is_the_state_of_the_last_accepted_point(record, fade_of, scaling_of):
     fade = fade_of(fails=lambda values: values[0] > 0.0205)
-    optimum = fit(fade, record, scaling_of((0.005, 1e-4, 1e-5)))
+    optimum = fit(fade, record, scaling_of((0.002, 1e-4, 1e-5)))
     assert not all(trial.accepted for trial in optimum.trials)
     accepted = None
     for trial, state, number in zip(optimum.trials, fade.states, range(1, 99), strict=False):
@@ -74,7 +74,7 @@ def test_convergence_from_far_starts(record, fade, scaling_of, truth, seed):
 def test_failed_trials_are_left_behind_and_counted(record, fade_of, scaling_of, truth):
     # From small values a step in the logarithm overshoots, to where the simulation fails.
     fade = fade_of(fails=lambda values: values[0] > 0.0205)
-    optimum = fit(fade, record, scaling_of((0.005, 1e-4, 1e-5)))
+    optimum = fit(fade, record, scaling_of((0.002, 1e-4, 1e-5)))
     assert optimum.converged
     np.testing.assert_allclose(optimum.best.values, truth, rtol=0.05)
     assert optimum.failures["newton failed"] >= 1
@@ -87,12 +87,12 @@ def test_a_wall_of_failures_before_the_optimum_is_not_convergence(record, fade_o
     assert optimum.status == "blocked"
     assert not optimum.converged
     assert optimum.best.outcome.ok and optimum.best.values[0] >= 0.03
-    assert len(optimum.trials) < 60
+    assert len(optimum.trials) < 70
 
 
 def test_everything_but_the_start_fails(record, fade_of, scaling):
     start = scaling.start
-    fade = fade_of(fails=lambda values: not np.allclose(values, start, rtol=1e-9))
+    fade = fade_of(fails=lambda values: not np.allclose(values, start, rtol=1e-9, atol=0))
     optimum = fit(fade, record, scaling)
     assert optimum.status == "blocked"
     np.testing.assert_allclose(optimum.best.values, start)
