@@ -18,12 +18,12 @@ from cellmodels.solver.cycle_map import CycleMap, CyclePoint
 from cellmodels.solver.macro import (
     STAGES,
     Element,
+    ElementSolve,
     Guess,
     MacroOptions,
     element_error,
     element_nodes,
     place,
-    solve_element,
 )
 from cellmodels.solver.outcome import SolveFailure
 
@@ -387,16 +387,17 @@ class _Run:
 
     def _solve(self, begin: CyclePoint, stop: float, guess: Guess) -> Element:
         """The element with its error, measured by a simulated cycle between its nodes."""
-        element = solve_element(
+        nodes = element_nodes(self.n, stop, self.origin)
+        element = ElementSolve(
             self.cycle,
             begin,
             self.dy,
             self.theta,
-            element_nodes(self.n, stop, self.origin),
+            nodes,
             self.origin,
             guess,
             self.options.macro,
-        )
+        ).solve()
         return replace(element, error=element_error(self.cycle, element, self.theta))
 
     def _accept(self, element: Element) -> None:

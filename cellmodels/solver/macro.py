@@ -248,8 +248,21 @@ class _Matrix:
         return out
 
 
-class _Solve:
-    """The iteration for one element."""
+class ElementSolve:
+    """The iteration for one element, from the (already evaluated) cycle at its start.
+
+    Parameters
+    ----------
+    begin : CyclePoint
+        The cycle that starts at the element's start, with directions along theta.
+    directions : numpy.ndarray
+        dP(a)/dtheta, shape (ny, k); k is the number of parameters, or zero.
+    nodes : numpy.ndarray
+        As `element_nodes` gives them.
+    origin : float
+        The cycle at which the coordinate s is zero.
+    guess : Guess
+    """
 
     def __init__(
         self,
@@ -274,6 +287,13 @@ class _Solve:
         self.iterations = 0
 
     def solve(self) -> Element:
+        """The solved element.
+
+        Raises
+        ------
+        SolveFailure
+            If a cycle cannot be simulated or the iteration does not converge.
+        """
         self._solve_states()
         if self.directions.shape[2]:
             self._solve_directions()
@@ -413,35 +433,6 @@ def _left(norm: float, rate: float) -> float:
     if rate == 0.0:  # there is no earlier correction to compare with
         return norm
     return min(norm, norm * rate / max(1.0 - rate, 0.1))
-
-
-def solve_element(
-    cycle: CycleMap,
-    begin: CyclePoint,
-    directions: np.ndarray,
-    theta: np.ndarray,
-    nodes: np.ndarray,
-    origin: float,
-    guess: Guess,
-    options: MacroOptions,
-) -> Element:
-    """Solve one element from the (already evaluated) cycle at its start.
-
-    Parameters
-    ----------
-    begin : CyclePoint
-        The cycle that starts at the element's start, with directions along theta.
-    directions : numpy.ndarray
-        dP(a)/dtheta, shape (ny, k); k is the number of parameters, or zero.
-    nodes : numpy.ndarray
-        As `element_nodes` gives them.
-
-    Raises
-    ------
-    SolveFailure
-        If a cycle cannot be simulated or the iteration does not converge.
-    """
-    return _Solve(cycle, begin, directions, theta, nodes, origin, guess, options).solve()
 
 
 def element_error(cycle: CycleMap, element: Element, theta: np.ndarray) -> float:
