@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from cellmodels.solver import radau
-from cellmodels.solver.block_lu import analyse, eliminate, sweep
+from cellmodels.solver.block_lu import analyse, eliminate, sweep, sweep_one
 from cellmodels.solver.dae import Dae
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import Control
@@ -33,19 +33,22 @@ class AlgebraicMatrix:
         numbers = np.append(np.where(rows[kept] == last, weight_v, 1.0) * jacobian[kept], weight_i)
         if not np.all(np.isfinite(numbers)):
             raise SolveFailure(Reason.NON_FINITE, "the model is not finite at its start")
-        self._order = analyse(sp.csc_matrix((numbers, place), shape=(self._size, self._size)))
+        self._order = analyse(sp.csc_matrix((numbers, place), shape=(self._size,) * 2), 0)
         index = np.full((self._size, self._size), -1)
         index[rows[kept] - dae.nx, cols[kept] - dae.nx] = kept
-        row, col = self._order.entry_row, self._order.entry_column
+        row, col = self._order.entries()
         self._where = index[row, col]
         self._known = np.flatnonzero(self._where >= 0)
         self._control = row == self._size - 1
         self._current = self._control & (col == self._size - 1)
+        stride = np.where(self._order.full, 4, 1)
+        #: places of the three points' numbers, shape (3, nnz)
+        self._places = self._order.at[:-1].astype(int) + stride * np.arange(3)[:, None]
 
     def factorise(
         self, jacobian: np.ndarray, weight_i: np.ndarray, weight_v: np.ndarray
     ) -> np.ndarray:
-        """Factors at groups of three points, shape (G, nnz, 9).
+        """Factors at groups of three points, shape (G, count of numbers).
 
         `jacobian` is (G, 3, nnz) of dF/dv, the weights are the control's derivatives, (G, 3).
 
@@ -54,40 +57,27 @@ class AlgebraicMatrix:
         SolveFailure
             If a matrix is singular.
         """
-        order = self._order
         values = np.zeros((*jacobian.shape[:2], len(self._where)))
         values[:, :, self._known] = jacobian[:, :, self._where[self._known]]
         values[:, :, self._control] *= weight_v[:, :, None]
         values[:, :, self._current] += weight_i[:, :, None]
-        blocks = np.zeros((len(jacobian), len(self._where), 9))
-        blocks[:, :, ::4] = values.transpose(0, 2, 1)
-        if eliminate(blocks, order.begin, order.pivot, order.columns, order.target):
+        blocks = np.zeros((len(jacobian), self._order.at[-1]))
+        blocks[:, self._places] = values
+        if eliminate(blocks, self._order):
             raise SolveFailure(Reason.NO_CONSISTENT_START, "the algebraic equations are singular")
         return blocks
 
     def solve(self, blocks: np.ndarray, rhs: np.ndarray) -> np.ndarray:
         """Solve for right-hand sides (G, 3, nz + 1, k)."""
-        order = self._order
+        # no differential states: nothing goes from one group to the next
+        where = (self._order, radau.DERIVATIVE[0], 0)
+        rhs = np.ascontiguousarray(rhs)
         count, _, size, k = rhs.shape
-        current, voltage = np.empty((count, 3, k)), np.empty((count, 3, k))
-        out = np.empty((count, 3, size, k))
-        sweep(
-            blocks,
-            order.begin,
-            order.pivot,
-            order.columns,
-            order.row,
-            order.column,
-            radau.DERIVATIVE[0],
-            0,  # no differential states: nothing goes from one group to the next
-            np.zeros((0, k)),
-            np.ascontiguousarray(rhs),
-            np.arange(k),
-            np.empty(0, int),
-            np.empty((count, 3, 0)),
-            current,
-            voltage,
-            np.empty((size, k)),
-            out,
-        )
+        out = np.empty(rhs.shape)
+        if k == 1:
+            sweep_one(blocks, *where, rhs[..., 0], out[..., 0])
+            return out
+        nothing = np.zeros((0, k)), rhs, np.arange(k), np.empty(0, int), np.empty((count, 3, 0))
+        unused = np.empty((count, 3, k)), np.empty((count, 3, k)), np.empty((size, k))
+        sweep(blocks, *where, *nothing, *unused, out)
         return out
