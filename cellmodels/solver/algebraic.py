@@ -75,7 +75,7 @@ class AlgebraicMatrix:
         count, _, size, k = rhs.shape
         out = np.empty(rhs.shape)
         if k == 1:
-            sweep_one(blocks, *where, rhs[..., 0], out[..., 0])
+            sweep_one(blocks, *where, rhs.reshape(count, 3, size), out.reshape(count, 3, size))
             return out
         nothing = np.zeros((0, k)), rhs, np.arange(k), np.empty(0, int), np.empty((count, 3, 0))
         unused = np.empty((count, 3, k)), np.empty((count, 3, k)), np.empty((size, k))
