@@ -212,9 +212,12 @@ class Dae:
         """Name of the first model limit that is crossed at any of the points, or None."""
         if not self.event_names:
             return None
-        values = self._extra(points[:, self._seen], theta)[:, len(self.output_names) :]
-        bad = np.flatnonzero(np.any(~(values > 0), axis=0))
+        bad = np.flatnonzero(np.any(~(self.events(points, theta) > 0), axis=0))
         return self.event_names[bad[0]] if len(bad) else None
+
+    def events(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """What must stay positive for the model to be valid, at M points, shape (M, n_events)."""
+        return self._extra(points[:, self._seen], theta)[:, len(self.output_names) :]
 
 
 def _expand(function: ca.Function) -> tuple[ca.Function, bool]:
