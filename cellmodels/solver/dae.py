@@ -19,6 +19,7 @@ import casadi as ca
 import numpy as np
 
 from cellmodels.solver.lift import lift
+from cellmodels.solver.powers import guard_powers
 from cellmodels.solver.program import Program
 
 
@@ -126,7 +127,7 @@ class Dae:
         self.event_names = tuple(events)
         self.state_names = dict(state_names)
 
-        function = ca.Function("F", [point, theta], [system])
+        function = ca.Function("F", [point, theta], [ca.densify(system)])
         start_function = ca.Function("start", [theta], [start])
         extra = ca.Function(
             "extra", [point, theta], [ca.vertcat(ca.MX(0, 1), *outputs.values(), *events.values())]
@@ -134,7 +135,7 @@ class Dae:
         function, self.expanded = _expand(function)
         extra, _ = _expand(extra)
         if self.expanded:
-            function = lift(function)
+            function = lift(guard_powers(function))
         self._lifted = function.numel_in(0) - self.n
         self.nz, self.n = self.nz + self._lifted, self.n + self._lifted
         # the outputs do not see the auxiliary states
