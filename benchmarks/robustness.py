@@ -21,7 +21,7 @@ import json
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,8 +189,10 @@ class Pair:
 
     def compare(self, values: Mapping[str, float]) -> dict[str, Any]:
         """Both sides of a draw, and what comes of comparing them."""
-        ours, our_time = timed(lambda: self._ours(values))
-        theirs, their_time = timed(lambda: [self._theirs(r, values) for r in self.references])
+        start = time.process_time()
+        ours = self._ours(values)
+        our_time = time.process_time() - start
+        theirs = [self._theirs(r, values) for r in self.references]
         collapse = COLLAPSED * self.cell.nominal_capacity
         result = {
             "verdict": verdict(ours, theirs, self.cycles, collapse),
@@ -203,7 +205,8 @@ class Pair:
             "PyBaMM capacities": [float(f"{c:.5g}") for c in longest(theirs)["charge"]],
             "work": ours.get("work", {}),
             "CPU s": our_time,
-            "PyBaMM CPU s": their_time,
+            "PyBaMM CPU s": sum(t["CPU s"] for t in theirs),
+            "compared": min(counted(theirs, collapse), len(ours["charge"])),
         }
         return result | difference(ours["charge"], ours["time"], theirs, collapse)
 
@@ -222,7 +225,7 @@ class Pair:
         found["work"] = {k: v for k, v in life.attrs.items() if k.startswith("steps_")}
         if not life.attrs["completed_cycles"]:
             return none | found
-        time = np.diff(table["elapsed_time"].values, prepend=0.0)
+        duration = np.diff(table["elapsed_time"].values, prepend=0.0)
         charge = table["discharge_capacity"].values
         every = [table[name].values for name in table.variables]
         bad = [name for name, v in zip(table.variables, every, strict=True) if np.isinf(v).any()]
@@ -230,13 +233,13 @@ class Pair:
         bad += [
             name for name in ("discharge_capacity", "charge_capacity") if table[name].isnull().any()
         ]
-        if bad or not np.all(np.isfinite(time)):
+        if bad or not np.all(np.isfinite(duration)):
             found |= {"outcome": "nan", "message": ", ".join(bad) or "time"}
         elif found["outcome"] not in set(Reason) or (
             found["outcome"] != Reason.COMPLETED and not found["message"]
         ):
             found |= {"outcome": "untyped", "message": str(found)}
-        return found | {"charge": charge, "time": time}
+        return found | {"charge": charge, "time": duration}
 
     def _theirs(self, reference: Reference, values: Mapping[str, float]) -> dict[str, Any]:
         """PyBaMM's life; whatever it raises is its reason to end."""
@@ -248,19 +251,13 @@ class Pair:
         except Exception as error:
             life, message = {}, f"{type(error).__name__}: {error}"
         none = np.empty(0)
-        time = np.diff(life.get("elapsed_time", none), prepend=0.0) if life else none
+        duration = np.diff(life.get("elapsed_time", none), prepend=0.0) if life else none
         return {
             "charge": life.get("discharge_capacity", none),
-            "time": time,
+            "time": duration,
             "message": message,
+            "CPU s": life.get("cpu_time", 0.0),
         }
-
-
-def timed(run: Callable[[], Any]) -> tuple[Any, float]:
-    """What a call returns, and its CPU time [s]."""
-    start = time.process_time()
-    found = run()
-    return found, time.process_time() - start
 
 
 def longest(theirs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -388,6 +385,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         count = Counter(r["verdict"] for r in mine)
         rows.append(
             {"model": level, "protocol": protocol, "draws": len(mine)}
+            | {"with cycles to compare": sum(r["compared"] > 0 for r in mine)}
             | {v: count[v] for v in VERDICTS}
             | {
                 "CPU s": sum(r["CPU s"] for r in mine),
