@@ -42,9 +42,14 @@ class Target:
 
 def arguments(description: str) -> argparse.Namespace:
     """The options that every benchmark has: ``--quick`` runs a short form."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="a short form, to see that it runs")
-    return parser.parse_args()
+    return parser(description).parse_args()
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """A parser of those options, to which a benchmark may add its own."""
+    found = argparse.ArgumentParser(description=description)
+    found.add_argument("--quick", action="store_true", help="a short form, to see that it runs")
+    return found
 
 
 def machine() -> dict[str, Any]:

@@ -15,16 +15,23 @@ from cellmodels.solver.mesh import MeshOptions
 from cellmodels.solver.newton import NewtonOptions, newton_step
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import StepSensitivity, step_sensitivity
-from cellmodels.solver.step import StepSolution, StepSpec, skipped_step
+from cellmodels.solver.step import HOUR, StepSolution, StepSpec, skipped_step
+
+#: A step that ends further from its condition than this was ended by a jump [V, A, s, A.h].
+_NEAR_THE_END = 1e-3
 
 
 @dataclass
 class Counts:
-    """How much work was done: steps solved warm, by retry, and by adaptive integration."""
+    """How much work was done: steps solved warm, by retry, and by adaptive integration.
+
+    `abrupt` counts those of the last that end at a jump, before their condition is met exactly.
+    """
 
     warm: int = 0
     retried: int = 0
     adaptive: int = 0
+    abrupt: int = 0
 
     def since(self, before: Counts) -> dict[str, int]:
         """What was added to `before`, as plain numbers."""
@@ -32,6 +39,7 @@ class Counts:
             "steps_warm": self.warm - before.warm,
             "steps_retried": self.retried - before.retried,
             "steps_adaptive": self.adaptive - before.adaptive,
+            "steps_abrupt": self.abrupt - before.abrupt,
         }
 
 
@@ -214,7 +222,9 @@ class SequenceSolver:
                     return step
                 break
         self.counts.adaptive += 1
-        return integrate_step(self.collocation, spec, x, theta, point, self.mesh, self.newton)
+        step = integrate_step(self.collocation, spec, x, theta, point, self.mesh, self.newton)
+        self.counts.abrupt += int(not step.skipped and _past_the_end(spec, step) < -_NEAR_THE_END)
+        return step
 
     def _still_skipped(
         self,
@@ -234,11 +244,22 @@ class SequenceSolver:
         """Whether no end condition is met before the one that was solved for."""
         if not step.duration > 0.0:
             return False
-        charges = np.cumsum((step.quadrature * step.current).sum(axis=1)) / 3600.0
-        ends = step.duration * step.mesh[1:]
-        rows = list(zip(step.current[:, -1], step.voltage[:, -1], ends, charges, strict=True))
+        rows = _at_interval_ends(step)
+        direction = np.sign(step.current[0, 0])
         for k, stop in enumerate(spec.all_stops):
             checked = rows[:-1] if k == step.stop else rows
-            if any(stop.distance(*row) > stop.slack for row in checked):
+            if any(stop.distance(*row, direction) > stop.slack for row in checked):
                 return False
         return True
+
+
+def _at_interval_ends(step: StepSolution) -> list[tuple[float, float, float, float]]:
+    """Current, voltage, time and charge at the end of every interval."""
+    charges = np.cumsum((step.quadrature * step.current).sum(axis=1)) / HOUR
+    ends = step.duration * step.mesh[1:]
+    return list(zip(step.current[:, -1], step.voltage[:, -1], ends, charges, strict=True))
+
+
+def _past_the_end(spec: StepSpec, step: StepSolution) -> float:
+    """How far a step's end is past the condition that ended it."""
+    return spec.all_stops[step.stop].distance(*_at_interval_ends(step)[-1])

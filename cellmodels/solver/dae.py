@@ -20,6 +20,7 @@ import casadi as ca
 import numpy as np
 
 from cellmodels.solver.lift import lift
+from cellmodels.solver.powers import guard_powers
 from cellmodels.solver.program import Program
 
 
@@ -127,7 +128,7 @@ class Dae:
         self.event_names = tuple(events)
         self.state_names = dict(state_names)
 
-        function = ca.Function("F", [point, theta], [system])
+        function = ca.Function("F", [point, theta], [ca.densify(system)])
         start_function = ca.Function("start", [theta], [start])
         extra = ca.Function(
             "extra", [point, theta], [ca.vertcat(ca.MX(0, 1), *outputs.values(), *events.values())]
@@ -135,7 +136,7 @@ class Dae:
         function, self.expanded = _expand(function)
         extra, _ = _expand(extra)
         if self.expanded:
-            function = lift(function)
+            function = lift(guard_powers(function))
         self._lifted = function.numel_in(0) - self.n
         self.nz, self.n = self.nz + self._lifted, self.n + self._lifted
         # the outputs do not see the auxiliary states
@@ -235,9 +236,12 @@ class Dae:
         """Name of the first model limit that is crossed at any of the points, or None."""
         if not self.event_names:
             return None
-        values = self._extra(points[:, self._seen], theta)[:, len(self.output_names) :]
-        bad = np.flatnonzero(np.any(~(values > 0), axis=0))
+        bad = np.flatnonzero(np.any(~(self.events(points, theta) > 0), axis=0))
         return self.event_names[bad[0]] if len(bad) else None
+
+    def events(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """What must stay positive for the model to be valid, at M points, shape (M, n_events)."""
+        return self._extra(points[:, self._seen], theta)[:, len(self.output_names) :]
 
 
 def _expand(function: ca.Function) -> tuple[ca.Function, bool]:

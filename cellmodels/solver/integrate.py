@@ -70,6 +70,14 @@ def _with_fewer_intervals(
     return step
 
 
+#: Newton iterations of an interval and growth of its corrections, at most: a long interval is
+#: rather shortened, a short one must converge. A thin film that grows as its inverse doubles in
+#: every iteration until it is as thick as it will be.
+_HASTY, _PATIENT = (12, 2.0), (25, 4.0)
+#: Scaled corrections below this may grow.
+_SMALL = 1e-3
+#: A limit of the model of which less than this share is left is being reached.
+_NEAR = 1e-3
 #: A step whose end condition is met within this time takes no time [s].
 _INSTANT = 1e-3
 
@@ -101,12 +109,15 @@ class _March:
         stages: list[np.ndarray] = []
         voltages: list[np.ndarray] = []
         charge, h, last_width = 0.0, self.mesh.first, None
-        begin = start
+        begin, missed = start, None
         while len(stages) < self.mesh.max_intervals:
             left = self.spec.limit - times[-1]
             h = min(h, left)
             if h < self.mesh.smallest and h < left:
-                raise SolveFailure(Reason.STEP_TOO_SMALL, f"at {times[-1]:.6g} s")
+                if missed is not None and stages:
+                    # the end lies within so short a time, behind a jump such as that of depletion
+                    return self._finish(start, times, stages, voltages, missed)
+                raise self._stuck(point, times[-1])
             predicted = self._predict(point, stages, last_width, h)
             try:
                 trial, at, error = self._interval(begin, point, predicted, h)
@@ -123,16 +134,20 @@ class _March:
                 if end is None and not stages and h < _INSTANT:
                     return skipped_step(start, point, voltage, found[0])
                 if end is None:
-                    h *= 0.5
+                    h, missed = 0.5 * h, found[0]
                     continue
                 trial, h, stop, volts = end
             else:
                 volts, stop = at.system[0, :, -1], None
+            violated = self.collocation.dae.violated_event(trial[2:], self.theta)
+            if violated:
+                raise SolveFailure(Reason.MODEL_EVENT, f"{violated}, at {times[-1] + h:.6g} s")
             times.append(times[-1] + h)
             stages.append(trial)
             voltages.append(volts)
             charge += h * float(radau.WEIGHTS @ trial[:, -1]) / HOUR
             begin, point, voltage, last_width = trial[2, : self.nx], trial[2], float(volts[2]), h
+            missed = None
             if stop is not None:
                 return self._finish(start, times, stages, voltages, stop)
             if times[-1] >= self.spec.limit * (1 - 1e-12):
@@ -141,6 +156,20 @@ class _March:
         raise SolveFailure(
             Reason.STEP_TOO_SMALL, f"{self.mesh.max_intervals} intervals were not enough"
         )
+
+    def _stuck(self, point: np.ndarray, time: float) -> SolveFailure:
+        """Why the intervals become ever shorter: often a limit of the model is being reached.
+
+        A quantity that must stay positive may tend to zero ever faster, as the last pores do.
+        """
+        dae = self.collocation.dae
+        fresh = np.append(np.concatenate(dae.start(self.theta)), 0.0)
+        left, whole = dae.events(np.array([point, fresh]), self.theta)
+        near = np.flatnonzero(left < _NEAR * whole)
+        if len(near):
+            name = dae.event_names[near[np.argmin(left[near] / whole[near])]]
+            return SolveFailure(Reason.MODEL_EVENT, f"{name}, at {time:.6g} s")
+        return SolveFailure(Reason.STEP_TOO_SMALL, f"at {time:.6g} s")
 
     def _predict(
         self, point: np.ndarray, stages: list, width: float | None, h: float
@@ -160,17 +189,21 @@ class _March:
         stages = stages[None, :, :].copy()
         stages[0, :, -1] = control.value if control.kind == "current" else stages[0, :, -1]
         first = collocation.evaluate(stages, self.theta, jacobian=True)
-        at, lu, previous = first, None, np.inf
-        for _ in range(12):
+        at, lu, previous, largest = first, None, np.inf, np.inf
+        iterations, growth = _PATIENT if h < self.mesh.first else _HASTY
+        for _ in range(iterations):
+            fresh = lu is None
             if lu is None:
                 lu = collocation.factorise_intervals(stages, widths, control, at)
             residual = collocation.residual(begin, stages, widths, control, at.system)
             delta = self.matrix.solve(lu, -residual)
-            stages = stages + delta
-            size = np.abs(stages).max(axis=(0, 1)) + self.newton.floor
+            size = np.abs(stages + delta).max(axis=(0, 1)) + self.newton.floor
             norm = float(np.max(np.abs(delta).max(axis=(0, 1)) / size))
-            if not np.isfinite(norm) or norm > 2.0 * previous:
+            if not np.isfinite(norm) or (fresh and norm > largest):
                 raise SolveFailure(Reason.NOT_CONVERGED, "within an interval")
+            if fresh:
+                largest = growth * max(norm, _SMALL)
+            stages = stages + delta
             rate = norm / previous
             if converged(norm, rate, self.newton.tolerance):
                 break
@@ -235,7 +268,7 @@ class _March:
             else:
                 past = np.array(
                     [
-                        stop.distance(i, v, 0.0, q)
+                        stop.distance(i, v, 0.0, q, np.sign(point[-1]))
                         for i, v, q in zip(current, volts, charges, strict=True)
                     ]
                 )

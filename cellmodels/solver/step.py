@@ -52,11 +52,17 @@ class Stop:
     value: float
     sign: int = 1
 
-    def distance(self, current: float, voltage: float, time: float, charge: float) -> float:
-        """Signed distance past the condition: not negative once it is met."""
+    def distance(
+        self, current: float, voltage: float, time: float, charge: float, direction: float = 0.0
+    ) -> float:
+        """Signed distance past the condition: not negative once it is met.
+
+        With the `direction` that the current had before, 1 or -1, one that has turned round
+        since counts as less than none: it has passed through zero.
+        """
         quantity = {
             "voltage": voltage,
-            "current": abs(current),
+            "current": direction * current if direction else abs(current),
             "time": time,
             "charge": abs(charge),
         }

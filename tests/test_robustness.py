@@ -1,0 +1,57 @@
+"""Cells far from their nominal ageing: draws of benchmarks/robustness.py that once failed."""
+
+import numpy as np
+import pytest
+
+import cellmodels as cm
+from benchmarks.robustness import LEVELS, MECHANISMS, PROTOCOLS, Draw
+
+#: Capacities by PyBaMM's IDAKLU at a relative tolerance of 1e-8 [A.h].
+COMPLETED = {
+    # a thin film on the cracks grows as its inverse
+    "SPM/dry/current/9": [4.9671, 4.711, 4.7109, 4.7109, 4.7108, 4.7107],
+    "SPM/dry/rests/4": [5.0024, 4.1695, 4.1626, 4.1558, 4.1491, 4.1426],
+    "SPM/warm/fast/7": [2.0183, 1.9022, 1.9287, 1.9532, 1.9788, 2.0081],
+}
+
+
+def simulate(name: str):
+    """A draw of seed 0, and how far it gets."""
+    level, mechanisms, protocol, number = name.split("/")
+    draw = Draw(level, mechanisms, protocol, int(number))
+    cell = cm.Cell("lithium_ion", "nmc_graphite_siox", level, MECHANISMS[mechanisms])
+    simulator = cm.Simulator(cell, cm.Protocol(PROTOCOLS[protocol]), cell.ageing_parameters)
+    return simulator.simulate(LEVELS[level][0], draw.values(cell, 0))
+
+
+@pytest.mark.parametrize("name", COMPLETED)
+def test_what_pybamm_completes_is_completed(name: str) -> None:
+    life = simulate(name)
+    assert life.attrs["outcome"] == "completed"
+    capacity = life["cycles"]["discharge_capacity"].values
+    np.testing.assert_allclose(capacity, COMPLETED[name], rtol=1e-4)
+
+
+def test_a_hold_ends_where_its_current_turns_round() -> None:
+    # the positive electrode is lost within 20 microseconds of the hold
+    life = simulate("SPM/usual/fast/0")
+    assert life.attrs["completed_cycles"] >= 1
+    np.testing.assert_allclose(life["cycles"]["discharge_capacity"][0], 4.7621, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [("SPM/reactions/hold/1", "porosity"), ("SPM/reactions/hold/5", "crack length")],
+)
+def test_the_limit_of_the_model_is_named(name: str, limit: str) -> None:
+    life = simulate(name)
+    assert life.attrs["outcome"] == "limit of the model reached"
+    assert limit in life.attrs["message"]
+
+
+def test_a_discharge_ends_where_the_electrolyte_is_depleted() -> None:
+    life = simulate("SPMe/reactions/truncated/1")
+    assert life.attrs["completed_cycles"] >= 3
+    assert life.attrs["steps_abrupt"] > 0
+    expected = [3.3333, 0.2168, 0.2060]
+    np.testing.assert_allclose(life["cycles"]["discharge_capacity"][:3], expected, rtol=1e-3)
