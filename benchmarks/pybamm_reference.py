@@ -144,6 +144,8 @@ class Reference:
         the joint between two cycles).
     mode
         PyBaMM's `experiment_model_mode`: "legacy" (a model for each step) or "unified".
+    options
+        Further options of IDAKLU.
     """
 
     def __init__(
@@ -158,8 +160,10 @@ class Reference:
         states: Sequence[str] | None = None,
         chunk: int = 20,
         mode: str = "legacy",
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self.cell, self.cycle_steps, self.tests = cell, tuple(cycle_steps), tuple(tests)
+        self.options = dict(options or {})
         self.free, self.rtol, self.atol = tuple(free), rtol, atol
         self.chunk, self.mode = max(2, chunk), mode
         known = cell.pybamm_model().variables
@@ -273,7 +277,10 @@ class Reference:
         values = self.cell.parameter_values()
         values.update(dict.fromkeys(self.free, "[input]"), check_already_exists=False)
         solver = pybamm.IDAKLUSolver(
-            rtol=self.rtol, atol=self.atol, root_tol=min(1e-6, 10 * self.atol)
+            rtol=self.rtol,
+            atol=self.atol,
+            root_tol=min(1e-6, 10 * self.atol),
+            options=self.options,
         )
         simulation = pybamm.Simulation(
             self.cell.pybamm_model(),
@@ -419,7 +426,7 @@ def reference_life(
     checkups
         ``(cycles, tests)``, the same tests at each of these cycles.
     **settings
-        `states`, `chunk`, `mode` of `Reference`.
+        `states`, `chunk`, `mode`, `options` of `Reference`.
 
     Returns
     -------
