@@ -52,8 +52,6 @@ METHODS = ("auto", "macro", "direct")
 _MACRO_CYCLES = 30
 
 
-#: Smallest interval of time: a depleted cell is through with a hold within microseconds [s].
-_SMALLEST = 1e-9
 #: How many times longer than expected a life may become to reach the last point.
 _LONGEST = 10
 
@@ -77,7 +75,7 @@ class SolverOptions:
 
     method: str = "auto"
     tolerance: float = 2e-5
-    mesh: MeshOptions = field(default_factory=lambda: MeshOptions(smallest=_SMALLEST))
+    mesh: MeshOptions = field(default_factory=MeshOptions)
     newton: NewtonOptions = field(default_factory=NewtonOptions)
 
     def __post_init__(self) -> None:

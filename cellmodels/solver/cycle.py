@@ -206,27 +206,20 @@ class SequenceSolver:
         near: StepSolution | None,
         point: np.ndarray,
     ) -> StepSolution:
-        if near is not None and near.skipped:
-            found = self._still_skipped(spec, x, theta, near, point)
+        if near is not None:
+            found = (
+                self._skipped(spec, x, theta, near.stages[-1, -1])
+                if near.skipped
+                else self._from_neighbour(spec, x, theta, near, point)
+            )
             if found is not None:
                 return found
-        elif near is not None:
-            for retry, attempt in enumerate((near, near.without_chord())):
-                try:
-                    step = newton_step(self.collocation, spec, x, theta, attempt, self.newton)
-                except SolveFailure:
-                    continue
-                if self._valid(spec, step):
-                    self.counts.warm += 1
-                    self.counts.retried += retry
-                    return step
-                break
         self.counts.adaptive += 1
         step = integrate_step(self.collocation, spec, x, theta, point, self.mesh, self.newton)
         self.counts.abrupt += int(not step.skipped and _past_the_end(spec, step) < -_NEAR_THE_END)
         return step
 
-    def _still_skipped(
+    def _from_neighbour(
         self,
         spec: StepSpec,
         x: np.ndarray,
@@ -234,9 +227,29 @@ class SequenceSolver:
         near: StepSolution,
         point: np.ndarray,
     ) -> StepSolution | None:
-        at, voltage = consistent_point(
-            self.collocation, spec.control, x, theta, near.stages[-1, -1]
-        )
+        """Newton's method with the neighbour's matrix, if it has one, then with a new one."""
+        attempts = (near,) if near.chord is None else (near, near.without_chord())
+        for retry, attempt in enumerate(attempts):
+            try:
+                # often there is nothing left to do where a neighbour had something
+                skipped = self._skipped(spec, x, theta, point) if retry else None
+                if skipped is not None:
+                    return skipped
+                step = newton_step(self.collocation, spec, x, theta, attempt, self.newton)
+            except SolveFailure:
+                continue
+            if not self._valid(spec, step):
+                return None
+            self.counts.warm += 1
+            self.counts.retried += retry
+            return step
+        return None
+
+    def _skipped(
+        self, spec: StepSpec, x: np.ndarray, theta: np.ndarray, guess: np.ndarray
+    ) -> StepSolution | None:
+        """The step if its end condition is met when it begins, or None."""
+        at, voltage = consistent_point(self.collocation, spec.control, x, theta, guess)
         met = spec.met_at_start(at[-1], voltage)
         return None if met is None else skipped_step(x, at, voltage, met)
 

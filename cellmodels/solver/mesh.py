@@ -23,7 +23,8 @@ class MeshOptions:
     first : float
         First interval [s].
     smallest : float
-        Interval at which the integration gives up [s].
+        Interval at which the integration gives up [s]: a depleted cell is through with a hold
+        within microseconds.
     growth : float
         Largest ratio of neighbouring intervals.
     max_intervals : int
@@ -36,10 +37,10 @@ class MeshOptions:
     """
 
     rtol: float = 1e-3
-    atol: float = 1e-4
+    atol: float = 3e-5
     energy: float = 1e-4
     first: float = 1.0
-    smallest: float = 1e-6
+    smallest: float = 1e-9
     growth: float = 5.0
     max_intervals: int = 2000
     share: float = 0.8

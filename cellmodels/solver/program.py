@@ -97,14 +97,14 @@ class Program:
     def __call__(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """Values at the points, (M, n), shape (M, size of the output)."""
         out = np.empty((len(points), self._size_out))
-        _RUN[_FEW if len(points) <= _FEW else _LANES](
-            self._lines,
-            self._constants,
-            self._size,
-            np.ascontiguousarray(points, float),
-            np.ascontiguousarray(theta, float),
-            out,
-        )
+        points, theta = np.ascontiguousarray(points, float), np.ascontiguousarray(theta, float)
+        rest = len(points) % _LANES
+        whole = len(points) - rest if rest <= _FEW else len(points)
+        for lanes, part in ((_LANES, slice(0, whole)), (_FEW, slice(whole, None))):
+            if len(points[part]):
+                _RUN[lanes](
+                    self._lines, self._constants, self._size, points[part], theta, out[part]
+                )
         return out
 
 
