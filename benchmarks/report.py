@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -67,8 +68,6 @@ def machine() -> dict[str, Any]:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as aligned text; all rows have the keys of the first."""
-    if not rows:
-        return "(no rows)"
     cells = [[_text(row.get(key)) for key in rows[0]] for row in rows]
     header = list(rows[0])
     widths = [max(len(line[k]) for line in [header, *cells]) for k in range(len(header))]
@@ -82,8 +81,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 def report(
     name: str, rows: Sequence[Mapping[str, Any]], targets: Sequence[Target], quick: bool = False
 ) -> None:
-    """Print the table, each target met or missed, and the JSON object."""
-    print(table(rows), end="\n\n")
+    """Print a table of each kind of rows, each target met or missed, and the JSON object."""
+    for _, alike in itertools.groupby(rows, key=list):
+        print(table(list(alike)), end="\n\n")
     for target in targets:
         mark = "met   " if target.met else "MISSED"
         print(f"{mark}  {target.name}: {target.value:.3g} (target {target.target:.3g})")

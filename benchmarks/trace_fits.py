@@ -1,6 +1,6 @@
 """Fits of a fresh cell's voltage trace against what can be written with PyBaMM and SciPy.
 
-Run with ``python -m benchmarks.trace_fits``. Four parameters (the active material of both
+``python -m benchmarks.vs_pybop`` prints it. Four parameters (the active material of both
 electrodes, both particle diffusivities) are fitted to a 1C discharge, a rest, a 1C charge and a
 rest: 319 voltages with 1 mV of noise, made by PyBaMM's IDAKLU at tight tolerance.
 
@@ -31,7 +31,7 @@ import pybamm
 import scipy.optimize
 
 import cellmodels as cm
-from benchmarks.report import Target, arguments, report
+from benchmarks.report import Target
 from cellmodels.fitting.fit import free_parameters
 from cellmodels.fitting.trace import TraceProblem, trace_problem
 
@@ -431,14 +431,3 @@ def random_starts(case: Case, count: int) -> list[Found]:
 def _false(case: Case, found: Found) -> bool:
     """Whether a fit says that it converged, but did not end at the optimum."""
     return bool(found.converged and found.rms > (1.0 + EXCESS) * case.least)
-
-
-def main() -> None:
-    """Run all cases and report."""
-    quick = arguments(__doc__ or "").quick
-    rows, targets = trace_rows(quick)
-    report("trace_fits", rows, targets, quick)
-
-
-if __name__ == "__main__":
-    main()

@@ -17,7 +17,9 @@ values.
 - Finite differences: SciPy's least squares on PyBaMM's simulations at 1e-6
   (`benchmarks.finite_differences`), reading results not counted. This is the real bar.
 
-A fit is at the optimum if it is within a fifth of a standard error of ours in both parameters.
+Voltage traces of a fresh cell: `benchmarks.trace_fits`.
+
+A fit of the ageing is at the optimum if it is within a fifth of a standard error of ours in both parameters.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from benchmarks.finite_differences import gauss_newton
 from benchmarks.life import timed
 from benchmarks.pybamm_reference import Reference
 from benchmarks.report import Target, arguments, report
+from benchmarks.trace_fits import trace_rows
 
 try:
     import pybop
@@ -229,7 +232,8 @@ def main() -> None:
     if pybop is None:
         raise SystemExit("PyBOP is not installed: pip install '.[benchmarks]' in the checkout.")
     rows, targets = ageing_rows(quick)
-    report("vs_pybop", rows, targets, quick)
+    trace, trace_targets = trace_rows(quick)
+    report("vs_pybop", rows + trace, targets + trace_targets, quick)
 
 
 if __name__ == "__main__":
