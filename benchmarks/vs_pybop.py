@@ -19,7 +19,8 @@ values.
 
 Voltage traces of a fresh cell: `benchmarks.trace_fits`.
 
-A fit of the ageing is at the optimum if it is within a fifth of a standard error of ours in both parameters.
+A fit of the ageing is at the optimum if it is within a fifth of a standard error of ours in both
+parameters.
 """
 
 from __future__ import annotations
