@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 
+from cellmodels.solver.compiled import compiled
 from cellmodels.solver.simd import block_product
 
 #: A pivot block whose determinant is smaller than this, relative to its size, is singular.
@@ -148,7 +148,7 @@ def _ordered(p: int, full: dict[int, bool]) -> tuple[list[int], ...]:
     )
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def eliminate(blocks: np.ndarray, order: Order) -> int:
     """Factorise in place, shape (N, count of numbers); pivot blocks are left inverted.
 
@@ -210,7 +210,7 @@ def eliminate(blocks: np.ndarray, order: Order) -> int:
     return bad
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _invert(b: np.ndarray) -> int:
     """Invert a 3 x 3 block in place; 1 if it is singular."""
     c0 = b[4] * b[8] - b[5] * b[7]
@@ -235,7 +235,7 @@ def _invert(b: np.ndarray) -> int:
     return 0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def sweep_one(
     blocks: np.ndarray, order: Order, first: np.ndarray, nx: int, rhs: np.ndarray, out: np.ndarray
 ) -> None:
@@ -304,7 +304,7 @@ def sweep_one(
                 out[i, j, column[p]] = z[p, j]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def sweep(
     blocks: np.ndarray,
     order: Order,
@@ -411,7 +411,7 @@ def sweep(
                     voltage[i, j, o + m] = total
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def sweep_back(
     blocks: np.ndarray, order: Order, first: np.ndarray, nx: int, rhs: np.ndarray
 ) -> np.ndarray:

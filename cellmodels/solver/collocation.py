@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 
 from cellmodels.solver import radau
 from cellmodels.solver.block_lu import analyse, eliminate, sweep, sweep_back, sweep_one
+from cellmodels.solver.compiled import compiled
 from cellmodels.solver.dae import Dae
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import HOUR, Control, Stop
@@ -156,7 +156,7 @@ class IntervalMatrix:
         return sweep_back(blocks, *self._where, rhs)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fill(
     jacobian: np.ndarray,
     h: np.ndarray,
@@ -192,7 +192,7 @@ def _fill(
                     block[stride[e] * j] += weight_i[i, j]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _time_derivatives(
     start: np.ndarray,
     stages: np.ndarray,

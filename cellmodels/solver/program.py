@@ -10,13 +10,12 @@ rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import casadi as ca
-import numba
 import numpy as np
 
 from cellmodels.solver import simd
+from cellmodels.solver.compiled import compiled
 
 #: Points that are treated together: their work places should fit the processor's cache.
 _LANES, _FEW = 16, 4
@@ -102,8 +101,14 @@ class Program:
         whole = len(points) - rest if rest <= _FEW else len(points)
         for lanes, part in ((_LANES, slice(0, whole)), (_FEW, slice(whole, None))):
             if len(points[part]):
-                _RUN[lanes](
-                    self._lines, self._constants, self._size, points[part], theta, out[part]
+                _run(
+                    self._lines,
+                    self._constants,
+                    self._size,
+                    points[part],
+                    theta,
+                    out[part],
+                    (0,) * lanes,
                 )
         return out
 
@@ -137,7 +142,7 @@ def _shift(lines: np.ndarray, where: np.ndarray, column: int, constants: int) ->
     lines[where, column] = np.where(old < 0, -1 - old, old + constants)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _scalar(op: int, x: float, y: float) -> float:
     """The operations that have no vector instruction, or are rare."""
     if op == _EXP:
@@ -213,79 +218,71 @@ def _scalar(op: int, x: float, y: float) -> float:
     return np.fmod(x, y)  # only known operations come here
 
 
-def _compiled(lanes: int) -> Callable[..., None]:
-    """The evaluation of so many points together."""
-    # unsigned numbers, so that no index has to be checked for being negative
-    wide = np.uint64(lanes)
-    one, zero = simd.constant(1.0, lanes), simd.constant(0.0, lanes)
-    mul = simd.operation(lambda on, x, y: on.fmul(x, y), 2, lanes)
-    add = simd.operation(lambda on, x, y: on.fadd(x, y), 2, lanes)
-    sub = simd.operation(lambda on, x, y: on.fsub(x, y), 2, lanes)
-    div = simd.operation(lambda on, x, y: on.fdiv(x, y), 2, lanes)
-    neg = simd.operation(lambda on, x: on.fneg(x), 1, lanes)
-    twice = simd.operation(lambda on, x: on.fadd(x, x), 1, lanes)
-    sq = simd.operation(lambda on, x: on.fmul(x, x), 1, lanes)
-    sqrt = simd.operation(simd.square_root, 1, lanes)
-    le = simd.operation(
-        lambda on, x, y: on.select(on.fcmp_ordered("<=", x, y), one, zero), 2, lanes
-    )
-    lt = simd.operation(lambda on, x, y: on.select(on.fcmp_ordered("<", x, y), one, zero), 2, lanes)
+_mul = simd.operation(lambda on, x, y: on.fmul(x, y), 2)
+_add = simd.operation(lambda on, x, y: on.fadd(x, y), 2)
+_sub = simd.operation(lambda on, x, y: on.fsub(x, y), 2)
+_div = simd.operation(lambda on, x, y: on.fdiv(x, y), 2)
+_neg = simd.operation(lambda on, x: on.fneg(x), 1)
+_twice = simd.operation(lambda on, x: on.fadd(x, x), 1)
+_sq = simd.operation(lambda on, x: on.fmul(x, x), 1)
+_sqrt = simd.operation(simd.square_root, 1)
+_le = simd.operation(lambda on, x, y: simd.truth(on, on.fcmp_ordered("<=", x, y)), 2)
+_lt = simd.operation(lambda on, x, y: simd.truth(on, on.fcmp_ordered("<", x, y)), 2)
 
-    @numba.njit(cache=True, nogil=True, error_model="numpy")
-    def run(
-        lines: np.ndarray,
-        constants: np.ndarray,
-        size: int,
-        points: np.ndarray,
-        theta: np.ndarray,
-        out: np.ndarray,
-    ) -> None:
-        """Carry out the lines (operation, target, first, second) for all points."""
-        work = np.empty(size * lanes)
-        for k in range(len(constants)):
-            for m in range(lanes):
-                work[k * lanes + m] = constants[k]
-        for begin in range(0, len(points), lanes):
-            count = min(lanes, len(points) - begin)
-            last = np.int64(count - 1)
-            for k in range(len(lines)):
-                op = lines[k, 0]
-                w, a, b = lines[k, 1] * wide, lines[k, 2] * wide, lines[k, 3] * wide
-                if op == _MUL:
-                    mul(work, w, a, b)
-                elif op == _ADD:
-                    add(work, w, a, b)
-                elif op == _DIV:
-                    div(work, w, a, b)
-                elif op == _SUB:
-                    sub(work, w, a, b)
-                elif op == _NEG:
-                    neg(work, w, a, b)
-                elif op == _TWICE:
-                    twice(work, w, a, b)
-                elif op == _SQ:
-                    sq(work, w, a, b)
-                elif op == _LE:
-                    le(work, w, a, b)
-                elif op == _LT:
-                    lt(work, w, a, b)
-                elif op == _SQRT:
-                    sqrt(work, w, a, b)
-                elif op == _INPUT:
-                    if lines[k, 2] == 0:
-                        for m in range(wide):
-                            work[w + m] = points[begin + min(np.int64(m), last), lines[k, 3]]
-                    else:
-                        for m in range(wide):
-                            work[w + m] = theta[lines[k, 3]]
-                elif op == _OUTPUT:
-                    for m in range(np.uint64(count)):
-                        out[begin + np.int64(m), lines[k, 1]] = work[a + m]
+
+@compiled
+def _run(
+    lines: np.ndarray,
+    constants: np.ndarray,
+    size: int,
+    points: np.ndarray,
+    theta: np.ndarray,
+    out: np.ndarray,
+    lanes: tuple[int, ...],
+) -> None:
+    """Carry out the lines (operation, target, first, second), for `lanes` points together."""
+    # unsigned numbers, so that no index has to be checked for being negative
+    wide = np.uint64(len(lanes))
+    work = np.empty(size * len(lanes))
+    for k in range(len(constants)):
+        for m in range(len(lanes)):
+            work[k * len(lanes) + m] = constants[k]
+    for begin in range(0, len(points), len(lanes)):
+        count = min(len(lanes), len(points) - begin)
+        last = np.int64(count - 1)
+        for k in range(len(lines)):
+            op = lines[k, 0]
+            w, a, b = lines[k, 1] * wide, lines[k, 2] * wide, lines[k, 3] * wide
+            if op == _MUL:
+                _mul(work, w, a, b, lanes)
+            elif op == _ADD:
+                _add(work, w, a, b, lanes)
+            elif op == _DIV:
+                _div(work, w, a, b, lanes)
+            elif op == _SUB:
+                _sub(work, w, a, b, lanes)
+            elif op == _NEG:
+                _neg(work, w, a, b, lanes)
+            elif op == _TWICE:
+                _twice(work, w, a, b, lanes)
+            elif op == _SQ:
+                _sq(work, w, a, b, lanes)
+            elif op == _LE:
+                _le(work, w, a, b, lanes)
+            elif op == _LT:
+                _lt(work, w, a, b, lanes)
+            elif op == _SQRT:
+                _sqrt(work, w, a, b, lanes)
+            elif op == _INPUT:
+                if lines[k, 2] == 0:
+                    for m in range(wide):
+                        work[w + m] = points[begin + min(np.int64(m), last), lines[k, 3]]
                 else:
                     for m in range(wide):
-                        work[w + m] = _scalar(op, work[a + m], work[b + m])
-
-    return run
-
-
-_RUN = {lanes: _compiled(lanes) for lanes in (_FEW, _LANES)}
+                        work[w + m] = theta[lines[k, 3]]
+            elif op == _OUTPUT:
+                for m in range(np.uint64(count)):
+                    out[begin + np.int64(m), lines[k, 1]] = work[a + m]
+            else:
+                for m in range(wide):
+                    work[w + m] = _scalar(op, work[a + m], work[b + m])

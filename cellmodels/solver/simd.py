@@ -19,8 +19,10 @@ from numba.extending import intrinsic
 Rule = Callable[..., Any]
 
 
-def operation(rule: Rule, operands: int, lanes: int) -> Any:
-    """A compiled function (array, target, first, second) for an elementwise operation.
+def operation(rule: Rule, operands: int) -> Any:
+    """A compiled function (array, target, first, second, lanes) for an elementwise operation.
+
+    As many numbers are treated at once as the tuple `lanes` is long.
 
     Parameters
     ----------
@@ -28,23 +30,22 @@ def operation(rule: Rule, operands: int, lanes: int) -> Any:
         Called with the builder and one or two vectors, returns a vector.
     operands
         One or two; the second offset of a unary operation is ignored.
-    lanes
-        Numbers treated at once.
     """
-    vector = ir.VectorType(ir.DoubleType(), lanes)
 
     @intrinsic
-    def apply(_: Any, array: Any, target: Any, first: Any, second: Any) -> Any:
+    def apply(_: Any, array: Any, target: Any, first: Any, second: Any, lanes: Any) -> Any:
+        vector = ir.VectorType(ir.DoubleType(), lanes.count)
+
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             places = [
                 _pointer(context, builder, signature.args[0], args[0], offset, vector)
-                for offset in args[1:]
+                for offset in args[1:4]
             ]
             values = [_load(builder, place) for place in places[1 : 1 + operands]]
             _store(builder, rule(builder, *values), places[0])
             return context.get_dummy_value()
 
-        return types.void(array, target, first, second), generate
+        return types.void(array, target, first, second, lanes), generate
 
     return apply
 
@@ -120,9 +121,9 @@ def _spread(builder: Any, value: Any, vector: Any) -> Any:
     return builder.shuffle_vector(one, empty, zeros)
 
 
-def constant(value: float, lanes: int) -> Any:
-    """A vector of equal numbers, for rules."""
-    return ir.Constant(ir.VectorType(ir.DoubleType(), lanes), [value] * lanes)
+def truth(builder: Any, condition: Any) -> Any:
+    """Ones where a vector of conditions holds, else zeros, for rules."""
+    return builder.uitofp(condition, ir.VectorType(ir.DoubleType(), condition.type.count))
 
 
 def square_root(builder: Any, value: Any) -> Any:
