@@ -340,15 +340,22 @@ def sweep(
     begin, left, pivot, right = order.begin, order.left, order.pivot, order.right
     columns, at, row, column = order.columns, order.at, order.row, order.column
     n, k = len(pivot), start.shape[1]
-    last[:nx] = start
+    # loops, as whole-array operations take seconds to compile
+    for r in range(nx):
+        for m in range(k):
+            last[r, m] = start[r, m]
+    position = np.empty(n, np.int64)
+    for p in range(n):
+        position[column[p]] = p
     # (n, 3, LANES), and three rows of it
     z, y, zero = np.zeros(n * _ROWS), np.empty(_ROWS), np.uint64(0)
-    position = np.argsort(column)
     for i in range(blocks.shape[0]):
         a = blocks[i]
         for o in range(0, k, LANES):  # while the interval's numbers are at hand
             count = min(LANES, k - o)
-            acts = np.any((rhs_columns >= o) & (rhs_columns < o + LANES))
+            acts = False
+            for c in range(len(rhs_columns)):
+                acts = acts or o <= rhs_columns[c] < o + LANES
             for p in range(n):
                 r = row[p]
                 for m in range(_WIDE):
@@ -452,7 +459,8 @@ def sweep_back(
                 for e in range(right[p], begin[p + 1]):
                     _subtract_transposed(z, columns[e] * _WIDE, a, t, z, place)
                     t += _NINE
-            gathered[:] = 0.0
+            for m in range(len(gathered)):
+                gathered[m] = 0.0
             for p in range(n - 1, -1, -1):
                 place, r = np.uint64(p) * _WIDE, row[p]
                 for m in range(_WIDE):
