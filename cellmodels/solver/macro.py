@@ -31,7 +31,7 @@ from cellmodels.solver import radau
 from cellmodels.solver.cycle_map import FEATURES, CycleMap, CyclePoint
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.secants import Secants
-from cellmodels.solver.slow import SlowSpace, slow_space
+from cellmodels.solver.slow import SlowSpace, needed_tolerance, slow_space
 
 
 def _radau_points(count: int) -> np.ndarray:
@@ -282,7 +282,9 @@ class ElementSolve:
         self.start_directions = directions
         self.states, self.directions = guess.states.copy(), guess.directions.copy()
         self.points, self.jacobian = tuple(guess.points), guess.jacobian
-        self.space = guess.space
+        self._tolerance = needed_tolerance(nodes[-1] - nodes[0])
+        known = guess.space
+        self.space = known if known and known.tolerance <= self._tolerance else None
         self.matrix = _Matrix(self.shift, guess.jacobian) if guess.jacobian else None
         self.iterations = 0
 
@@ -325,8 +327,9 @@ class ElementSolve:
                 raise SolveFailure(Reason.MACRO_ERROR, f"a macro correction of {norm:.1e}")
             self.states = self.states - change
             rate = norm / previous
-            # right after a new Jacobian the corrections shrink quadratically
-            if (norm**2 if fresh else _left(norm, rate)) <= self.options.newton:
+            # right after a new Jacobian of all nodes the corrections shrink quadratically
+            exact = fresh and self.space is not None and self.space.rank <= _FEW
+            if (norm**2 if exact else _left(norm, rate)) <= self.options.newton:
                 return
             if norm > _FAR if fresh else rate > self.options.contraction:
                 self.matrix = None
@@ -380,7 +383,7 @@ class ElementSolve:
         points = list(self.points)
         if self.space is None:
             points[0] = self.cycle.differentiate(points[0], self.theta, nothing)
-            self.space = slow_space(self.cycle, points[0], self.theta)
+            self.space = slow_space(self.cycle, points[0], self.theta, self._tolerance)
         space = self.space
         directions = space.directions, np.zeros((len(self.theta), space.rank))
         chosen = range(STAGES) if space.rank <= _FEW else _ENDS

@@ -23,8 +23,10 @@ from cellmodels.solver.cycle_map import CycleMap, CyclePoint
 
 #: Combinations of rows in the first sample; doubled until they show the whole space.
 _SAMPLE = 24
-#: Directions that change a (scaled) end by less than this are left out.
+#: Directions that change a (scaled) end by less than this are left out, at most.
 _TOLERANCE = 1e-5
+#: What is left out may change a state by so much over an element.
+_ACCUMULATED = 0.01
 #: A state whose own rate would change it by less than this factor in a cycle persists.
 _PERSISTS = 1.0
 #: Size below which a state counts as that size.
@@ -43,11 +45,14 @@ class SlowSpace:
         E, shape (ny, r).
     coordinates : numpy.ndarray
         W, shape (ny, r).
+    tolerance : float
+        Directions that change a (scaled) end by less than this are left out.
     """
 
     persists: np.ndarray
     directions: np.ndarray
     coordinates: np.ndarray
+    tolerance: float
 
     @property
     def rank(self) -> int:
@@ -59,7 +64,14 @@ class SlowSpace:
         return along - self.persists[:, None] * self.directions
 
 
-def slow_space(cycle: CycleMap, point: CyclePoint, theta: np.ndarray) -> SlowSpace:
+def needed_tolerance(cycles: float) -> float:
+    """Tolerance for an element of so many cycles, which add up what is left out."""
+    return min(_TOLERANCE, _ACCUMULATED / cycles)
+
+
+def slow_space(
+    cycle: CycleMap, point: CyclePoint, theta: np.ndarray, tolerance: float = _TOLERANCE
+) -> SlowSpace:
     """Find it at one cycle, which must have its factorised matrices."""
     ny = cycle.ny
     size = np.maximum(np.abs(point.start), _SIZE)
@@ -76,10 +88,10 @@ def slow_space(cycle: CycleMap, point: CyclePoint, theta: np.ndarray) -> SlowSpa
         back = cycle.pull_back(point, sample) - persists[:, None] * sample
         rows = np.hstack([rows, size[:, None] * back])
         left, values, _ = np.linalg.svd(rows / np.sqrt(rows.shape[1]), full_matrices=False)
-        rank = int(np.sum(values > _TOLERANCE))
+        rank = int(np.sum(values > tolerance))
         if rank < 0.8 * rows.shape[1] or count == ny:
             basis = left[:, :rank]
-            return SlowSpace(persists, size[:, None] * basis, basis / size[:, None])
+            return SlowSpace(persists, size[:, None] * basis, basis / size[:, None], tolerance)
         count = min(2 * count, ny)
 
 
