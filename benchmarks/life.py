@@ -191,9 +191,19 @@ def long_life(cycles: int) -> None:
         FREE,
         SolverOptions(method="macro"),
     )
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_memory()
     life = simulator.life(simulator.nominal, cycles)
-    print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, life.cycles)
+    print(before, peak_memory(), life.cycles)
+
+
+def peak_memory() -> float:
+    """Largest memory of this process so far [MB]."""
+    try:  # getrusage would count that of the process which started this one
+        with open("/proc/self/status", encoding="ascii") as lines:
+            line = next(line for line in lines if line.startswith("VmHWM"))
+        return float(line.split()[1]) / 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
