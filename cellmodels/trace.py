@@ -146,7 +146,7 @@ def _compiled(cell: Cell, free: tuple[str, ...]) -> Dae:
             raise InputError(f"{name!r} cannot be free: it defines the currents of the steps.")
     try:
         dae = _export(cell, free)
-    except Exception as error:
+    except Exception as error:  # PyBaMM's builders raise what they meet, an IndexError say
         fixed = [name for name in free if not _can_be_free(cell, name)]
         if not fixed:
             raise
@@ -170,6 +170,6 @@ def _export(cell: Cell, free: tuple[str, ...]) -> Dae:
 def _can_be_free(cell: Cell, name: str) -> bool:
     try:
         _export(cell, (name,))
-    except Exception:
+    except Exception:  # as above; only asked for the name to blame after a failure
         return False
     return True
