@@ -269,6 +269,11 @@ class Reference:
                 reason = str(failed) or "no reason given"
         return self._life(rows) | clock, reason
 
+    def build(self, *counts: int) -> None:
+        """Build the simulations of so many cycles at once, instead of when first needed."""
+        for count in counts:
+            self._simulation(count, [self.cycle_steps] * count)
+
     def _simulation(self, key: Any, steps: Sequence[Any]) -> tuple[pybamm.Simulation, float]:
         """The simulation of `steps`, built on first use, and the seconds that took."""
         if key in self._simulations:

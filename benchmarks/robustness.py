@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import multiprocessing
+import resource
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +114,8 @@ TOLERANCES = (1e-6, 1e-8)
 AGREE, SPREADS = 1e-3, 3.0
 #: IDAKLU gives up when so many steps bring it no further [s]; it would go on for ever.
 NO_PROGRESS = MappingProxyType({"num_steps_no_progress": 5000, "t_no_progress": 1.0})
+#: Cycles that PyBaMM is given at once.
+CHUNK = 2
 #: A simulation that takes longer hangs, ours and PyBaMM's [s of CPU time].
 PATIENCE, THEIR_PATIENCE = 60.0, 30.0
 
@@ -175,6 +179,32 @@ def patience(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
+def apart(function: Callable[[], Any], seconds: float) -> Any:
+    """The result of a function, or None where it takes more CPU time than this.
+
+    It runs in a copy of this process, which the system ends: compiled code, such as that of
+    PyBaMM's solver, cannot be interrupted from Python.
+    """
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        limit = int(np.ceil(time.process_time() + seconds))
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+        theirs.send(function())
+
+    child = context.Process(target=work)
+    child.start()
+    theirs.close()
+    try:
+        return ours.recv()
+    except EOFError:
+        return None
+    finally:
+        child.join()
+
+
 class Pair:
     """Both sides of one configuration, built once."""
 
@@ -191,11 +221,13 @@ class Pair:
                 free=free,
                 rtol=rtol,
                 atol=0.01 * rtol,
-                chunk=2,
+                chunk=CHUNK,
                 options=NO_PROGRESS,
             )
             for rtol in TOLERANCES
         ]
+        for reference in self.references:
+            reference.build(CHUNK, 1)  # once here, not in every copy of this process
 
     def compare(self, values: Mapping[str, float]) -> dict[str, Any]:
         """Both sides of a draw, and what comes of comparing them."""
@@ -253,13 +285,14 @@ class Pair:
 
     def _theirs(self, reference: Reference, values: Mapping[str, float]) -> dict[str, Any]:
         """PyBaMM's life; whatever it raises is its reason to end."""
-        try:
-            with patience(THEIR_PATIENCE):
-                life, message = reference.attempt(self.cycles, values)
-        except Hang:
-            life, message = {}, "hang"
-        except Exception as error:
-            life, message = {}, f"{type(error).__name__}: {error}"
+
+        def attempt() -> tuple[Mapping[str, Any], str]:
+            try:
+                return reference.attempt(self.cycles, values)
+            except Exception as error:
+                return {}, f"{type(error).__name__}: {error}"
+
+        life, message = apart(attempt, THEIR_PATIENCE) or ({}, "hang")
         none = np.empty(0)
         duration = np.diff(life.get("elapsed_time", none), prepend=0.0) if life else none
         return {
