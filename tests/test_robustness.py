@@ -55,3 +55,10 @@ def test_a_discharge_ends_where_the_electrolyte_is_depleted() -> None:
     assert life.attrs["steps_abrupt"] > 0
     expected = [3.3333, 0.2168, 0.2060]
     np.testing.assert_allclose(life["cycles"]["discharge_capacity"][:3], expected, rtol=1e-3)
+
+
+def test_an_electrode_that_vanishes_is_not_charged_with_less_than_nothing() -> None:
+    # 210 s into the first charge nothing of the positive electrode is left
+    life = simulate("SPM/usual/truncated/17")
+    by_pybamm = 2909.9259
+    np.testing.assert_allclose(life["cycles"]["elapsed_time"][0], by_pybamm, rtol=1e-5)
