@@ -11,12 +11,14 @@ from cellmodels.cell import Cell
 from cellmodels.checkup_plan import Test
 from cellmodels.lowering import ampere_hours
 from cellmodels.protocol import Protocol
-from cellmodels.solver.collocation import Collocation
 from cellmodels.solver.curve import voltage_at_charge
 from cellmodels.solver.cycle import CycleSolution, SequenceSolver
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import StepSensitivity
 from cellmodels.steps import Step
+
+#: Of Newton's method: the errors of check-ups do not add up as those of cycles do.
+_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ class CheckupSolver:
         if test not in self._solvers:
             self._solvers[test] = self._sequence(spec.steps)
         solver = self._solvers[test]
-        solution = solver.solve(x, theta, near.solution if near is not None else None)
+        guess = near.solution if near is not None else None
+        solution = solver.solve(x, theta, guess, tolerance=_TOLERANCE)
         k = dx.shape[1]
         steps: tuple[StepSensitivity | None, ...] = (None,) * len(solution.steps)
         if k:
@@ -115,13 +118,13 @@ class CheckupSolver:
             steps = solver.sensitivity(solution, theta, dx, np.eye(len(theta)), keep_stages=keep)[1]
         if spec.measure == "resistance":
             return _resistance(test, place, solution, steps, k)
-        return self._capacity(test, place, solver.collocation, theta, solution, steps, k)
+        return self._capacity(test, place, solver, theta, solution, steps, k)
 
     def _capacity(
         self,
         test: str,
         place: float,
-        collocation: Collocation,
+        solver: SequenceSolver,
         theta: np.ndarray,
         solution: CycleSolution,
         steps: Sequence[StepSensitivity | None],
@@ -137,7 +140,7 @@ class CheckupSolver:
         if len(charges) and not last.skipped:
             name = f"voltage_{test}"
             values[name], slope, reached[name] = voltage_at_charge(
-                collocation, last, theta, charges, tangent
+                solver.collocation, solver.specs[-1].control, last, theta, charges, tangent
             )
             slopes[name] = np.zeros((len(charges), k)) if slope is None else slope
         elif len(charges):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -67,6 +69,23 @@ class AlgebraicMatrix:
             raise SolveFailure(Reason.NO_CONSISTENT_START, "the algebraic equations are singular")
         return blocks
 
+    def correction(
+        self, control: Control, groups: np.ndarray, system: np.ndarray, jacobian: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Newton's correction of [z, I], shape (G, 3, nz + 1), of points v, (G, 3, n).
+
+        `system` and `jacobian` are F and dF/dv there. Returns the factors and the weight of
+        the voltage in the control, (G, 3), as well.
+        """
+        weight_i, weight_v = control.weights(groups[:, :, -1], system[:, :, -1])
+        blocks = self.factorise(jacobian, weight_i, weight_v)
+        rhs = -system[:, :, self._nx :]
+        # a held current is right from the beginning
+        rhs[:, :, -1] = 0.0
+        if control.kind != "current":
+            rhs[:, :, -1] = -control.residual(groups[:, :, -1], system[:, :, -1])
+        return self.solve(blocks, rhs[..., None])[..., 0], blocks, weight_v
+
     def solve(self, blocks: np.ndarray, rhs: np.ndarray) -> np.ndarray:
         """Solve for right-hand sides (G, 3, nz + 1, k)."""
         # no differential states: nothing goes from one group to the next
@@ -81,3 +100,15 @@ class AlgebraicMatrix:
         unused = np.empty((count, 3, k)), np.empty((count, 3, k)), np.empty((size, k))
         sweep(blocks, *where, *nothing, *unused, out)
         return out
+
+
+#: Analysed once for a model and a kind of control.
+_MATRICES: WeakKeyDictionary[Dae, dict[str, AlgebraicMatrix]] = WeakKeyDictionary()
+
+
+def algebraic_matrix(dae: Dae, control: str) -> AlgebraicMatrix:
+    """The matrix of a model for this kind of control."""
+    known = _MATRICES.setdefault(dae, {})
+    if control not in known:
+        known[control] = AlgebraicMatrix(dae, control)
+    return known[control]

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import scipy.sparse as sp
 
 from cellmodels.solver import radau
-from cellmodels.solver.algebraic import AlgebraicMatrix
+from cellmodels.solver.algebraic import algebraic_matrix
 from cellmodels.solver.collocation import Collocation
-from cellmodels.solver.consistent import consistent_directions, consistent_point
-from cellmodels.solver.dae import Dae, Pattern
+from cellmodels.solver.dae import Pattern
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import StepSensitivity
 from cellmodels.solver.step import HOUR, Control, StepSolution
@@ -39,6 +37,7 @@ BEYOND = 1.0
 
 def voltage_at_charge(
     collocation: Collocation,
+    control: Control,
     step: StepSolution,
     theta: np.ndarray,
     charges: np.ndarray,
@@ -48,6 +47,8 @@ def voltage_at_charge(
 
     Parameters
     ----------
+    control : Control
+        What the step holds.
     charges : numpy.ndarray
         Magnitudes [A.h], shape (m,).
     sensitivity : StepSensitivity, optional
@@ -72,35 +73,61 @@ def voltage_at_charge(
     passed = np.concatenate(
         [[0.0], np.cumsum(sign * (step.quadrature * step.current).sum(axis=1) / HOUR)]
     )
-    values, directions = np.empty(len(charges)), []
+    within = charges <= passed[-1]
     steepness = BEYOND / float(np.max(charges))
-    for m, charge in enumerate(charges):
-        if charge > passed[-1]:
-            values[m] = step.voltage[-1, -1] - sign * steepness * (charge - passed[-1])
-            if sensitivity is not None:
-                end = sensitivity.voltage[-1, -1] + steepness * sensitivity.charge
-                directions.append(end)
-            continue
-        i = int(np.clip(np.searchsorted(passed, charge, side="right") - 1, 0, len(passed) - 2))
-        s = _position(step, i, sign, charge - passed[i])
-        nodes, points = step.nodes(i)
-        guess = radau.lagrange_basis(nodes, s)[0] @ points
-        control = Control("current", float(guess[-1]))
-        point, voltage = consistent_point(collocation, control, guess[: step.nx], theta, guess)
-        # along the step: how point and voltage move with s at this place
-        along = (radau.lagrange_derivative(nodes, s)[0] @ points)[:, None]
-        no_theta = np.zeros((len(theta), 1))
-        slope = float(consistent_directions(collocation, point, theta, along, no_theta)[0])
-        rate = step.duration * np.diff(step.mesh)[i] * abs(point[-1]) / HOUR
-        values[m] = voltage
-        if sensitivity is not None:
-            moved = radau.lagrange_basis(nodes, s)[0] @ _node_directions(sensitivity, i, len(nodes))
-            moved = moved.reshape(len(point), -1)
-            by_theta = consistent_directions(collocation, point, theta, moved, np.eye(len(theta)))
-            shift = _charge_directions(step, sensitivity, i, s, sign) / rate
-            directions.append(by_theta - slope * shift)
-    out = np.array(directions) if sensitivity is not None else None
-    return values, out, np.asarray(charges) <= passed[-1] * (1.0 + 1e-9)
+    values = step.voltage[-1, -1] - sign * steepness * (charges - passed[-1])
+    slopes = None
+    if sensitivity is not None:
+        end = sensitivity.voltage[-1, -1] + steepness * sensitivity.charge
+        slopes = np.tile(end, (len(charges), 1))
+    if np.any(within):
+        values[within], inner = _before_the_end(
+            collocation, control, step, theta, passed, charges[within], sensitivity
+        )
+        if slopes is not None:
+            slopes[within] = inner
+    return values, slopes, np.asarray(charges) <= passed[-1] * (1.0 + 1e-9)
+
+
+def _before_the_end(
+    collocation: Collocation,
+    control: Control,
+    step: StepSolution,
+    theta: np.ndarray,
+    passed: np.ndarray,
+    charges: np.ndarray,
+    sensitivity: StepSensitivity | None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """`voltage_at_charge` for charges that the step passes; `passed` is that at interval ends."""
+    sign, widths = np.sign(step.charge) or 1.0, np.diff(step.mesh)
+    owner = np.clip(np.searchsorted(passed, charges, side="right") - 1, 0, len(widths) - 1)
+    place = np.array(
+        [_position(step, i, sign, c - passed[i]) for i, c in zip(owner, charges, strict=True)]
+    )
+    where = interpolation(step.mesh, step.mesh[owner] + widths[owner] * place)
+    points = where.at(step.stages, step.start)
+    if sensitivity is None:
+        return voltage_at_points(collocation, control, points, theta)
+    stages = sensitivity.stages
+    assert stages is not None
+    # the last direction is along the step: what a change of the place does
+    along = where.along(step.stages, step.start)
+    parameters = np.column_stack([np.eye(len(theta)), np.zeros(len(theta))])
+
+    def moves(unknowns: np.ndarray | slice) -> np.ndarray:
+        fixed = where.at(stages, sensitivity.start, unknowns)
+        return np.concatenate([fixed, along[:, unknowns, None]], axis=2)
+
+    values, slopes = voltage_at_points(collocation, control, points, theta, moves, parameters)
+    assert slopes is not None
+    rate = step.duration * np.abs(points[:, -1]) / HOUR
+    shift = np.array(
+        [
+            _charge_directions(step, sensitivity, i, s, sign)
+            for i, s in zip(owner, place, strict=True)
+        ]
+    )
+    return values, slopes[:, :-1] - slopes[:, -1:] * shift / rate[:, None]
 
 
 def _position(step: StepSolution, i: int, sign: float, charge: float) -> float:
@@ -114,15 +141,6 @@ def _position(step: StepSolution, i: int, sign: float, charge: float) -> float:
         if abs(change) < 1e-13:
             break
     return float(min(s, 1.0))
-
-
-def _node_directions(sensitivity: StepSensitivity, i: int, count: int) -> np.ndarray:
-    """Directions of the points at the nodes of interval i, shape (count, n * k)."""
-    assert sensitivity.stages is not None
-    own = sensitivity.stages[i]
-    if count == 4:
-        own = np.concatenate([sensitivity.stages[i - 1, -1:], own])
-    return own.reshape(count, -1)
 
 
 def _charge_directions(
@@ -162,8 +180,6 @@ class StepDirections:
     ----------
     step : StepSensitivity
         With its stages.
-    start : numpy.ndarray
-        dx at the step's start, shape (nx, k).
     parameters : numpy.ndarray
         dtheta, shape (n_theta, k).
     times : numpy.ndarray
@@ -171,7 +187,6 @@ class StepDirections:
     """
 
     step: StepSensitivity
-    start: np.ndarray
     parameters: np.ndarray
     times: np.ndarray
 
@@ -249,7 +264,7 @@ def _inside(
     assert stages is not None
 
     def moves(unknowns: np.ndarray | slice) -> np.ndarray:
-        fixed = where.at(stages, directions.start, unknowns)
+        fixed = where.at(stages, directions.step.start, unknowns)
         return fixed + along[:, unknowns, None] * rate[:, None, :]
 
     return voltage_at_points(collocation, control, points, theta, moves, directions.parameters)
@@ -347,10 +362,19 @@ def _end_directions(
     """Directions of the voltage at the step's end, shape (k,)."""
     if not step.skipped:
         return directions.step.voltage[-1, -1]
-    point = step.stages[-1, -1]
-    moved = np.zeros((len(point), directions.start.shape[1]))
-    moved[: step.nx] = directions.start
-    return consistent_directions(collocation, point, theta, moved, directions.parameters)
+    point, start = step.stages[-1, -1], directions.step.start
+    moved = np.concatenate([start, np.zeros((len(point) - len(start), start.shape[1]))])
+    held = Control("current", float(point[-1]))
+    _, slopes = voltage_at_points(
+        collocation,
+        held,
+        point[None],
+        theta,
+        lambda unknowns: moved[None, unknowns],
+        directions.parameters,
+    )
+    assert slopes is not None
+    return np.asarray(slopes[0])
 
 
 def voltage_at_points(
@@ -405,16 +429,10 @@ def _following(
     dae, count = collocation.dae, len(points)
     nx, last = dae.nx, dae.n - 1
     groups = _in_threes(points)
-    matrix = _matrix(dae, control.kind)
+    matrix = algebraic_matrix(dae, control.kind)
     for _ in range(_MOST):
         at = collocation.evaluate(groups, theta, jacobian=True)
-        weights = control.weights(groups[:, :, -1], at.system[:, :, -1])
-        blocks = matrix.factorise(at.jacobian, *weights)
-        rhs = -at.system[:, :, nx:]
-        rhs[:, :, -1] = 0.0
-        if control.kind != "current":
-            rhs[:, :, -1] = -control.residual(groups[:, :, -1], at.system[:, :, -1])
-        change = matrix.solve(blocks, rhs[..., None])[..., 0]
+        change, blocks, weight_v = matrix.correction(control, groups, at.system, at.jacobian)
         size = float(np.max(np.abs(change) / (1e-2 + np.abs(groups[:, :, nx:]))))
         if not np.isfinite(size):
             raise SolveFailure(Reason.NON_FINITE, "algebraic states at a time of the trace")
@@ -434,21 +452,10 @@ def _following(
     wanted = np.broadcast_to(parameters, (*groups.shape[:2], *parameters.shape))
     _add_products(shift, dae.parametric_pattern, nonzeros, wanted, nx, slice(0, len(theta)))
     rhs = -shift
-    rhs[:, :, -1] *= weights[1][:, :, None]
+    rhs[:, :, -1] *= weight_v[:, :, None]
     follows = matrix.solve(blocks, rhs)
     _add_products(shift, dae.pattern, at.jacobian, follows, last, slice(nx, dae.n))
     return values, shift[:, :, -1].reshape(-1, shift.shape[3])[:count]
-
-
-#: Analysed once for a model and a kind of control.
-_MATRICES: WeakKeyDictionary[Dae, dict[str, AlgebraicMatrix]] = WeakKeyDictionary()
-
-
-def _matrix(dae: Dae, control: str) -> AlgebraicMatrix:
-    known = _MATRICES.setdefault(dae, {})
-    if control not in known:
-        known[control] = AlgebraicMatrix(dae, control)
-    return known[control]
 
 
 def _add_products(

@@ -22,8 +22,8 @@ class StepSensitivity:
 
     Attributes
     ----------
-    end : numpy.ndarray
-        dx at the end, shape (nx, k).
+    start, end : numpy.ndarray
+        dx at the start and at the end, shape (nx, k).
     duration, charge, energy : numpy.ndarray
         Shape (k,), in s, A.h, W.h.
     voltage, current : numpy.ndarray
@@ -36,6 +36,7 @@ class StepSensitivity:
         The factorised matrix at the solution, a chord for neighbours.
     """
 
+    start: np.ndarray
     end: np.ndarray
     duration: np.ndarray
     charge: np.ndarray
@@ -71,7 +72,7 @@ def step_sensitivity(
     nx, n, k = step.nx, step.stages.shape[2], start.shape[1]
     if step.skipped:
         zero, none = np.zeros(k), np.zeros((1, 3, k))
-        return StepSensitivity(start, zero, zero, zero, none, none, np.zeros((n, k)))
+        return StepSensitivity(start, start, zero, zero, zero, none, none, np.zeros((n, k)))
     widths = np.diff(step.mesh)
     stop = spec.all_stops[step.stop]
     factors = step.chord
@@ -94,6 +95,7 @@ def step_sensitivity(
     weights = step.quadrature[:, :, None] / HOUR
     power = moved.current * step.voltage[:, :, None] + step.current[:, :, None] * voltage
     return StepSensitivity(
+        start=start,
         end=moved.last[:nx],
         duration=moved.duration,
         charge=(weights * moved.current).sum(axis=(0, 1))

@@ -164,7 +164,7 @@ class TraceSolver:
                     step,
                     theta,
                     np.maximum(self._times[first:to] - begin, 0.0),
-                    StepDirections(tangent, start, parameters, -moves),
+                    StepDirections(tangent, parameters, -moves),
                     beyond=0.0 if spec.control.kind == "voltage" else float(rate),
                 )
                 assert by_theta is not None

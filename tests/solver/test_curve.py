@@ -15,7 +15,7 @@ SLOW = StepSpec(Control("current", 0.5), (Stop("voltage", 2.5, -1),), 2e5)
 def test_agrees_with_steps_that_end_at_the_charge(dae) -> None:
     one, start = solver(dae, [SLOW]), dae.start(ones(dae))[0]
     step = one.solve(start, ones(dae)).steps[0]
-    curve, _, reached = voltage_at_charge(one.collocation, step, ones(dae), CHARGES)
+    curve, _, reached = voltage_at_charge(one.collocation, SLOW.control, step, ones(dae), CHARGES)
     assert reached.all()
     for charge, voltage in zip(CHARGES, curve, strict=True):
         short = StepSpec(SLOW.control, (Stop("charge", charge),), 2e5)
@@ -31,12 +31,15 @@ def test_derivatives_agree_with_central_differences(dae) -> None:
     moved[where, 0] = 0.02
     base = one.solve(start, ones(dae))
     _, (tangent,) = one.sensitivity(base, ones(dae), moved, np.eye(k), keep_stages=True)
-    _, slopes, _ = voltage_at_charge(one.collocation, base.steps[0], ones(dae), CHARGES, tangent)
+    _, slopes, _ = voltage_at_charge(
+        one.collocation, SLOW.control, base.steps[0], ones(dae), CHARGES, tangent
+    )
     for j in range(k):
         shift = 1e-3 * np.eye(k)[j]
         up, down = (
             voltage_at_charge(
                 one.collocation,
+                SLOW.control,
                 one.solve(start + s * moved @ shift, ones(dae) + s * shift, base).steps[0],
                 ones(dae) + s * shift,
                 CHARGES,
@@ -50,7 +53,7 @@ def test_beyond_the_end_is_continued_and_marked(spm) -> None:
     one, start = solver(spm, [SLOW]), spm.start(ones(spm))[0]
     step = one.solve(start, ones(spm)).steps[0]
     beyond = np.array([step.charge - 0.01, step.charge + 0.01])
-    curve, _, reached = voltage_at_charge(one.collocation, step, ones(spm), beyond)
+    curve, _, reached = voltage_at_charge(one.collocation, SLOW.control, step, ones(spm), beyond)
     assert reached.tolist() == [True, False]
     assert curve[1] < 2.5 < curve[0]
 
@@ -64,10 +67,13 @@ def test_derivatives_beyond_the_end_agree_with_central_differences(spm) -> None:
     beyond = base.steps[0].charge * np.array([1.05, 1.3])
     _, (tangent,) = one.sensitivity(base, ones(spm), moved, np.eye(k), keep_stages=True)
     step = base.steps[0]
-    _, slopes, _ = voltage_at_charge(one.collocation, step, ones(spm), beyond, tangent)
+    _, slopes, _ = voltage_at_charge(
+        one.collocation, SLOW.control, step, ones(spm), beyond, tangent
+    )
     up, down = (
         voltage_at_charge(
             one.collocation,
+            SLOW.control,
             one.solve(start + s * 1e-3 * moved[:, 0], ones(spm), base).steps[0],
             ones(spm),
             beyond,
