@@ -125,6 +125,7 @@ class SequenceSolver:
         theta: np.ndarray,
         guess: CycleSolution | None = None,
         point: np.ndarray | None = None,
+        tolerance: float | None = None,
     ) -> CycleSolution:
         """Solve all steps.
 
@@ -138,12 +139,15 @@ class SequenceSolver:
             A neighbouring solution of the same sequence.
         point : numpy.ndarray, optional
             A v = [x, z, I] near the start, used when there is no neighbour.
+        tolerance : float, optional
+            Of Newton's method from a neighbour, in place of that of the options.
 
         Raises
         ------
         SolveFailure
             With the reason and the step.
         """
+        newton = self.newton if tolerance is None else replace(self.newton, tolerance=tolerance)
         if point is None:
             point = np.concatenate([start, self.dae.start(theta)[1], [0.0]])
         steps: list[StepSolution] = []
@@ -151,7 +155,7 @@ class SequenceSolver:
         for k, spec in enumerate(self.specs):
             near = guess.steps[k] if guess is not None else None
             try:
-                step = self._solve_step(spec, x, theta, near, point)
+                step = self._solve_step(spec, x, theta, near, point, newton)
                 violated = self.dae.violated_event(step.stages[:, -1], theta)
                 if violated:
                     raise SolveFailure(Reason.MODEL_EVENT, violated)
@@ -205,12 +209,13 @@ class SequenceSolver:
         theta: np.ndarray,
         near: StepSolution | None,
         point: np.ndarray,
+        newton: NewtonOptions,
     ) -> StepSolution:
         if near is not None:
             found = (
                 self._skipped(spec, x, theta, near.stages[-1, -1])
                 if near.skipped
-                else self._from_neighbour(spec, x, theta, near, point)
+                else self._from_neighbour(spec, x, theta, near, point, newton)
             )
             if found is not None:
                 return found
@@ -226,6 +231,7 @@ class SequenceSolver:
         theta: np.ndarray,
         near: StepSolution,
         point: np.ndarray,
+        newton: NewtonOptions,
     ) -> StepSolution | None:
         """Newton's method with the neighbour's matrix, if it has one, then with a new one."""
         attempts = (near,) if near.chord is None else (near, near.without_chord())
@@ -235,7 +241,7 @@ class SequenceSolver:
                 skipped = self._skipped(spec, x, theta, point) if retry else None
                 if skipped is not None:
                     return skipped
-                step = newton_step(self.collocation, spec, x, theta, attempt, self.newton)
+                step = newton_step(self.collocation, spec, x, theta, attempt, newton)
             except SolveFailure:
                 continue
             if not self._valid(spec, step):

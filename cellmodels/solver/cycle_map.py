@@ -83,6 +83,7 @@ class CycleMap:
         theta: np.ndarray,
         guess: CycleSolution | None,
         directions: tuple[np.ndarray, np.ndarray] | None = None,
+        tolerance: float | None = None,
     ) -> CyclePoint:
         """Run one cycle from `y`.
 
@@ -90,13 +91,15 @@ class CycleMap:
         ----------
         directions : (numpy.ndarray, numpy.ndarray), optional
             dy, shape (ny, k), and dtheta, shape (n_theta, k).
+        tolerance : float, optional
+            Of Newton's method, in place of that of the sequence's options.
 
         Raises
         ------
         SolveFailure
         """
         self.calls += 1
-        solution = self.sequence.solve(y[: self.nx], theta, guess)
+        solution = self.sequence.solve(y[: self.nx], theta, guess, tolerance=tolerance)
         if solution.duration == 0.0:
             raise SolveFailure(Reason.EXHAUSTED, "every step ends before it begins")
         end = np.concatenate([solution.end, y[self.nx :] + _advance(solution)])

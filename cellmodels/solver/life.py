@@ -21,11 +21,15 @@ from cellmodels.solver.macro import (
     ElementSolve,
     Guess,
     MacroOptions,
+    cycle_tolerance,
     element_error,
     element_nodes,
     place,
 )
 from cellmodels.solver.outcome import SolveFailure
+
+#: Among elements there are at most so many cycles that are simulated one by one, as a rule.
+_SINGLE = 200
 
 
 @dataclass(frozen=True)
@@ -362,13 +366,25 @@ class _Run:
             )
             if keep:
                 return point
-        point = self._evaluate(guess)
-        if guess is None:
+        return self._evaluate(guess or self._neighbour())
+
+    def _neighbour(self) -> CycleSolution | None:
+        """The last cycle's solution, if its time meshes still serve."""
+        if self.point is None or self._outgrown(self.point.solution):
+            return None
+        return self.point.solution
+
+    def _after_element(self) -> CycleSolution | None:
+        """The solution at the end of an element, whose meshes serve there however far it came."""
+        follows = self.pieces and isinstance(self.pieces[-1], Element) and self.n > self.origin
+        return self.point.solution if follows and self.point else None
+
+    def _evaluate(self, guess: CycleSolution | None, tolerance: float | None = None) -> CyclePoint:
+        """The cycle at the present state, with directions; meshes are new without a guess."""
+        point = self.cycle(self.y, self.theta, guess, (self.dy, self.by_theta), tolerance)
+        if guess is None or not self.meshed:
             self.meshed = [step.duration for step in point.solution.steps]
         return point
-
-    def _evaluate(self, guess: CycleSolution | None) -> CyclePoint:
-        return self.cycle(self.y, self.theta, guess, (self.dy, self.by_theta))
 
     def _cold_guess(self, begin: CyclePoint, stop: float) -> Guess:
         nodes = element_nodes(self.n, stop, self.origin)[1:]
@@ -398,7 +414,8 @@ class _Run:
             guess,
             self.options.macro,
         ).solve()
-        return replace(element, error=element_error(self.cycle, element, self.theta))
+        newton = self.options.macro.newton
+        return replace(element, error=element_error(self.cycle, element, self.theta, newton))
 
     def _accept(self, element: Element) -> None:
         if self.pieces and isinstance(self.pieces[-1], Element):
@@ -414,18 +431,15 @@ class _Run:
         rows: list[CyclePoint] = []
         directions: list[np.ndarray] = []
         first = self.n
+        guess = self._after_element()
+        macro = self.options.method == "macro"
+        tolerance = cycle_tolerance(self.options.macro.newton, _SINGLE) if macro else None
         try:
             for _ in range(count):
-                guess = self.previous.solution(self.n) if self.previous else None
-                if (
-                    guess is None
-                    and self.point is not None
-                    and not self._outgrown(self.point.solution)
-                ):
-                    guess = self.point.solution
-                point = self._evaluate(guess)
-                if guess is None or not self.meshed:
-                    self.meshed = [s.duration for s in point.solution.steps]
+                if self.previous and self.n in self.previous.solutions:
+                    guess = self.previous.solutions[self.n]
+                point = self._evaluate(guess or self._neighbour(), tolerance)
+                guess = None
                 rows.append(point.without_chords())
                 directions.append(self.dy)
                 self.y, self.dy, self.point = point.end, point.end_directions, point
@@ -482,9 +496,6 @@ class _Previous:
 
     def element(self, n: int) -> Element | None:
         return self.elements.get(n)
-
-    def solution(self, n: int) -> CycleSolution | None:
-        return self.solutions.get(n)
 
     def begin(self, n: int) -> CycleSolution | None:
         element = self.elements.get(n)

@@ -49,13 +49,17 @@ ABSCISSAE = _radau_points(STAGES)
 #: Where, between the second and the third node, an element is checked by a simulated cycle.
 CHECK_AT = float(0.5 * (ABSCISSAE[1] + ABSCISSAE[2]))
 
-#: Up to so many slow directions the Jacobian is evaluated at every node, else at the ends.
+#: Up to so many slow directions the Jacobian is evaluated at every node, else at these two.
 _FEW = 80
-_ENDS = (0, 2, STAGES - 1)
+_CHOSEN = (2, STAGES - 1)
 #: A correction larger than this changes the Jacobian so much that it is evaluated anew.
 _FAR = 0.05
 #: Largest error of the node states' derivatives that the iteration leaves, relative.
 _DIRECTIONS = 1e-6
+#: Error of the node states in the first iteration, whose guess is hardly better.
+_FIRST = 1e-4
+#: Tightest and loosest tolerance with which a cycle is simulated.
+_TOLERANCES = (1e-9, 1e-6)
 
 
 @dataclass(frozen=True)
@@ -303,18 +307,18 @@ class ElementSolve:
 
     def _solve_states(self) -> None:
         """Newton's method for the node states."""
-        previous, fresh = np.inf, False
+        previous, fresh, error = np.inf, False, _FIRST
         size = 1e-2 + np.abs(self.states).max(axis=0)
         weight = np.tile(1.0 / size**2, STAGES)
         secants = Secants(weight)
         while self.iterations < self.options.max_iterations:
             self.iterations += 1
             if self.matrix is None:
-                self._evaluate_with_jacobian()
+                self._evaluate_with_jacobian(error)
                 fresh, previous = True, np.inf
                 secants = Secants(weight)
             else:
-                self._evaluate()
+                self._evaluate(error)
             ends = np.array([point.end for point in self.points])
             residual = self._defect(self.begin.start, self.states, ends)
             assert self.matrix is not None
@@ -329,8 +333,10 @@ class ElementSolve:
             rate = norm / previous
             # right after a new Jacobian of all nodes the corrections shrink quadratically
             exact = fresh and self.space is not None and self.space.rank <= _FEW
-            if (norm**2 if exact else _left(norm, rate)) <= self.options.newton:
+            left = norm**2 if exact else _left(norm, rate)
+            if max(left, error) <= self.options.newton:
                 return
+            error = self.options.newton
             if norm > _FAR if fresh else rate > self.options.contraction:
                 self.matrix = None
             if not fresh and rate > self.options.contraction:
@@ -369,24 +375,30 @@ class ElementSolve:
         first = np.multiply.outer(self.from_start, start)
         return first + np.einsum("ij,j...->i...", self.shift, values) - ends
 
-    def _evaluate(self) -> None:
-        """The cycles at the nodes, each with the matrices of the one before if it has none."""
+    def _evaluate(self, error: float) -> None:
+        """The cycles at the nodes, each with the matrices of the one before if it has none.
+
+        They are as accurate as node states with this error require.
+        """
         points = [self.begin]
+        tolerance = cycle_tolerance(error, self.nodes[-1] - self.nodes[0])
         for state, near in zip(self.states, self.points, strict=True):
             guess = near.solution.with_chords_of(points[-1].solution)
-            points.append(self.cycle(state, self.theta, guess))
+            points.append(self.cycle(state, self.theta, guess, tolerance=tolerance))
         self.points = tuple(points[1:])
 
-    def _evaluate_with_jacobian(self) -> None:
-        self._evaluate()
+    def _evaluate_with_jacobian(self, error: float) -> None:
+        self._evaluate(error)
         nothing = np.zeros((self.cycle.ny, 0)), np.zeros((len(self.theta), 0))
         points = list(self.points)
         if self.space is None:
-            points[0] = self.cycle.differentiate(points[0], self.theta, nothing)
-            self.space = slow_space(self.cycle, points[0], self.theta, self._tolerance)
+            middle = points[_CHOSEN[0]] = self.cycle.differentiate(
+                points[_CHOSEN[0]], self.theta, nothing
+            )
+            self.space = slow_space(self.cycle, middle, self.theta, self._tolerance)
         space = self.space
         directions = space.directions, np.zeros((len(self.theta), space.rank))
-        chosen = range(STAGES) if space.rank <= _FEW else _ENDS
+        chosen = range(STAGES) if space.rank <= _FEW else _CHOSEN
         for i in chosen:
             points[i] = self.cycle.differentiate(points[i], self.theta, directions)
         # between the chosen nodes the derivatives are interpolated
@@ -431,6 +443,11 @@ class ElementSolve:
         )
 
 
+def cycle_tolerance(error: float, cycles: float) -> float:
+    """Tolerance of a cycle whose error counts so many times, for an error of all together."""
+    return float(np.clip(error / cycles, *_TOLERANCES))
+
+
 def _left(norm: float, rate: float) -> float:
     """What is left after a correction, if the next ones shrink at the same rate."""
     if rate == 0.0:  # there is no earlier correction to compare with
@@ -438,8 +455,8 @@ def _left(norm: float, rate: float) -> float:
     return min(norm, norm * rate / max(1.0 - rate, 0.1))
 
 
-def element_error(cycle: CycleMap, element: Element, theta: np.ndarray) -> float:
-    """Error of the discharged charge inside an element [A.h].
+def element_error(cycle: CycleMap, element: Element, theta: np.ndarray, newton: float) -> float:
+    """Error of the discharged charge inside an element [A.h], its states known to `newton`.
 
     The defect Phi(P(n)) - P(n + 1) vanishes at the nodes; it is measured at the
     element's start and at a cycle simulated between the nodes. Accumulated over the
@@ -451,7 +468,9 @@ def element_error(cycle: CycleMap, element: Element, theta: np.ndarray) -> float
     charge_of = _discharged(begin.features)
     low, high = place(element.nodes[[0, -1]], element.origin)
     where = element.origin + (low + CHECK_AT * (high - low)) ** 2
-    check = cycle((element.basis(where) @ element.states)[0], theta, element.points[2].solution)
+    state = (element.basis(where) @ element.states)[0]
+    tolerance = cycle_tolerance(newton, element.last - element.first)
+    check = cycle(state, theta, element.points[2].solution, tolerance=tolerance)
     worst = 0.0
     for point, at in ((begin, element.nodes[0]), (check, where)):
         defect = point.end - (element.basis(at + 1.0) @ element.states)[0]
