@@ -78,9 +78,9 @@ _HASTY, _PATIENT = (12, 2.0), (25, 4.0)
 _SMALL = 1e-3
 #: A limit of the model of which less than this share is left is being reached.
 _NEAR = 1e-3
-#: A (scaled) state larger than this does not change its sign within an interval: beyond zero, a
-#: vanishing electrode or pore has another solution, which makes no sense.
-_SIGNED = 1e-6
+#: What a fresh cell has, more than this (scaled), no interval turns into less than nothing: beyond
+#: zero, a vanishing electrode or pore has another solution, which makes no sense.
+_SOME = 1e-6
 #: A step whose end condition is met within this time takes no time [s].
 _INSTANT = 1e-3
 
@@ -89,11 +89,6 @@ _INSTANT = 1e-3
 _NO_POWER = 1e-4
 #: Time over which an energy error at the very start of a step is spread [s].
 _SETTLING = 60.0
-
-
-def _changes_sign(before: np.ndarray, after: np.ndarray) -> bool:
-    large = np.minimum(np.abs(before), np.abs(after)) > _SIGNED
-    return bool(np.any(large & (before * after < 0.0)))
 
 
 class _March:
@@ -111,6 +106,7 @@ class _March:
         self.mesh, self.newton = mesh, newton
         self.matrix = collocation.matrix(spec.control)
         self.nx = collocation.dae.nx
+        self.positive = collocation.dae.start(theta)[0] > _SOME
 
     def run(self, start: np.ndarray, point: np.ndarray, voltage: float) -> StepSolution:
         times = [0.0]
@@ -136,7 +132,7 @@ class _March:
             if error > 1.0:
                 h *= max(0.2, 0.9 * error**-0.25)
                 continue
-            if _changes_sign(begin, trial[2, : self.nx]):
+            if np.any(self.positive & (begin > _SOME) & (trial[2, : self.nx] < -_SOME)):
                 h *= 0.25
                 continue
             found = self._ends(point, voltage, trial, at, times[-1], h, charge)

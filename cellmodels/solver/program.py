@@ -14,7 +14,7 @@ import math
 import casadi as ca
 import numpy as np
 
-from cellmodels.solver import simd
+from cellmodels.solver import simd, vector_math
 from cellmodels.solver.compiled import compiled
 
 #: Points that are treated together: their work places should fit the processor's cache.
@@ -35,12 +35,14 @@ _SINH, _COSH, _TANH = ca.OP_SINH, ca.OP_COSH, ca.OP_TANH
 _ASINH, _ACOSH, _ATANH = ca.OP_ASINH, ca.OP_ACOSH, ca.OP_ATANH
 _FLOOR, _CEIL, _COPYSIGN, _FMOD = ca.OP_FLOOR, ca.OP_CEIL, ca.OP_COPYSIGN, ca.OP_FMOD
 
-#: Operations that can be evaluated here.
+#: Operations of CasADi that can be evaluated here.
 _KNOWN = frozenset(
     value
     for name, value in dict(globals()).items()
     if name.startswith("_") and isinstance(value, int) and name not in ("_LANES", "_FEW")
 )
+#: Ours, for powers with this exponent, as porous electrodes have (Bruggeman).
+_THREE_HALVES = 1000
 
 
 class Program:
@@ -79,6 +81,8 @@ class Program:
             else:
                 first = places.read(inputs[0])
                 second = places.read(inputs[1]) if len(inputs) > 1 else first
+                if op == _CONSTPOW and places.number(inputs[1]) == 1.5:
+                    op = _THREE_HALVES
                 line = (op, places.work(outputs[0]), first, second)
             lines[used] = line
             used += 1
@@ -131,6 +135,10 @@ class _Places:
         self._holds.pop(place, None)
         return place
 
+    def number(self, place: int) -> float | None:
+        """The constant that a place holds, if any."""
+        return self.constants[self._holds[place]] if place in self._holds else None
+
     def read(self, place: int) -> int:
         """Number of the place; a constant is numbered from -1 downwards."""
         return -1 - self._holds[place] if place in self._holds else place
@@ -145,24 +153,8 @@ def _shift(lines: np.ndarray, where: np.ndarray, column: int, constants: int) ->
 @compiled
 def _scalar(op: int, x: float, y: float) -> float:
     """The operations that have no vector instruction, or are rare."""
-    if op == _EXP:
-        return np.exp(x)
-    if op == _LOG:
-        return np.log(x)
-    if op == _TANH:
-        return np.tanh(x)
-    if op == _FMAX:
-        return x if x > y or y != y else y
-    if op == _FMIN:
-        return x if x < y or y != y else y
     if op in (_POW, _CONSTPOW):
         return x**y
-    if op == _HYPOT:
-        return np.hypot(x, y)
-    if op == _ASINH:
-        return np.arcsinh(x)
-    if op == _SINH:
-        return np.sinh(x)
     if op == _COSH:
         return np.cosh(x)
     if op == _FABS:
@@ -225,9 +217,18 @@ _div = simd.operation(lambda on, x, y: on.fdiv(x, y), 2)
 _neg = simd.operation(lambda on, x: on.fneg(x), 1)
 _twice = simd.operation(lambda on, x: on.fadd(x, x), 1)
 _sq = simd.operation(lambda on, x: on.fmul(x, x), 1)
-_sqrt = simd.operation(simd.square_root, 1)
+_sqrt = simd.operation(lambda on, x: simd.call(on, "sqrt", x), 1)
 _le = simd.operation(lambda on, x, y: simd.truth(on, on.fcmp_ordered("<=", x, y)), 2)
 _lt = simd.operation(lambda on, x, y: simd.truth(on, on.fcmp_ordered("<", x, y)), 2)
+_fmax = simd.operation(vector_math.larger, 2)
+_fmin = simd.operation(vector_math.smaller, 2)
+_hypot = simd.operation(vector_math.hypot, 2)
+_exp = simd.operation(vector_math.exp, 1)
+_log = simd.operation(vector_math.log, 1)
+_tanh = simd.operation(vector_math.tanh, 1)
+_sinh = simd.operation(vector_math.sinh, 1)
+_asinh = simd.operation(vector_math.asinh, 1)
+_three_halves = simd.operation(vector_math.to_three_halves, 1)
 
 
 @compiled
@@ -273,6 +274,24 @@ def _run(
                 _lt(work, w, a, b, lanes)
             elif op == _SQRT:
                 _sqrt(work, w, a, b, lanes)
+            elif op == _FMAX:
+                _fmax(work, w, a, b, lanes)
+            elif op == _FMIN:
+                _fmin(work, w, a, b, lanes)
+            elif op == _HYPOT:
+                _hypot(work, w, a, b, lanes)
+            elif op == _EXP:
+                _exp(work, w, a, b, lanes)
+            elif op == _TANH:
+                _tanh(work, w, a, b, lanes)
+            elif op == _THREE_HALVES:
+                _three_halves(work, w, a, b, lanes)
+            elif op == _LOG:
+                _log(work, w, a, b, lanes)
+            elif op == _SINH:
+                _sinh(work, w, a, b, lanes)
+            elif op == _ASINH:
+                _asinh(work, w, a, b, lanes)
             elif op == _INPUT:
                 if lines[k, 2] == 0:
                     for m in range(wide):

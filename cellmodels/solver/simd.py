@@ -88,7 +88,7 @@ def block_product(rows: tuple[tuple[int, ...], ...], lanes: int) -> Any:
                     offset = builder.add(args[3], ir.Constant(whole, number))
                     value = builder.fneg(builder.load(builder.gep(numbers, [offset])))
                     spread = _spread(builder, value, vector)
-                    results[j] = _call(builder, "fmuladd", spread, operand, results[j])
+                    results[j] = call(builder, "fmuladd", spread, operand, results[j])
             for result, pointer in zip(results, targets, strict=True):
                 _store(builder, result, pointer)
             return context.get_dummy_value()
@@ -126,13 +126,8 @@ def truth(builder: Any, condition: Any) -> Any:
     return builder.uitofp(condition, ir.VectorType(ir.DoubleType(), condition.type.count))
 
 
-def square_root(builder: Any, value: Any) -> Any:
-    """The rule of the square root."""
-    return _call(builder, "sqrt", value)
-
-
-def _call(builder: Any, name: str, *values: Any) -> Any:
-    """Call an instruction of LLVM on vectors."""
+def call(builder: Any, name: str, *values: Any) -> Any:
+    """Call one of LLVM's functions of vectors of one type, for rules."""
     vector = values[0].type
     kind = ir.FunctionType(vector, [vector] * len(values))
     name = f"llvm.{name}.v{vector.count}f64"

@@ -20,7 +20,8 @@ OPERATIONS = {
     "twice": 2 * X,
     "square": X**2,
     "power": ca.fabs(X) ** Y,
-    "constant power": ca.fabs(X) ** 1.5,
+    "power of 3/2": ca.fabs(X) ** 1.5,
+    "constant power": ca.fabs(X) ** 2.3,
     "sqrt": ca.sqrt(ca.fabs(X)),
     "exp": ca.exp(X),
     "log": ca.log(ca.fabs(X)),
@@ -79,3 +80,53 @@ def test_any_number_of_points(count, seed):
     x, y, z = points.T
     expected = np.column_stack([0.5 * x, np.exp(y) - x, np.ones(count), z])
     np.testing.assert_allclose(Program(function)(points, np.array([0.5, 0.0])), expected)
+
+
+#: Of which vectors are made, and arguments over many decades.
+WIDE = np.concatenate([s * np.logspace(-12, 2.8, 400) for s in (-1, 1)])
+FUNCTIONS = {
+    "exp": (ca.exp, WIDE),
+    "log": (ca.log, np.logspace(-300, 300, 900)),
+    "log near one": (ca.log, 1.0 + np.concatenate([-np.logspace(-15, -0.1, 300), WIDE[400:]])),
+    "tanh": (ca.tanh, WIDE),
+    "sinh": (ca.sinh, WIDE),
+    "asinh": (ca.asinh, np.concatenate([WIDE, 1e20 * WIDE])),
+    "sqrt(x^2 + 2)": (lambda x: ca.hypot(x, ca.sqrt(2)), WIDE),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_vectors_err_by_a_few_units_of_the_last_place(name):
+    rule, x = FUNCTIONS[name]
+    function = ca.Function("f", [V, P], [rule(X)])
+    expected = np.array([float(function([a, 0, 0], [0, 0])) for a in x])
+    points = np.column_stack([x, x, x])
+    found = Program(function)(points, np.zeros(2))[:, 0]
+    np.testing.assert_allclose(found, expected, rtol=4 * np.finfo(float).eps, atol=1e-307)
+
+
+SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 800.0, -800.0, -1.0])
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "tanh", "sinh", "asinh"])
+@pytest.mark.filterwarnings("ignore:invalid value|divide by zero|overflow")
+def test_functions_of_what_is_no_ordinary_number(name):
+    rule = FUNCTIONS[name][0]
+    x = SPECIAL if name != "asinh" else SPECIAL[np.isfinite(SPECIAL) | np.isnan(SPECIAL)]
+    function = ca.Function("f", [V, P], [rule(X)])
+    points = np.column_stack([x, x, x])
+    numpy = {"asinh": "arcsinh"}.get(name, name)
+    expected = getattr(np, numpy)(x)
+    np.testing.assert_array_almost_equal_nulp(
+        np.nan_to_num(Program(function)(points, np.zeros(2))[:, 0], nan=77.0),
+        np.nan_to_num(expected, nan=77.0),
+        nulp=4,
+    )
+
+
+@pytest.mark.parametrize("rule", [ca.fmin, ca.fmax], ids=["fmin", "fmax"])
+def test_the_smaller_and_the_larger_of_a_number_and_none(rule):
+    function = ca.Function("f", [V, P], [rule(X, Y)])
+    points = np.array([[np.nan, 2.0, 0.0], [2.0, np.nan, 0.0], [np.nan, np.nan, 0.0]])
+    found = Program(function)(points, np.zeros(2))[:, 0]
+    np.testing.assert_array_equal(found, [2.0, 2.0, np.nan])
