@@ -17,9 +17,6 @@ from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import StepSensitivity
 from cellmodels.steps import Step
 
-#: Of Newton's method: the errors of check-ups do not add up as those of cycles do.
-_TOLERANCE = 1e-8
-
 
 @dataclass(frozen=True)
 class CheckupRun:
@@ -109,8 +106,7 @@ class CheckupSolver:
         if test not in self._solvers:
             self._solvers[test] = self._sequence(spec.steps)
         solver = self._solvers[test]
-        guess = near.solution if near is not None else None
-        solution = solver.solve(x, theta, guess, tolerance=_TOLERANCE)
+        solution = solver.solve(x, theta, near.solution if near is not None else None)
         k = dx.shape[1]
         steps: tuple[StepSensitivity | None, ...] = (None,) * len(solution.steps)
         if k:

@@ -55,6 +55,9 @@ _MACRO_CYCLES = 30
 #: How many times longer than expected a life may become to reach the last point.
 _LONGEST = 10
 
+#: Share of the intervals that is kept in check-ups, of that in cycles.
+_CHECKUP_SHARE = 0.75
+
 
 @dataclass(frozen=True)
 class SolverOptions:
@@ -134,7 +137,7 @@ class Simulator:
         self.specs = step_specs(protocol.cycle, cell)
         self._observables = CycleObservables(self.specs)
         self._cycle = CycleMap(self._sequence(protocol.cycle))
-        self._checkups = CheckupSolver(protocol, cell, self._sequence)
+        self._checkups = CheckupSolver(protocol, cell, self._checkup_sequence)
         self._between: dict[tuple[Step, ...], CycleMap] = {}
 
     # --- simulation ----------------------------------------------------------------------------
@@ -373,14 +376,26 @@ class Simulator:
         except ValueError as error:
             raise InputError(str(error)) from error
 
-    def _sequence(self, steps: Sequence[Step]) -> SequenceSolver:
+    def _sequence(
+        self,
+        steps: Sequence[Step],
+        mesh: MeshOptions | None = None,
+        newton: NewtonOptions | None = None,
+    ) -> SequenceSolver:
         return SequenceSolver(
             self.dae,
             step_specs(steps, self.cell),
             collocation=self._collocation,
-            mesh=self.options.mesh,
-            newton=self.options.newton,
+            mesh=mesh or self.options.mesh,
+            newton=newton or self.options.newton,
         )
+
+    def _checkup_sequence(self, steps: Sequence[Step]) -> SequenceSolver:
+        """A looser one: the errors of check-ups do not add up as those of cycles do."""
+        mesh, newton = self.options.mesh, self.options.newton
+        if mesh.share < 1.0:
+            mesh = replace(mesh, share=_CHECKUP_SHARE * mesh.share, change=4.0 * mesh.change)
+        return self._sequence(steps, mesh, replace(newton, tolerance=10.0 * newton.tolerance))
 
     def _solver(self, cycles: int, tolerance: float | None = None) -> LifeSolver:
         ampere_hours = self.options.tolerance * self.cell.nominal_capacity
