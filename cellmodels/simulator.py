@@ -55,6 +55,9 @@ _MACRO_CYCLES = 30
 #: How many times longer than expected a life may become to reach the last point.
 _LONGEST = 10
 
+#: How many times tighter the steps' tolerances are where every cycle is simulated: such lives are
+#: short, and a cell that dies within a few cycles multiplies every error.
+_FINER = 10.0
 #: Share of the intervals that is kept in check-ups, of that in cycles.
 _CHECKUP_SHARE = 0.75
 
@@ -72,7 +75,8 @@ class SolverOptions:
         Accepted error of a cycle's capacity in the macro integration, relative to the
         nominal capacity.
     mesh : MeshOptions
-        Time mesh of the steps.
+        Time mesh of the steps; cycles have ten times tighter tolerances where every one is
+        simulated.
     newton : NewtonOptions
     """
 
@@ -136,7 +140,10 @@ class Simulator:
         self._collocation = Collocation(self.dae)
         self.specs = step_specs(protocol.cycle, cell)
         self._observables = CycleObservables(self.specs)
-        self._cycle = CycleMap(self._sequence(protocol.cycle))
+        self._cycle = {
+            "macro": CycleMap(self._sequence(protocol.cycle)),
+            "direct": CycleMap(self._sequence(protocol.cycle, self.options.mesh.finer(_FINER))),
+        }
         self._checkups = CheckupSolver(protocol, cell, self._checkup_sequence)
         self._between: dict[tuple[Step, ...], CycleMap] = {}
 
@@ -175,11 +182,10 @@ class Simulator:
         if isinstance(cycles, bool) or int(cycles) != cycles or cycles < 1:
             raise InputError(f"cycles: {cycles!r} is not a whole number from 1 on.")
         theta = self._theta(self._values(values))
-        before = replace(self._cycle.sequence.counts)
-        life = self._solver(int(cycles)).run(
-            theta, int(cycles), sensitivities=False, progress=progress
-        )
-        work = self._cycle.sequence.counts.since(before)
+        solver = self._solver(int(cycles))
+        before = replace(solver.cycle.sequence.counts)
+        life = solver.run(theta, int(cycles), sensitivities=False, progress=progress)
+        work = solver.cycle.sequence.counts.since(before)
         return self._tree(life, theta, int(cycles), work)
 
     @single_threaded
@@ -203,7 +209,7 @@ class Simulator:
 
     def life_solver(self, cycles: int, options: LifeOptions) -> LifeSolver:
         """The solver of lives of so many cycles, with settings of one's own."""
-        return LifeSolver(self._cycle, self._interruptions(cycles), options)
+        return LifeSolver(self._cycle[options.method], self._interruptions(cycles), options)
 
     # --- prediction ----------------------------------------------------------------------------
 

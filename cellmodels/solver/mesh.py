@@ -46,6 +46,11 @@ class MeshOptions:
     share: float = 0.8
     change: float = 0.02
 
+    def finer(self, times: float) -> MeshOptions:
+        """The same with tolerances so many times tighter."""
+        rtol, atol, energy = self.rtol / times, self.atol / times, self.energy / times
+        return replace(self, rtol=rtol, atol=atol, energy=energy)
+
 
 #: A step of no more intervals than this keeps them all.
 _FEW = 4
