@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import casadi as ca
 
+from cellmodels.solver.instructions import instructions, rebuild
+
 #: Share of the Jacobian's entries that an auxiliary state has to save.
 _WORTHWHILE = 0.1
 #: Auxiliary states at most.
@@ -37,20 +39,9 @@ def lift(function: ca.Function) -> ca.Function:
     return function
 
 
-def _instructions(function: ca.Function) -> list[tuple[int, tuple, tuple]]:
-    return [
-        (
-            function.instruction_id(k),
-            tuple(function.instruction_input(k)),
-            tuple(function.instruction_output(k)),
-        )
-        for k in range(function.n_instructions())
-    ]
-
-
 def _worst_bottleneck(function: ca.Function) -> int | None:
     """The instruction whose result, as a state, would save most entries of the Jacobian."""
-    lines = _instructions(function)
+    lines = instructions(function)
     holder: dict[int, int] = {}  # which instruction's result a work place holds
     arguments: list[tuple[int, ...]] = []
     depends: list[int] = []  # bits: inputs that a result depends on
@@ -91,22 +82,14 @@ def _cut(function: ca.Function, place: int) -> ca.Function:
     point, theta = ca.SX.sym("v", size + 1), ca.SX.sym("p", function.numel_in(1))
     state = point[size - 1]
     old = ca.vertcat(point[: size - 1], point[size])
-    work: dict[int, ca.SX] = {}
-    results = [ca.SX(0)] * size
-    value = ca.SX(0)
-    for k, (operation, inputs, outputs) in enumerate(_instructions(function)):
-        if operation == ca.OP_INPUT:
-            work[outputs[0]] = (old if inputs[0] == 0 else theta)[inputs[1]]
-        elif operation == ca.OP_CONST:
-            work[outputs[0]] = ca.SX(function.instruction_constant(k))
-        elif operation == ca.OP_OUTPUT:
-            results[outputs[1]] = work[inputs[0]]
-        elif len(inputs) == 1:
-            work[outputs[0]] = ca.SX.unary(operation, work[inputs[0]])
-        else:
-            work[outputs[0]] = ca.SX.binary(operation, work[inputs[0]], work[inputs[1]])
-        if k == place:
-            value = work[outputs[0]]
-            work[outputs[0]] = state
-    system = ca.vertcat(*results[:-1], state - value, results[-1])
+    values: list[ca.SX] = []
+
+    def cut(k: int, _: list[ca.SX], value: ca.SX) -> ca.SX:
+        if k != place:
+            return value
+        values.append(value)
+        return state
+
+    results = rebuild(function, (old, theta), cut)
+    system = ca.vertcat(*results[:-1], state - values[0], results[-1])
     return ca.Function(function.name(), [point, theta], [system])

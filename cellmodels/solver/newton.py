@@ -108,7 +108,10 @@ def _update(
 
 
 def converged(norm: float, rate: float, tolerance: float) -> bool:
-    """Whether a correction, or what is left after it at this rate, is below the tolerance."""
+    """Whether a correction, or what is left after it at this rate, is below the tolerance.
+
+    Also where a small correction no longer shrinks, as rounding errors do.
+    """
     if norm <= tolerance or (norm <= _ROUNDING and rate > 0.5):
         return True
     # a rate of zero means that there is no earlier correction to compare with

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import casadi as ca
 
+from cellmodels.solver.instructions import instructions, rebuild
+
 #: Added to the base; lost in rounding unless the base is zero.
 _TINY = 1e-200
 
@@ -26,30 +28,29 @@ def guard_powers(function: ca.Function) -> ca.Function:
     casadi.Function
         The same function if it has no such power.
     """
-    inputs = [ca.SX.sym(name, function.numel_in(k)) for k, name in enumerate(("v", "p"))]
-    result = [ca.SX(0)] * function.numel_out(0)
-    work: dict[int, ca.SX] = {}
+    unsafe = _with_free_exponent(function)
+    if not unsafe:
+        return function
+    v, p = ca.SX.sym("v", function.numel_in(0)), ca.SX.sym("p", function.numel_in(1))
+
+    def guard(k: int, arguments: list[ca.SX], value: ca.SX) -> ca.SX:
+        return (arguments[0] + _TINY) ** arguments[1] if k in unsafe else value
+
+    return ca.Function(function.name(), [v, p], [ca.vertcat(*rebuild(function, (v, p), guard))])
+
+
+def _with_free_exponent(function: ca.Function) -> set[int]:
+    """The instructions that are powers with an exponent that depends on theta."""
+    found: set[int] = set()
     free: dict[int, bool] = {}  # whether what a work place holds depends on theta
-    guarded = False
-    for k in range(function.n_instructions()):
-        operation = function.instruction_id(k)
-        reads, writes = function.instruction_input(k), function.instruction_output(k)
+    for k, (operation, inputs, outputs) in enumerate(instructions(function)):
         if operation == ca.OP_OUTPUT:
-            result[writes[1]] = work[reads[0]]
             continue
         if operation == ca.OP_INPUT:
-            found, depends = inputs[reads[0]][reads[1]], reads[0] == 1
-        elif operation == ca.OP_CONST:
-            found, depends = ca.SX(function.instruction_constant(k)), False
+            depends = inputs[0] == 1
         else:
-            depends = any(free[place] for place in reads)
-            arguments = [work[place] for place in reads]
-            if operation == ca.OP_POW and free[reads[1]]:
-                arguments[0] = arguments[0] + _TINY
-                guarded = True
-            build = ca.SX.unary if len(arguments) == 1 else ca.SX.binary
-            found = build(operation, *arguments)
-        work[writes[0]], free[writes[0]] = found, depends
-    if not guarded:
-        return function
-    return ca.Function(function.name(), inputs, [ca.vertcat(*result)])
+            depends = any(free[place] for place in inputs)
+        if operation == ca.OP_POW and free[inputs[1]]:
+            found.add(k)
+        free[outputs[0]] = depends
+    return found

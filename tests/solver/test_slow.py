@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cellmodels.solver.cycle_map import CycleMap
-from cellmodels.solver.slow import slow_space
+from cellmodels.solver.slow import needed_tolerance, slow_space
 from tests.solver.conftest import ones, solver
 
 
@@ -47,3 +47,13 @@ def test_a_cycle_depends_on_few_directions(dae, settled):
     found = space.persists[:, None] * any_change + remainder @ (space.coordinates.T @ any_change)
     error = (found - exact.end_directions)[:-2] / size[:-2, None]
     assert np.max(np.abs(error)) < 1e-4
+
+
+def test_longer_elements_need_more_directions(dae, settled):
+    # what is left out in every cycle adds up
+    assert needed_tolerance(16) == needed_tolerance(1000)
+    assert needed_tolerance(8000) == pytest.approx(needed_tolerance(2000) / 4)
+    cycle, point = settled
+    ranks = [slow_space(cycle, point, ones(dae), needed_tolerance(n)).rank for n in (1e3, 1e5, 1e7)]
+    assert ranks == sorted(ranks)
+    assert ranks[0] < ranks[-1]
