@@ -30,8 +30,9 @@ from cellmodels.fitting.scaling import Scaling
 __all__ = ["SimplerModel", "fit_simpler"]
 
 #: A simpler model is fitted until the linearised problem promises to lower its cost by less
-#: than this fraction. Its last digits are lost in the difference between the models.
-ENOUGH = 0.1
+#: than this fraction. Its last digits are lost in the difference between the models. A tenth is
+#: too much: where a life ends far too early, every single step promises no more.
+ENOUGH = 0.02
 
 
 @dataclass(frozen=True)
