@@ -183,6 +183,12 @@ class Cell:
         return tuple(n for n in names if n in values and _is_number(values[n]))
 
     @property
+    def simpler_models(self) -> tuple[str, ...]:
+        """Model levels whose fit to the same data is a start for this one's, simplest first."""
+        simpler = self._family.SIMPLER.get(self.model, ())
+        return tuple(model for model in simpler if model in self.chemistry.models)
+
+    @property
     def slow_states(self) -> tuple[str, ...]:
         """PyBaMM variables that the mechanisms move, in the mechanisms' order."""
         return tuple(dict.fromkeys(name for m in self.mechanisms for name in m.states))

@@ -23,6 +23,7 @@
     observables = ["discharge_capacity", "capacity_C20"]
     coordinate = "throughput"      # or { cycles = "cycle", checkups = "throughput" }
     noise = { discharge_capacity = "2 mA.h" }
+    simpler_models = []            # start at once; by default the SPMe is fitted before a DFN
     tolerance = "0.1 mA.h"
     adapt = true                   # first scale the cell to the record's first capacity
     max_evaluations = 50
@@ -70,7 +71,7 @@ from pydantic import (
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.fitting import Fit, adapt, fit
-from cellmodels.fitting.fit import free_parameters
+from cellmodels.fitting.fit import free_parameters, simpler_levels
 from cellmodels.fitting.matching import observe_with_protocol
 from cellmodels.protocol import Protocol
 from cellmodels.record import read_record
@@ -192,6 +193,7 @@ class _FitSection(_Section):
     observables: list[str] | None = None
     coordinate: _Coordinates | None = None
     noise: dict[str, _Number] = {}
+    simpler_models: list[str] | None = None
     tolerance: _Number | None = None
     adapt: bool = False
     max_evaluations: Annotated[int, Field(ge=1)] = 100
@@ -257,7 +259,8 @@ class FitJob:
     record : xarray.DataTree
     settings : mapping
         Arguments of :func:`cellmodels.fit`: ``free``, ``start``, ``bounds``, ``observables``,
-        ``coordinate``, ``noise``, ``tolerance`` [A.h], ``max_evaluations``.
+        ``coordinate``, ``noise``, ``simpler_models``, ``tolerance`` [A.h],
+        ``max_evaluations``.
     adapt : bool
         Whether the cell is first scaled to the record with :func:`cellmodels.adapt`.
     output : Output
@@ -516,6 +519,7 @@ def _settings(section: _FitSection, where: str) -> dict[str, Any]:
             "observables": section.observables,
             "coordinate": _coordinates(section.coordinate),
             "noise": {n: _in_record_unit(noise, n) for n, noise in section.noise.items()},
+            "simpler_models": section.simpler_models,
             "tolerance": tolerance,
             "max_evaluations": section.max_evaluations,
         }
@@ -543,6 +547,7 @@ def _check(
     """Whatever `fit` would refuse, before `adapt` simulates anything."""
     given = {key: settings[key] for key in ("free", "start", "bounds")}
     free_parameters(cell, **given)
+    simpler_levels(cell, settings["simpler_models"])
     given = {key: settings[key] for key in ("observables", "coordinate", "noise")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the fit says it again

@@ -78,6 +78,11 @@ def changed(folder, old, new):
 # --- what it becomes ---------------------------------------------------------------------------
 
 
+def test_simpler_models_of_a_fit(files):
+    path = changed(files, "max_evaluations = 7", 'simpler_models = ["SPMe"]')
+    assert read_fit_file(path).settings["simpler_models"] == ["SPMe"]
+
+
 def test_fit(files):
     job = read_fit_file(files / "run.toml")
     mechanisms = ["SEI", {"mechanism": "lithium plating", "kind": "irreversible"}]
@@ -94,6 +99,7 @@ def test_fit(files):
     assert settings.pop("tolerance") == pytest.approx(1e-4)
     assert settings.pop("noise") == {"discharge_capacity": pytest.approx(2e-3)}
     nothing = {"start": {}, "bounds": {}, "observables": None, "coordinate": None}
+    nothing["simpler_models"] = None
     assert settings == {"free": [SEI], "max_evaluations": 7, **nothing}
     assert job.output.path(".nc") == files / "here" / "cell B.nc"
     assert set(job.inputs) == {files / n for n in ("run.toml", "protocol.toml", "life.csv")}
@@ -212,6 +218,8 @@ RECORD = {
 FIT = {
     "key": ("max_evaluations", "max_evaluation", "fit: unknown key .* 'max_evaluations'"),
     "type": ("max_evaluations = 7", "max_evaluations = 7.5", "fit -> max_evaluations"),
+    "no model": ("max_evaluations = 7", 'simpler_models = ["SPMee"]', "fit: .*no model 'SPMee'"),
+    "own model": ("max_evaluations = 7", 'simpler_models = ["SPM"]', "fit: simpler_models: 'SPM'"),
     "no number": ('"0.1 mA.h"', '"a little"', "fit -> tolerance: a number"),
     "no unit": ('"0.1 mA.h"', '"0.1"', "fit -> tolerance: a number"),
     "not finite": ('"0.1 mA.h"', "nan", "fit: tolerance: nan A.h is not a positive charge"),

@@ -21,7 +21,14 @@ from cellmodels.errors import InputError
 from cellmodels.fitting.residuals import Observations
 from cellmodels.fitting.scaling import Scaling
 
-__all__ = ["Checkpoint", "Trial", "fingerprint", "read_checkpoint", "write_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "SimplerFit",
+    "Trial",
+    "fingerprint",
+    "read_checkpoint",
+    "write_checkpoint",
+]
 
 _SCHEMA = "cellmodels-fit-checkpoint/1"
 
@@ -52,6 +59,37 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class SimplerFit:
+    """How a simpler model was fitted to the same data.
+
+    Parameters
+    ----------
+    model : str
+        Its name.
+    status : str
+        As in `Optimum`; ``"good enough"`` where it stopped as a start for the next model, and
+        ``"left out"`` where it could not be fitted.
+    message : str
+        Why it was left out.
+    scaled : tuple of float
+        Scaled coordinates of its best point; empty where it was left out.
+    start_cost, cost : float
+        Half the sum of squared residuals of this model at its first and its best point.
+    evaluations, failed : int
+        How many points were predicted, and how many of these predictions failed.
+    """
+
+    model: str
+    status: str
+    message: str = ""
+    scaled: tuple[float, ...] = ()
+    start_cost: float = math.inf
+    cost: float = math.inf
+    evaluations: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """What a fit needs to go on.
 
@@ -60,14 +98,17 @@ class Checkpoint:
     fingerprint : str
         Identifies the problem: parameters, bounds, data and noise.
     scaled : tuple of float
-        Scaled coordinates of the last accepted point.
+        Scaled coordinates of the last accepted point; empty before there is one.
     trials : tuple of Trial
         Everything evaluated so far.
+    simpler : tuple of SimplerFit
+        Fits of simpler models that came first and have ended.
     """
 
     fingerprint: str
     scaled: tuple[float, ...]
     trials: tuple[Trial, ...]
+    simpler: tuple[SimplerFit, ...] = ()
 
 
 def fingerprint(scaling: Scaling, observations: Observations, context: str = "") -> str:
@@ -101,12 +142,17 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> No
     """Write a checkpoint beside its target and rename it into place."""
     target = Path(path)
     trials = [{**asdict(trial), "cost": _finite(trial.cost)} for trial in checkpoint.trials]
+    simpler = [
+        {**asdict(fit), "start_cost": _finite(fit.start_cost), "cost": _finite(fit.cost)}
+        for fit in checkpoint.simpler
+    ]
     content = json.dumps(
         {
             "schema": _SCHEMA,
             "fingerprint": checkpoint.fingerprint,
             "scaled": list(checkpoint.scaled),
             "trials": trials,
+            "simpler": simpler,
         },
         allow_nan=False,
     )
@@ -138,6 +184,7 @@ def read_checkpoint(path: str | os.PathLike[str], expected: str) -> Checkpoint:
             fingerprint=content["fingerprint"],
             scaled=tuple(map(float, content["scaled"])),
             trials=_read_trials(content["trials"]),
+            simpler=_read_simpler(content.get("simpler", [])),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not a checkpoint of a fit ({error!r}).") from error
@@ -154,14 +201,34 @@ def _finite(cost: float) -> float | None:
     return cost if math.isfinite(cost) else None
 
 
+def _cost(written: float | None) -> float:
+    return math.inf if written is None else float(written)
+
+
 def _read_trials(trials: Sequence[dict]) -> tuple[Trial, ...]:
     return tuple(
         Trial(
             values=tuple(map(float, trial["values"])),
-            cost=math.inf if trial["cost"] is None else float(trial["cost"]),
+            cost=_cost(trial["cost"]),
             ok=bool(trial["ok"]),
             accepted=bool(trial["accepted"]),
             reason=str(trial["reason"]),
         )
         for trial in trials
+    )
+
+
+def _read_simpler(fits: Sequence[dict]) -> tuple[SimplerFit, ...]:
+    return tuple(
+        SimplerFit(
+            model=str(fit["model"]),
+            status=str(fit["status"]),
+            message=str(fit["message"]),
+            scaled=tuple(map(float, fit["scaled"])),
+            start_cost=_cost(fit["start_cost"]),
+            cost=_cost(fit["cost"]),
+            evaluations=int(fit["evaluations"]),
+            failed=int(fit["failed"]),
+        )
+        for fit in fits
     )

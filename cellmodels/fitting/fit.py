@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,16 +14,17 @@ from numpy.typing import ArrayLike
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean
-from cellmodels.fitting.least_squares import Predictor, minimise
+from cellmodels.fitting.least_squares import Predictor, check_request, minimise
 from cellmodels.fitting.matching import observe_with_protocol
 from cellmodels.fitting.residuals import Observations
 from cellmodels.fitting.result import Fit, assemble
 from cellmodels.fitting.scaling import FreeParameter, Scaling
+from cellmodels.fitting.simpler import SimplerModel, fit_simpler
 from cellmodels.protocol import Protocol
 from cellmodels.simulator import Simulator
 from cellmodels.units import unit_of_name
 
-__all__ = ["fit", "fit_with", "free_parameters"]
+__all__ = ["fit", "fit_with", "free_parameters", "simpler_levels"]
 
 _DEFAULT_FACTOR = 100.0
 """Without a range in the parameter set, a positive parameter may move by this factor."""
@@ -39,6 +41,7 @@ def fit(
     start: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     noise: Mapping[str, ArrayLike] | None = None,
+    simpler_models: Iterable[str] | None = None,
     tolerance: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -48,7 +51,9 @@ def fit(
     """Fit parameters of a cell to a record of its life.
 
     Minimises the sum of squared differences between simulated and measured values, each
-    divided by its noise.
+    divided by its noise. A DFN starts from where an SPMe of the same cell, fitted loosely to
+    the same data from `start`, ends: that costs less, and from far off it is safer. Only the
+    start is taken from there (:mod:`cellmodels.fitting.simpler`).
 
     Parameters
     ----------
@@ -73,6 +78,10 @@ def fit(
     noise : mapping of str to array_like, optional
         Standard deviations by variable, in the record's units; otherwise from the record, or
         estimated from the scatter of neighbouring points.
+    simpler_models : iterable of str, optional
+        Model levels that are fitted first, in their order; by default ``cell.simpler_models``.
+        ``()`` starts the fit at `start` itself. A level that the cell or its protocol cannot
+        have is left out; see ``Fit.simpler_models``.
     tolerance : float, optional
         Solver tolerance on capacities [A.h]; at most a tenth of the smallest capacity noise.
     checkpoint : path, optional
@@ -82,12 +91,13 @@ def fit(
     progress : bool
         Show a progress bar.
     max_evaluations : int
-        Largest number of simulated lives.
+        Largest number of simulated lives, of the cell's model and of each simpler one.
 
     Returns
     -------
     Fit
         Also when the fit did not converge, or was stopped by Ctrl-C: see its ``status``.
+        ``Fit.simpler_models`` tells what simpler models were fitted first.
 
     Raises
     ------
@@ -95,6 +105,9 @@ def fit(
         Before any simulation, when a name, number or observable is wrong.
     FitError
         When the simulation fails at the start.
+    KeyboardInterrupt
+        On Ctrl-C before the first life of the cell's own model is simulated; the checkpoint
+        keeps what simpler models have found.
     """
     if checkpoint is not None and not Path(checkpoint).absolute().parent.is_dir():
         raise InputError(f"The folder of the checkpoint {checkpoint} does not exist.")
@@ -102,6 +115,10 @@ def fit(
     observations, remarks = observe_with_protocol(
         record, cell, protocol, observables, coordinate=coordinate, noise=noise
     )
+    simpler = [
+        _simpler_model(cell, model, protocol, scaling)
+        for model in simpler_levels(cell, simpler_models)
+    ]
     simulator = Simulator(cell, protocol, free=scaling.names)
     return fit_with(
         simulator.predict,
@@ -110,6 +127,7 @@ def fit(
         protocol,
         observations,
         scaling,
+        simpler=simpler,
         remarks=remarks,
         tolerance=tolerance,
         checkpoint=checkpoint,
@@ -127,6 +145,7 @@ def fit_with(
     observations: Observations,
     scaling: Scaling,
     *,
+    simpler: Sequence[SimplerModel] = (),
     remarks: Sequence[str] = (),
     tolerance: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -134,19 +153,46 @@ def fit_with(
     progress: bool = True,
     max_evaluations: int = 100,
 ) -> Fit:
-    """Fit with any predictor in place of a simulator; see :func:`fit`."""
-    optimum = minimise(
-        predict,
-        observations,
-        scaling,
-        tolerance=tolerance,
-        checkpoint=checkpoint,
-        resume=resume,
-        progress=progress,
-        max_evaluations=max_evaluations,
-        context=json.dumps([cell.hash, protocol.to_dict()], sort_keys=True),
-    )
+    """Fit with any predictor in place of a simulator, after simpler ones; see :func:`fit`."""
+    options: dict[str, Any] = {
+        "tolerance": tolerance,
+        "checkpoint": checkpoint,
+        "resume": resume,
+        "progress": progress,
+        "max_evaluations": max_evaluations,
+        "context": json.dumps([cell.hash, protocol.to_dict()], sort_keys=True),
+    }
+    check_request(observations, scaling, checkpoint, resume, max_evaluations)
+    found = fit_simpler(simpler, observations, scaling, **options)
+    optimum = minimise(predict, observations, scaling, **options, simpler=found)
     return assemble(cell, protocol, record, observations, scaling, optimum, remarks)
+
+
+def simpler_levels(cell: Cell, wanted: Iterable[str] | None = None) -> tuple[str, ...]:
+    """Names of the models to fit first, by default those that the cell's family knows.
+
+    Raises
+    ------
+    InputError
+        On an unknown or repeated level, or the cell's own.
+    """
+    if wanted is None:
+        return cell.simpler_models
+    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    models = tuple(cell.chemistry.check_model(name) for name in names)
+    for name in models:
+        if name == cell.model:
+            raise InputError(f"simpler_models: {name!r} is the cell's own model.")
+        if models.count(name) > 1:
+            raise InputError(f"simpler_models: {name!r} is given {models.count(name)} times.")
+    return models
+
+
+def _simpler_model(cell: Cell, model: str, protocol: Protocol, scaling: Scaling) -> SimplerModel:
+    def predictor() -> Predictor:
+        return Simulator(cell.with_model(model), protocol, free=scaling.names).predict
+
+    return SimplerModel(model, predictor)
 
 
 def free_parameters(

@@ -13,6 +13,9 @@ prediction, which gives value and exact Jacobian together. In its particulars:
   residual variance, where that exceeds one): the parameters are then within some 1.5 % of
   their standard errors of the optimum. This is MINUIT's estimated distance to the minimum
   (James & Roos 1975, doi:10.1016/0010-4655(75)90039-9).
+- *Where to start.* At the best point of a simpler model, if one was fitted before
+  (`simpler`), as in multi-fidelity optimisation. Should the simulation fail there, or the
+  cost be above what the simpler model had at its own start, the given start is tried too.
 - *What "converged" means.* However the steps ended, e.g. because failed trials shrank the
   box to nothing, the fit only calls itself converged when that promise is small.
 """
@@ -21,7 +24,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,6 +37,7 @@ from tqdm.auto import tqdm
 from cellmodels.errors import CellModelsError, InputError
 from cellmodels.fitting.checkpoint import (
     Checkpoint,
+    SimplerFit,
     Trial,
     fingerprint,
     read_checkpoint,
@@ -44,7 +48,7 @@ from cellmodels.fitting.scaling import Scaling
 from cellmodels.fitting.step_model import PastPoint, model_step
 from cellmodels.observations import Outcome, Points, Prediction
 
-__all__ = ["Evaluation", "FitError", "Optimum", "Predictor", "minimise"]
+__all__ = ["Evaluation", "FitError", "Optimum", "Predictor", "check_request", "minimise"]
 
 STOP = 1e-4
 """A fit stops when the linearised problem promises less than this reduction of the cost,
@@ -134,10 +138,11 @@ class Optimum:
     ----------
     best : Evaluation
         The last accepted point; its simulation succeeded.
-    status : {"converged", "stalled", "blocked", "evaluations", "interrupted"}
+    status : {"converged", "stalled", "blocked", "evaluations", "interrupted", "good enough"}
         ``"stalled"``: no better point is found although the linearised problem promises one;
         ``"blocked"``: the same because simulations fail around the best point;
-        ``"evaluations"``: their largest number is reached.
+        ``"evaluations"``: their largest number is reached; ``"good enough"``: as far as was
+        asked for, which is short of converged.
     message : str
         The same as a sentence.
     promise : float
@@ -147,6 +152,8 @@ class Optimum:
         All evaluations in order, those before a resume included.
     tolerance : float, optional
         Solver tolerance of the predictions [A.h].
+    simpler : tuple of SimplerFit
+        Fits of simpler models that came first.
     """
 
     best: Evaluation
@@ -155,6 +162,7 @@ class Optimum:
     promise: float
     trials: tuple[Trial, ...]
     tolerance: float | None = None
+    simpler: tuple[SimplerFit, ...] = ()
 
     @property
     def converged(self) -> bool:
@@ -178,6 +186,9 @@ def minimise(
     progress: bool = True,
     max_evaluations: int = 100,
     context: str = "",
+    simpler: Sequence[SimplerFit] = (),
+    enough: float = 0.0,
+    label: str = "fit",
 ) -> Optimum:
     """Find the parameters of least squares.
 
@@ -200,6 +211,13 @@ def minimise(
         Largest number of predictions, those before a resume included.
     context : str
         Identifies the model in the checkpoint.
+    simpler : sequence of SimplerFit
+        Fits of simpler models to the same data; the last best point is the start.
+    enough : float
+        Stop already where the linearised problem promises to lower the cost by less than this
+        fraction of it.
+    label : str
+        Of the progress bar.
 
     Returns
     -------
@@ -215,6 +233,41 @@ def minimise(
     KeyboardInterrupt
         On Ctrl-C before the first simulation has succeeded.
     """
+    check_request(observations, scaling, checkpoint, resume, max_evaluations)
+    mark = fingerprint(scaling, observations, context)
+    file = None if checkpoint is None else Path(checkpoint)
+    saved = read_checkpoint(file, mark) if resume and file is not None and file.exists() else None
+    if saved is not None and saved.scaled:
+        simpler = saved.simpler  # those that this fit came from
+    with tqdm(total=max_evaluations, desc=label, unit="run", disable=not progress) as bar:
+        run = _Run(
+            predict,
+            observations,
+            scaling,
+            tolerance=_tolerance(observations, tolerance),
+            trials=list(saved.trials) if saved else [],
+            save=None if file is None else _Saver(file, mark, tuple(simpler)),
+            limit=max_evaluations,
+            enough=enough,
+            bar=bar,
+        )
+        if saved is not None and saved.scaled:
+            optimum = _search(run, np.array(saved.scaled))
+        else:
+            optimum = _search(run, scaling.inside(np.zeros(len(scaling))), simpler)
+        bar.total = bar.n
+        bar.refresh()
+    return replace(optimum, simpler=tuple(simpler))
+
+
+def check_request(
+    observations: Observations,
+    scaling: Scaling,
+    checkpoint: str | os.PathLike[str] | None,
+    resume: bool,
+    max_evaluations: int,
+) -> None:
+    """Refuse what no fit can do; errors as :func:`minimise`."""
     if observations.size < len(scaling):
         raise InputError(
             f"{observations.size} points cannot determine {len(scaling)} free parameters."
@@ -223,25 +276,6 @@ def minimise(
         raise InputError("To resume a fit, name its checkpoint file.")
     if max_evaluations < 1:
         raise InputError(f"max_evaluations is {max_evaluations}; it must be at least 1.")
-    mark = fingerprint(scaling, observations, context)
-    file = None if checkpoint is None else Path(checkpoint)
-    saved = read_checkpoint(file, mark) if resume and file is not None and file.exists() else None
-    with tqdm(total=max_evaluations, desc="fit", unit="run", disable=not progress) as bar:
-        run = _Run(
-            predict,
-            observations,
-            scaling,
-            tolerance=_tolerance(observations, tolerance),
-            trials=list(saved.trials) if saved else [],
-            save=None if file is None else _Saver(file, mark),
-            limit=max_evaluations,
-            bar=bar,
-        )
-        start = np.array(saved.scaled) if saved else scaling.inside(np.zeros(len(scaling)))
-        optimum = _search(run, start)
-        bar.total = bar.n
-        bar.refresh()
-    return optimum
 
 
 def _tolerance(observations: Observations, wanted: float | None) -> float | None:
@@ -264,10 +298,12 @@ class _Saver:
 
     path: Path
     fingerprint: str
+    simpler: tuple[SimplerFit, ...]
 
     def __call__(self, scaled: NDArray[np.float64], trials: list[Trial]) -> None:
         write_checkpoint(
-            self.path, Checkpoint(self.fingerprint, tuple(map(float, scaled)), tuple(trials))
+            self.path,
+            Checkpoint(self.fingerprint, tuple(map(float, scaled)), tuple(trials), self.simpler),
         )
 
 
@@ -284,6 +320,7 @@ class _Run:
         trials: list[Trial],
         save: Callable[[NDArray[np.float64], list[Trial]], None] | None,
         limit: int,
+        enough: float,
         bar: Any,
     ) -> None:
         self.predict = predict
@@ -293,6 +330,7 @@ class _Run:
         self.trials = trials
         self.save = save
         self.limit = limit
+        self.enough = enough
         self.bar = bar
         self.latest: Evaluation | None = None
         self.accepted: Evaluation | None = None
@@ -305,9 +343,19 @@ class _Run:
     def finished(self) -> bool:
         """Whether the accepted point is the optimum, or as near as can be told."""
         small = [decrease < _SMALL_DECREASE for decrease in self.decreases[-2:]]
-        return self.promise <= STOP or (
-            self.promise <= CONVERGED and len(small) == 2 and all(small)
+        return (
+            self.good_enough
+            or self.promise <= STOP
+            or (self.promise <= CONVERGED and len(small) == 2 and all(small))
         )
+
+    @property
+    def good_enough(self) -> bool:
+        """Whether the accepted point is as good as was asked for."""
+        if self.accepted is None:
+            return False
+        variance = residual_variance(self.accepted, self.scaling)
+        return self.promise * variance < self.enough * self.accepted.cost
 
     # Evaluations --------------------------------------------------------------------------
 
@@ -378,8 +426,11 @@ class _Run:
         self.bar.update(1)
 
     def _mark_accepted(self, evaluation: Evaluation) -> None:
-        if self.trials and self.trials[-1].values == tuple(map(float, evaluation.values)):
-            self.trials[-1] = replace(self.trials[-1], accepted=True)
+        values = tuple(map(float, evaluation.values))
+        for i in (-1, -2):  # the last but one where two starts were compared
+            if len(self.trials) >= -i and self.trials[i].values == values:
+                self.trials[i] = replace(self.trials[i], accepted=True)
+                return
 
     def _check_limits(self) -> None:
         """Stop before a prediction that could not help."""
@@ -405,11 +456,11 @@ class _Run:
         return sum(not trial.ok for trial in self.trials)
 
 
-def _search(run: _Run, start: NDArray[np.float64]) -> Optimum:
+def _search(run: _Run, start: NDArray[np.float64], simpler: Sequence[SimplerFit] = ()) -> Optimum:
     """From a start to the end, whatever the reason for ending."""
     interrupted = False
     try:
-        first = _first_success(run, start)
+        first = _first(run, start, simpler)
         run.accept(first)
         if run.promise > STOP:
             _trust_region(run, first)
@@ -458,6 +509,20 @@ def _trust_region(run: _Run, start: Evaluation) -> None:
             elif gain < 0.25:
                 radius = 0.5 * size
             failed = False
+
+
+def _first(run: _Run, start: NDArray[np.float64], simpler: Sequence[SimplerFit]) -> Evaluation:
+    """The best point of a simpler model where it is one, else what succeeds from the start."""
+    fitted = [fit for fit in simpler if fit.scaled]
+    if not fitted:
+        return _first_success(run, start)
+    found = run.at(run.scaling.inside(fitted[-1].scaled))
+    if not found.outcome.ok:
+        return _first_success(run, start)
+    # The start is worth an evaluation only if the simpler models have promised too much.
+    if found.cost < fitted[0].start_cost or len(run.trials) >= run.limit:
+        return found
+    return min(found, run.at(start), key=lambda evaluation: evaluation.cost)
 
 
 def _first_success(run: _Run, start: NDArray[np.float64]) -> Evaluation:
@@ -513,6 +578,7 @@ def _ended(run: _Run, best: Evaluation, interrupted: bool) -> Optimum:
         "interrupted": "interrupted; the numbers are those of the last accepted point",
         "evaluations": f"not converged after {len(run.trials)} evaluations",
         "blocked": "not converged: simulations fail around the best point",
+        "good enough": "stopped where little more was promised",
         "stalled": "not converged: no step from the best point lowers the sum of squares",
     }
     return Optimum(
@@ -525,6 +591,8 @@ def _status(run: _Run, interrupted: bool) -> str:
         return "converged"
     if interrupted:
         return "interrupted"
+    if run.good_enough:
+        return "good enough"
     if len(run.trials) >= run.limit:
         return "evaluations"
     recent = run.trials[-_FAILURES_IN_A_ROW:]

@@ -6,7 +6,8 @@ reads everything else from the tree, so that a fit loaded from a file is the sam
 Groups of the tree: ``/parameters`` (one row a parameter, with covariance and correlation of
 the scaled parameters), ``/points`` (data, noise, prediction, residuals and Jacobian, one row
 a point), ``/variables`` (one row a fitted variable), ``/trials`` (one row an evaluation),
-``/comparison`` (the fit beside empirical laws), ``/record`` (the data as they were given).
+``/simpler_models`` (one row a simpler model that was fitted first, if any), ``/comparison`` (the
+fit beside empirical laws), ``/record`` (the data as they were given).
 """
 
 from __future__ import annotations
@@ -98,8 +99,13 @@ class FittedCell:
 
     @property
     def trials(self) -> xr.Dataset:
-        """Every evaluation of the fit, failed ones included."""
+        """Every evaluation of the fit, failed ones included; not those of simpler models."""
         return self._group("trials")
+
+    @property
+    def simpler_models(self) -> xr.Dataset:
+        """Simpler models that were fitted first: evaluations, status, and values found."""
+        return self._group("simpler_models")
 
     @property
     def record(self) -> xr.DataTree:
@@ -308,6 +314,8 @@ def fitted_cell(
         "variables": _variables(observations, fits),
         "trials": _trials(optimum, scaling),
     }
+    if optimum.simpler:
+        groups["simpler_models"] = _simpler_models(optimum, scaling)
     tree = xr.DataTree.from_dict({f"/{name}": _plain_dataset(d) for name, d in groups.items()})
     tree["record"] = _detached(record)
     tree.attrs = {
@@ -450,6 +458,24 @@ def _trials(optimum: Optimum, scaling: Scaling) -> xr.Dataset:
             "reason": ("trial", [t.reason for t in trials]),
         },
         coords={"parameter": list(scaling.names), "trial": np.arange(1, len(trials) + 1)},
+    )
+
+
+def _simpler_models(optimum: Optimum, scaling: Scaling) -> xr.Dataset:
+    fits = optimum.simpler
+    none = np.full(len(scaling), np.nan)
+    values = [scaling.to_values(fit.scaled) if fit.scaled else none for fit in fits]
+    return xr.Dataset(
+        {
+            "values": (("model", "parameter"), np.array(values), {"long_name": "best point"}),
+            "start_cost": ("model", [fit.start_cost for fit in fits]),
+            "cost": ("model", [fit.cost for fit in fits]),
+            "evaluations": ("model", [fit.evaluations for fit in fits]),
+            "failed_evaluations": ("model", [fit.failed for fit in fits]),
+            "status": ("model", [fit.status for fit in fits]),
+            "message": ("model", [fit.message for fit in fits]),
+        },
+        coords={"parameter": list(scaling.names), "model": [fit.model for fit in fits]},
     )
 
 

@@ -22,6 +22,7 @@ def notes(tree: xr.DataTree) -> list[str]:
         *_parameter_notes(tree["parameters"].to_dataset()),
         *_variable_notes(tree["variables"].to_dataset()),
         *_comparison_notes(tree),
+        *_simpler_notes(tree),
         *json.loads(tree.attrs["remarks"]),
     ]
 
@@ -71,6 +72,17 @@ def _variable_notes(variables: xr.Dataset) -> list[str]:
     return notes
 
 
+def _simpler_notes(tree: xr.DataTree) -> list[str]:
+    if "simpler_models" not in tree.children:
+        return []
+    fits = tree["simpler_models"].to_dataset()
+    return [
+        f"The {fit.model} could not be fitted first: {fit.message}"
+        for fit in fits[["status", "message"]].to_dataframe().reset_index().itertuples()
+        if fit.status == "left out"
+    ]
+
+
 def _comparison_notes(tree: xr.DataTree) -> list[str]:
     if "comparison" not in tree.children:
         return []
@@ -91,6 +103,9 @@ def _ended(tree: xr.DataTree) -> str:
 
 def _headline(tree: xr.DataTree, cell: Cell) -> list[tuple[str, str]]:
     a = tree.attrs
+    first = "".join(
+        f"; before them {evaluations} of the {model}" for model, evaluations in _simpler(tree)
+    )
     title = tree["record"].attrs.get("title") or "untitled"
     return [
         ("status", str(a["message"])),
@@ -102,8 +117,17 @@ def _headline(tree: xr.DataTree, cell: Cell) -> list[tuple[str, str]]:
             f"{a['chi_square']:.5g}, per degree of freedom "
             f"{a['reduced_chi_square']:.4g}; AICc {a['aicc']:.6g}",
         ),
-        ("evaluations", f"{a['evaluations']}, of which failed {a['failed_evaluations']}"),
+        ("evaluations", f"{a['evaluations']}, of which failed {a['failed_evaluations']}{first}"),
     ]
+
+
+def _simpler(tree: xr.DataTree) -> list[tuple[str, int]]:
+    """Simpler models that were fitted first, and their evaluations."""
+    if "simpler_models" not in tree.children:
+        return []
+    fits = tree["simpler_models"].to_dataset()
+    pairs = zip(fits["model"].values, fits["evaluations"].values, strict=True)
+    return [(str(model), int(evaluations)) for model, evaluations in pairs if evaluations]
 
 
 def _parameter_rows(tree: xr.DataTree) -> list[list[str]]:

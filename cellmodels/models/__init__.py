@@ -3,6 +3,8 @@
 A family is a module that offers
 
 * ``LEVELS``: mapping of model level -> what builds it,
+* ``SIMPLER``: mapping of model level -> levels that cost far less and, fitted to the same data,
+  end near it; the simplest first,
 * ``resolve(mechanisms)``: mechanisms as objects, checked to go together,
 * ``build(level, mechanisms)``: a fresh `pybamm.BaseModel`,
 * ``set_initial_soc(values, soc, mechanisms)``: start the cell at a state of charge,

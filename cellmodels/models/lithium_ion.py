@@ -40,6 +40,10 @@ LEVELS: Mapping[str, Any] = MappingProxyType(
     }
 )
 
+#: The SPM is no step on the way: without the electrolyte its plating is that of another cell, and
+#: its fit to the data of an SPMe or a DFN ends far from either (benchmarks/README.md, fit_life).
+SIMPLER: Mapping[str, tuple[str, ...]] = MappingProxyType({"SPM": (), "SPMe": (), "DFN": ("SPMe",)})
+
 _SEI_OPTION = {
     "solvent diffusion": "solvent-diffusion limited",
     "reaction": "reaction limited",
