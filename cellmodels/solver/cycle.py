@@ -25,7 +25,8 @@ _NEAR_THE_END = 1e-3
 class Counts:
     """How much work was done: steps solved warm, by retry, and by adaptive integration.
 
-    `abrupt` counts those of the last that end at a jump, before their condition is met exactly.
+    `abrupt` counts those of the last that end at a jump, or as an electrode vanishes, before their
+    condition is met exactly.
     """
 
     warm: int = 0
@@ -260,8 +261,11 @@ class SequenceSolver:
         return None if met is None else skipped_step(x, at, voltage, met)
 
     def _valid(self, spec: StepSpec, step: StepSolution) -> bool:
-        """Whether no end condition is met before the one that was solved for."""
-        if not step.duration > 0.0:
+        """Whether no end condition is met before the one that was solved for.
+
+        Nor may there be less than nothing of an electrode.
+        """
+        if not step.duration > 0.0 or np.any(self.dae.fractions(step.stages) < 0.0):
             return False
         rows = _at_interval_ends(step)
         direction = np.sign(step.current[0, 0])

@@ -104,6 +104,9 @@ class Dae:
         Quantities that must stay positive for the model to be valid.
     state_names : dict of str to slice
         Where each named differential state lives in x.
+    fractions : sequence of str
+        Names of states that are volume fractions. Below zero, where nothing is left of an
+        electrode, the equations have other solutions, without sense.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class Dae:
         outputs: dict[str, ca.MX],
         events: dict[str, ca.MX],
         state_names: dict[str, slice],
+        fractions: Sequence[str] = (),
     ) -> None:
         self.nx, self.nz, self.n = nx, nz, nx + nz + 1
         self.names = tuple(names)
@@ -127,6 +131,8 @@ class Dae:
         self.output_names = tuple(outputs)
         self.event_names = tuple(events)
         self.state_names = dict(state_names)
+        places = [np.arange(nx)[state_names[name]] for name in fractions]
+        self._fractions = np.concatenate([np.empty(0, int), *places])
 
         function = ca.Function("F", [point, theta], [ca.densify(system)])
         start_function = ca.Function("start", [theta], [start])
@@ -166,6 +172,10 @@ class Dae:
         self._start_jacobian = ca.Function(
             "dstart", [theta_symbol], [ca.jacobian(start_function(theta_symbol), theta_symbol)]
         )
+
+    def fractions(self, points: np.ndarray) -> np.ndarray:
+        """Volume fractions, shape (..., k), at points v or states x, shape (..., n)."""
+        return points[..., self._fractions]
 
     def evaluate(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """F = [f, g, V] at M points, shape (M, n)."""

@@ -90,6 +90,7 @@ def export_dae(
         [exported["rhs"], exported["algebraic"], *variables, _stack(exported["x0"], exported["z0"])]
     )
     rhs, algebraic, voltage, start = bound[0], bound[1], bound[2], bound[-1]
+    slices = _state_slices(built, nx)
     # the start may not depend on the current; it is read at rest
     start = ca.substitute([start], [point], [ca.MX.zeros(point.shape[0])])[0]
     return Dae(
@@ -103,7 +104,8 @@ def export_dae(
         nominal=scale,
         outputs=dict(zip(kept, bound[3:-1], strict=True)),
         events=_events(built, order, bind, exported),
-        state_names=_state_slices(built, nx),
+        state_names=slices,
+        fractions=[name for name in slices if "volume fraction" in name],
     )
 
 

@@ -65,7 +65,8 @@ def _with_fewer_intervals(
             fewer = newton_step(collocation, spec, step.start, theta, guess, newton)
         except SolveFailure:
             continue
-        if agrees(step, fewer, mesh):
+        sensible = not np.any(collocation.dae.fractions(fewer.stages) < 0.0)
+        if sensible and agrees(step, fewer, mesh):
             return fewer
     return step
 
@@ -78,9 +79,6 @@ _HASTY, _PATIENT = (12, 2.0), (25, 4.0)
 _SMALL = 1e-3
 #: A limit of the model of which less than this share is left is being reached.
 _NEAR = 1e-3
-#: What a fresh cell has, more than the first (scaled), an interval turns into less than nothing by
-#: the second at most: beyond zero, a vanishing electrode has another solution, without sense.
-_SOME, _NOTHING = 1e-6, 1e-9
 #: A step whose end condition is met within this time takes no time [s].
 _INSTANT = 1e-3
 
@@ -106,8 +104,6 @@ class _March:
         self.mesh, self.newton = mesh, newton
         self.matrix = collocation.matrix(spec.control)
         self.nx = collocation.dae.nx
-        self.fresh = collocation.dae.start(theta)[0]
-        self.positive = self.fresh > _SOME
 
     def run(self, start: np.ndarray, point: np.ndarray, voltage: float) -> StepSolution:
         times = [0.0]
@@ -119,11 +115,13 @@ class _March:
             left = self.spec.limit - times[-1]
             h = min(h, left)
             if h < self.mesh.smallest and h < left:
-                missed = self._vanishing(begin, point) if missed is None else missed
+                failure = self._stuck(point, times[-1])
+                if missed is None and failure.reason != Reason.MODEL_EVENT:
+                    missed = self._vanishing(point)
                 if missed is not None and stages:
                     # the end lies within so short a time, behind a jump such as that of depletion
                     return self._finish(start, times, stages, voltages, missed)
-                raise self._stuck(point, times[-1])
+                raise failure
             predicted = self._predict(point, stages, last_width, h)
             try:
                 trial, at, error = self._interval(begin, point, predicted, h)
@@ -134,7 +132,7 @@ class _March:
             if error > 1.0:
                 h *= max(0.2, 0.9 * error**-0.25)
                 continue
-            if np.any(self.positive & (begin > 0.0) & (trial[2, : self.nx] < -_NOTHING)):
+            if np.any(self.collocation.dae.fractions(trial) < 0.0):
                 h *= 0.25
                 continue
             found = self._ends(point, voltage, trial, at, times[-1], h, charge)
@@ -166,12 +164,14 @@ class _March:
             Reason.STEP_TOO_SMALL, f"{self.mesh.max_intervals} intervals were not enough"
         )
 
-    def _vanishing(self, x: np.ndarray, point: np.ndarray) -> int | None:
-        """The voltage at which the step ends where an electrode or pore vanishes, if any.
+    def _vanishing(self, point: np.ndarray) -> int | None:
+        """The stop at which a step ends as the rest of an electrode vanishes, if it does.
 
-        The voltage then goes there with infinite slope.
+        The voltage then goes to its cut-off with infinite slope.
         """
-        if np.any(self.positive & (x < _NEAR * self.fresh)):
+        dae = self.collocation.dae
+        left, whole = dae.fractions(point), dae.fractions(dae.start(self.theta)[0])
+        if np.any(left < _NEAR * whole):
             for k, stop in enumerate(self.spec.stops):
                 if stop.quantity == "voltage" and stop.sign * point[-1] < 0.0:
                     return k
@@ -183,7 +183,7 @@ class _March:
         A quantity that must stay positive may tend to zero ever faster, as the last pores do.
         """
         dae = self.collocation.dae
-        fresh = np.concatenate([self.fresh, dae.start(self.theta)[1], [0.0]])
+        fresh = np.append(np.concatenate(dae.start(self.theta)), 0.0)
         left, whole = dae.events(np.array([point, fresh]), self.theta)
         near = np.flatnonzero(left < _NEAR * whole)
         if len(near):

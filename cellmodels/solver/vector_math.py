@@ -30,7 +30,7 @@ _LOG2_LOW = float.fromhex("0x1.ef35793c7673p-45")
 _MAGIC = 1.5 * 2.0**52
 #: Exponent field of 2^52, and the number with which it is taken away again, bias included.
 _BIAS_BITS, _BIAS = 0x4330000000000000, 2.0**52 + 1023.0
-_LARGEST, _SMALLEST, _TINY = 709.78, -708.0, 2.0**-1022
+_LARGEST, _SMALLEST, _TINY = 709.782712893384, -708.3964185322641, 2.0**-1022
 _ONE_BITS, _MANTISSA = 0x3FF0000000000000, 0x000FFFFFFFFFFFFF
 
 
@@ -58,23 +58,25 @@ def _polynomial(on: Any, x: Any, coefficients: tuple[float, ...]) -> Any:
 
 
 def _exp_parts(on: Any, x: Any) -> tuple[Any, Any, Any]:
-    """2^n and p of exp(x) = 2^n (1 + p), and where n is zero; for |x| < 709."""
+    """2^(n - 1) and p of exp(x) = 2^n (1 + p), and where n is zero; for |x| < 709.8.
+
+    Half the power, because 2^1024 is too large where exp(x) is not.
+    """
     shifted = _times_plus(on, x, _number(x, 1.0 / math.log(2.0)), _number(x, _MAGIC))
     n = on.fsub(shifted, _number(x, _MAGIC))
     rest = _times_plus(on, n, _number(x, -_LOG2_HIGH), x)
     rest = _times_plus(on, n, _number(x, -_LOG2_LOW), rest)
     p = on.fmul(rest, _polynomial(on, rest, _EXP))
-    # the bits of the shifted number count n; half of 2^n is always a normal number
+    # the bits of the shifted number count n
     exponent = on.add(on.bitcast(shifted, _whole(x)), _bits(x, 1022))
     half = on.bitcast(on.shl(exponent, _bits(x, 52)), x.type)
-    return on.fadd(half, half), p, on.fcmp_ordered("==", n, _number(x, 0.0))
+    return half, p, on.fcmp_ordered("==", n, _number(x, 0.0))
 
 
 def exp(on: Any, x: Any) -> Any:
     """The exponential function."""
-    power, p, _ = _exp_parts(on, x)
-    # twice the half, last: 2^1024 is no number, but its half times p may be
-    value = on.fmul(on.fmul(power, _number(x, 0.5)), on.fadd(p, _number(x, 1.0)))
+    half, p, _ = _exp_parts(on, x)
+    value = on.fmul(half, on.fadd(p, _number(x, 1.0)))
     value = on.fadd(value, value)
     large = on.fcmp_ordered(">", x, _number(x, _LARGEST))
     value = on.select(large, _number(x, math.inf), value)
@@ -84,7 +86,8 @@ def exp(on: Any, x: Any) -> Any:
 
 def _expm1(on: Any, x: Any) -> Any:
     """exp(x) - 1 for 0 <= x < 709."""
-    power, p, unscaled = _exp_parts(on, x)
+    half, p, unscaled = _exp_parts(on, x)
+    power = on.fadd(half, half)
     whole = _times_plus(on, power, p, on.fsub(power, _number(x, 1.0)))
     return on.select(unscaled, p, whole)
 
@@ -140,20 +143,30 @@ def log(on: Any, x: Any) -> Any:
 
 
 def asinh(on: Any, x: Any) -> Any:
-    """The inverse hyperbolic sine, up to 1e150."""
-    size = _magnitude(on, x)
+    """The inverse hyperbolic sine."""
+    whole = _magnitude(on, x)
+    large = on.fcmp_ordered(">", whole, _number(x, 1e8))
+    size = on.select(large, _number(x, 1e8), whole)
     square = on.fmul(size, size)
     root = call(on, "sqrt", on.fadd(square, _number(x, 1.0)))
     u = on.fadd(size, on.fdiv(square, on.fadd(root, _number(x, 1.0))))
     # log(1 + u), with what 1 + u loses of u
     w = on.fadd(u, _number(x, 1.0))
     lost = on.fsub(u, on.fsub(w, _number(x, 1.0)))
-    return _with_sign_of(on, on.fadd(log(on, w), on.fdiv(lost, w)), x)
+    value = on.fadd(log(on, w), on.fdiv(lost, w))
+    # log(2 x) for a large one
+    twice = on.fadd(log(on, whole), _number(x, math.log(2.0)))
+    value = on.select(on.fcmp_unordered(">", whole, _number(x, 1e8)), twice, value)
+    return _with_sign_of(on, value, x)
 
 
 def hypot(on: Any, x: Any, y: Any) -> Any:
-    """The root of the sum of two squares, between 1e-150 and 1e150."""
-    return call(on, "sqrt", _times_plus(on, x, x, on.fmul(y, y)))
+    """The root of the sum of two squares."""
+    x, y = _magnitude(on, x), _magnitude(on, y)
+    high, low = larger(on, x, y), smaller(on, x, y)
+    ratio = on.fdiv(low, high)
+    value = on.fmul(high, call(on, "sqrt", _times_plus(on, ratio, ratio, _number(x, 1.0))))
+    return on.select(on.fcmp_ordered("==", high, _number(x, 0.0)), high, value)
 
 
 def to_three_halves(on: Any, x: Any) -> Any:
@@ -161,13 +174,13 @@ def to_three_halves(on: Any, x: Any) -> Any:
     return on.fmul(x, call(on, "sqrt", x))
 
 
-def larger(on: Any, x: Any, y: Any) -> Any:
-    """The larger of two numbers, or the one of them that is a number."""
-    first = on.or_(on.fcmp_ordered(">", x, y), on.fcmp_unordered("uno", y, y))
-    return on.select(first, x, y)
+def _first_if(condition: str) -> Any:
+    def rule(on: Any, x: Any, y: Any) -> Any:
+        first = on.or_(on.fcmp_ordered(condition, x, y), on.fcmp_unordered("uno", y, y))
+        return on.select(first, x, y)
+
+    return rule
 
 
-def smaller(on: Any, x: Any, y: Any) -> Any:
-    """The smaller of two numbers, or the one of them that is a number."""
-    first = on.or_(on.fcmp_ordered("<", x, y), on.fcmp_unordered("uno", y, y))
-    return on.select(first, x, y)
+#: The larger and the smaller of two numbers, or the one of them that is a number.
+larger, smaller = _first_if(">"), _first_if("<")

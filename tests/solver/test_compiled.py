@@ -41,3 +41,14 @@ def test_works_where_nothing_can_be_written():
 def test_a_second_process_compiles_nothing():
     run(FROM_THE_CACHE)
     assert run(FROM_THE_CACHE).split() == ["2", "0"]
+
+
+def test_what_is_built_in_may_change(tmp_path):
+    (tmp_path / "halves.py").write_text(
+        "from cellmodels.solver.compiled import compiled\n"
+        "@compiled\ndef half(x):\n    return x / 2.0\n"
+        "half(3.0)\nprint(len(half.stats.cache_hits))\n"
+    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import halves"
+    other = "import cellmodels.solver.compiled as c; c._built_in = lambda: 'other'; "
+    assert [run(c).split() for c in (code, code, other + code)] == [["0"], ["1"], ["0"]]
