@@ -180,9 +180,10 @@ def patience(seconds: float) -> Iterator[None]:
 
 
 def apart(function: Callable[[], Any], seconds: float) -> Any:
-    """The result of a function, or None where it takes more CPU time than this.
+    """The result of a function, or how it ended without one: "hang" or "crash".
 
-    It runs in a copy of this process, which the system ends: compiled code, such as that of
+    It hangs if it takes more CPU time than this, or ten times as much time on the clock. It
+    runs in a copy of this process, which the system ends: compiled code, such as that of
     PyBaMM's solver, cannot be interrupted from Python.
     """
     context = multiprocessing.get_context("fork")
@@ -198,11 +199,14 @@ def apart(function: Callable[[], Any], seconds: float) -> Any:
     child.start()
     theirs.close()
     try:
-        return ours.recv()
-    except EOFError:
-        return None
+        if ours.poll(10.0 * seconds):
+            return ours.recv()
+        child.kill()
+    except EOFError:  # it ended without a result
+        pass
     finally:
         child.join()
+    return "hang" if child.exitcode in (-signal.SIGKILL, -signal.SIGXCPU) else "crash"
 
 
 class Pair:
@@ -292,7 +296,8 @@ class Pair:
             except Exception as error:
                 return {}, f"{type(error).__name__}: {error}"
 
-        life, message = apart(attempt, THEIR_PATIENCE) or ({}, "hang")
+        found = apart(attempt, THEIR_PATIENCE)
+        life, message = ({}, found) if isinstance(found, str) else found
         none = np.empty(0)
         duration = np.diff(life.get("elapsed_time", none), prepend=0.0) if life else none
         return {

@@ -282,7 +282,7 @@ class FitJob:
         Parameters
         ----------
         checkpoint : pathlib.Path
-            Rewritten after every accepted iteration.
+            Rewritten after every accepted iteration, and every simpler model that was fitted.
         resume : bool
             Continue from `checkpoint`, if it exists.
         progress : bool

@@ -55,8 +55,8 @@ _MACRO_CYCLES = 30
 #: How many times longer than expected a life may become to reach the last point.
 _LONGEST = 10
 
-#: How many times tighter the steps' tolerances are where every cycle is simulated: such lives are
-#: short, and a cell that dies within a few cycles multiplies every error.
+#: How many times tighter the steps' tolerances are where every cycle is simulated: a cell that dies
+#: within a few cycles multiplies every error.
 _FINER = 10.0
 #: Share of the intervals that is kept in check-ups, of that in cycles.
 _CHECKUP_SHARE = 0.75
@@ -75,9 +75,12 @@ class SolverOptions:
         Accepted error of a cycle's capacity in the macro integration, relative to the
         nominal capacity.
     mesh : MeshOptions
-        Time mesh of the steps; cycles have ten times tighter tolerances where every one is
-        simulated.
+        Time mesh of the steps. Tolerances are ten times tighter where every cycle is simulated;
+        check-ups are thinned further than cycles, as their errors do not add up.
     newton : NewtonOptions
+        Newton's method. Its tolerance is that of cycles whose errors add up over a life; those
+        that count less often are left as accurate as they need be, and check-ups ten times less
+        accurate.
     """
 
     method: str = "auto"
@@ -140,12 +143,9 @@ class Simulator:
         self._collocation = Collocation(self.dae)
         self.specs = step_specs(protocol.cycle, cell)
         self._observables = CycleObservables(self.specs)
-        self._cycle = {
-            "macro": CycleMap(self._sequence(protocol.cycle)),
-            "direct": CycleMap(self._sequence(protocol.cycle, self.options.mesh.finer(_FINER))),
-        }
+        self._cycle = {method: self._map(protocol.cycle, method) for method in METHODS[1:]}
         self._checkups = CheckupSolver(protocol, cell, self._checkup_sequence)
-        self._between: dict[tuple[Step, ...], CycleMap] = {}
+        self._between: dict[tuple[str, tuple[Step, ...]], CycleMap] = {}
 
     # --- simulation ----------------------------------------------------------------------------
 
@@ -183,9 +183,9 @@ class Simulator:
             raise InputError(f"cycles: {cycles!r} is not a whole number from 1 on.")
         theta = self._theta(self._values(values))
         solver = self._solver(int(cycles))
-        before = replace(solver.cycle.sequence.counts)
+        before = solver.counts
         life = solver.run(theta, int(cycles), sensitivities=False, progress=progress)
-        work = solver.cycle.sequence.counts.since(before)
+        work = solver.counts.since(before)
         return self._tree(life, theta, int(cycles), work)
 
     @single_threaded
@@ -209,7 +209,8 @@ class Simulator:
 
     def life_solver(self, cycles: int, options: LifeOptions) -> LifeSolver:
         """The solver of lives of so many cycles, with settings of one's own."""
-        return LifeSolver(self._cycle[options.method], self._interruptions(cycles), options)
+        interruptions = self._interruptions(cycles, options.method)
+        return LifeSolver(self._cycle[options.method], interruptions, options)
 
     # --- prediction ----------------------------------------------------------------------------
 
@@ -396,6 +397,10 @@ class Simulator:
             newton=newton or self.options.newton,
         )
 
+    def _map(self, steps: Sequence[Step], method: str) -> CycleMap:
+        mesh = self.options.mesh
+        return CycleMap(self._sequence(steps, mesh.finer(_FINER) if method == "direct" else mesh))
+
     def _checkup_sequence(self, steps: Sequence[Step]) -> SequenceSolver:
         """A looser one: the errors of check-ups do not add up as those of cycles do."""
         mesh, newton = self.options.mesh, self.options.newton
@@ -413,13 +418,13 @@ class Simulator:
         options = LifeOptions(method=method, macro=MacroOptions(tolerance=ampere_hours))
         return self.life_solver(cycles, options)
 
-    def _interruptions(self, cycles: int) -> dict[int, CycleMap]:
+    def _interruptions(self, cycles: int, method: str) -> dict[int, CycleMap]:
         """Pauses and disturbing check-ups inside a life of so many cycles, compiled once each."""
         found = {}
         for after, steps in self.protocol.interruptions(cycles):
-            if steps not in self._between:
-                self._between[steps] = CycleMap(self._sequence(steps))
-            found[after] = self._between[steps]
+            if (method, steps) not in self._between:
+                self._between[method, steps] = self._map(steps, method)
+            found[after] = self._between[method, steps]
         return found
 
     @property

@@ -1,10 +1,13 @@
 """Cells far from their nominal ageing: draws of benchmarks/robustness.py that once failed."""
 
+import os
+import time
+
 import numpy as np
 import pytest
 
 import cellmodels as cm
-from benchmarks.robustness import LEVELS, MECHANISMS, PROTOCOLS, Draw
+from benchmarks.robustness import LEVELS, MECHANISMS, PROTOCOLS, Draw, apart
 
 #: Capacities by PyBaMM's IDAKLU at a relative tolerance of 1e-8 [A.h].
 COMPLETED = {
@@ -62,3 +65,17 @@ def test_an_electrode_that_vanishes_is_not_charged_with_less_than_nothing() -> N
     life = simulate("SPM/usual/truncated/17")
     by_pybamm = 2909.9259
     np.testing.assert_allclose(life["cycles"]["elapsed_time"][0], by_pybamm, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("function", "result"),
+    [
+        (lambda: (1, "one"), (1, "one")),
+        (lambda: time.sleep(60.0), "hang"),
+        (lambda: all(iter(lambda: True, False)), "hang"),
+        (os.abort, "crash"),
+    ],
+    ids=["in time", "asleep", "busy", "aborted"],
+)
+def test_what_cannot_be_interrupted_is_run_apart(function, result) -> None:
+    assert apart(function, 0.3) == result

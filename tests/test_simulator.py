@@ -9,6 +9,7 @@ from cellmodels.observations import Points, PointSet
 from cellmodels.protocol import Checkup, Protocol
 from cellmodels.record import check_record
 from cellmodels.simulator import Simulator, SolverOptions, simulate
+from cellmodels.solver.mesh import MeshOptions
 
 CYCLE = ["Discharge at 1C until 2.5 V", "Charge at C/2 until 4.2 V", "Hold at 4.2 V until C/50"]
 FREE = (
@@ -180,3 +181,32 @@ def test_a_point_that_no_life_reaches_is_an_outcome() -> None:
     points = Points((PointSet("cycles", "discharge_capacity", "throughput", np.array([20.0])),))
     found = simulator.predict(simulator.nominal, points)
     assert not found.outcome.ok and found.outcome.reason == "end condition not reached"
+
+
+def relative(life, other, group: str, name: str) -> float:
+    """Largest difference of a variable of two lives."""
+    one, two = life[group][name].values, other[group][name].values
+    return float(np.nanmax(np.abs(one / two - 1.0)))
+
+
+def with_mesh(*, disturbs: bool = False, **mesh) -> Simulator:
+    protocol = Protocol(CYCLE, every={2: Checkup.default(disturbs=disturbs)})
+    return Simulator(fast_ageing(), protocol, FREE, SolverOptions(mesh=MeshOptions(**mesh)))
+
+
+def test_cycles_simulated_one_by_one_have_finer_meshes() -> None:
+    # check-ups that disturb are part of the life
+    exact = with_mesh(disturbs=True, rtol=1e-5, atol=3e-7, energy=1e-6).simulate(5)
+    default = with_mesh(disturbs=True).simulate(5)
+    ten_times = with_mesh(disturbs=True, rtol=1e-2, atol=3e-4, energy=1e-3).simulate(5)
+    for name in ("discharge_energy", "charge_capacity"):
+        errors = [relative(life, exact, "cycles", name) for life in (default, ten_times)]
+        assert errors[0] < 2e-5
+        assert errors[0] < 0.3 * errors[1]
+
+
+def test_checkups_are_a_little_looser_than_cycles() -> None:
+    loose, exact = with_mesh().simulate(2), with_mesh(share=1.0).simulate(2)
+    assert relative(loose, exact, "checkups", "capacity_C20") < 1e-6
+    found = relative(loose, exact, "checkups", "voltage_C20")
+    assert 0.0 < found < 3e-5

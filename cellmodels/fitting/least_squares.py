@@ -15,7 +15,8 @@ prediction, which gives value and exact Jacobian together. In its particulars:
   (James & Roos 1975, doi:10.1016/0010-4655(75)90039-9).
 - *Where to start.* At the best point of a simpler model, if one was fitted before
   (`simpler`), as in multi-fidelity optimisation. Should the simulation fail there, or the
-  cost be above what the simpler model had at its own start, the given start is tried too.
+  cost be above that of the first point at which the simplest model ran, the given start is
+  tried too.
 - *What "converged" means.* However the steps ended, e.g. because failed trials shrank the
   box to nothing, the fit only calls itself converged when that promise is small.
 """
@@ -426,11 +427,8 @@ class _Run:
         self.bar.update(1)
 
     def _mark_accepted(self, evaluation: Evaluation) -> None:
-        values = tuple(map(float, evaluation.values))
-        for i in (-1, -2):  # the last but one where two starts were compared
-            if len(self.trials) >= -i and self.trials[i].values == values:
-                self.trials[i] = replace(self.trials[i], accepted=True)
-                return
+        if self.trials and self.trials[-1].values == tuple(map(float, evaluation.values)):
+            self.trials[-1] = replace(self.trials[-1], accepted=True)
 
     def _check_limits(self) -> None:
         """Stop before a prediction that could not help."""
@@ -522,6 +520,7 @@ def _first(run: _Run, start: NDArray[np.float64], simpler: Sequence[SimplerFit])
     # The start is worth an evaluation only if the simpler models have promised too much.
     if found.cost < fitted[0].start_cost or len(run.trials) >= run.limit:
         return found
+    run.accept(found)
     return min(found, run.at(start), key=lambda evaluation: evaluation.cost)
 
 

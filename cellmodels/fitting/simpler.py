@@ -43,8 +43,8 @@ class SimplerModel:
     ----------
     name : str
     predictor : callable
-        Makes what predicts its lives, when its turn has come; where that or a prediction
-        raises an error, the model is left out.
+        Makes what predicts its lives, when its turn has come. Where that fails, or no start
+        can be simulated, the model is left out.
     """
 
     name: str
@@ -102,6 +102,8 @@ def fit_simpler(
             return saved.simpler
         done = list(saved.simpler)
     fits: list[SimplerFit] = []
+    if file is not None and not done:
+        write_checkpoint(file, Checkpoint(mark, (), ()))  # an old one would be resumed
     for model, before in zip(models, [*done, *[None] * len(models)], strict=False):
         if before is not None and before.model == model.name:
             fits.append(before)

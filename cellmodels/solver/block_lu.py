@@ -22,6 +22,7 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 
 from cellmodels.solver.compiled import compiled
+from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.simd import block_product
 
 #: A pivot block whose determinant is smaller than this, relative to its size, is singular.
@@ -88,17 +89,20 @@ def analyse(matrix: sp.csc_matrix, nx: int) -> Order:
 
     Raises
     ------
-    RuntimeError
+    SolveFailure
         If the matrix is singular.
     """
     n = matrix.shape[0]
     # rows of very different size would mislead the choice of pivots
     size = np.maximum(abs(matrix).max(axis=1).toarray().ravel(), 1e-300)
-    lu = spl.splu(
-        sp.csc_matrix(sp.diags(1.0 / size) @ matrix),
-        permc_spec="MMD_AT_PLUS_A",
-        diag_pivot_thresh=_THRESHOLD,
-    )
+    try:
+        lu = spl.splu(
+            sp.csc_matrix(sp.diags(1.0 / size) @ matrix),
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=_THRESHOLD,
+        )
+    except RuntimeError as error:
+        raise SolveFailure(Reason.NON_FINITE, "the equations are singular at the start") from error
     entries = matrix.tocoo()
     full: list[dict[int, bool]] = [{p: True} for p in range(n)]
     for r, c in zip(entries.row, entries.col, strict=True):
@@ -212,7 +216,15 @@ def eliminate(blocks: np.ndarray, order: Order) -> int:
 
 @compiled
 def _invert(b: np.ndarray) -> int:
-    """Invert a 3 x 3 block in place; 1 if it is singular."""
+    """Invert a 3 x 3 block in place; 1 if it is singular.
+
+    The numbers of a diagonal block may belong to points that have nothing to do with each other.
+    """
+    if not (b[1] or b[2] or b[3] or b[5] or b[6] or b[7]):
+        if b[0] == 0.0 or b[4] == 0.0 or b[8] == 0.0:
+            return 1
+        b[0], b[4], b[8] = 1.0 / b[0], 1.0 / b[4], 1.0 / b[8]
+        return 0
     c0 = b[4] * b[8] - b[5] * b[7]
     c3 = b[5] * b[6] - b[3] * b[8]
     c6 = b[3] * b[7] - b[4] * b[6]

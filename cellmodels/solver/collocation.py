@@ -211,6 +211,17 @@ def _time_derivatives(
                 out[i, j, x] = first[j] * before + slope - h[i] * out[i, j, x]
 
 
+@compiled
+def add_multiple(stages: np.ndarray, factor: float, directions: np.ndarray) -> np.ndarray:
+    """stages + factor * directions, both of shape (N, 3, n)."""
+    out = np.empty_like(stages)
+    for i in range(stages.shape[0]):
+        for j in range(stages.shape[1]):
+            for k in range(stages.shape[2]):
+                out[i, j, k] = stages[i, j, k] + factor * directions[i, j, k]
+    return out
+
+
 @dataclass(frozen=True)
 class EndRow:
     """Linearised end condition: value and derivatives.
@@ -280,8 +291,7 @@ class Factors:
         """Solve for (dw, dT): `rhs` and dw have shape (N, 3, n)."""
         stages = self._matrix.solve(self._blocks, rhs)
         duration = (rhs_end - float(self.end.apply(stages[-1, -1], stages[:, :, -1]))) / self.pivot
-        stages += self.response * duration
-        return stages, duration
+        return add_multiple(stages, duration, self.response), duration
 
     def propagate(
         self,

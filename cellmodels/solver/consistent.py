@@ -6,6 +6,7 @@ import numpy as np
 
 from cellmodels.solver.algebraic import algebraic_matrix
 from cellmodels.solver.collocation import Collocation
+from cellmodels.solver.dae import Dae
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import Control
 
@@ -53,7 +54,10 @@ def _solve_algebraic(
         group = np.tile(point, (1, 3, 1))
         system, jacobian = dae.linearise(group[0], theta)
         _finite(system[0, -1])
-        change = matrix.correction(control, group, system[None], jacobian[None])[0][0, 0]
+        try:
+            change = matrix.correction(control, group, system[None], jacobian[None])[0][0, 0]
+        except SolveFailure:
+            change = _pivoted(dae, control, point, system[0], jacobian[0])
         size = float(np.max(np.abs(change) / (1e-2 + np.abs(point[nx:]))))
         if not np.isfinite(size) or size > 1e6 * max(best, 1.0):
             break
@@ -68,3 +72,21 @@ def _finite(voltage: float) -> float:
     if not np.isfinite(voltage):
         raise SolveFailure(Reason.NO_CONSISTENT_START, "the model is not finite there")
     return float(voltage)
+
+
+def _pivoted(
+    dae: Dae, control: Control, point: np.ndarray, system: np.ndarray, jacobian: np.ndarray
+) -> np.ndarray:
+    """Newton's correction of [z, I] with pivots chosen anew, where fixed ones are too small."""
+    rows, cols, nx = dae.pattern.rows, dae.pattern.cols, dae.nx
+    weight_i, weight_v = control.weights(point[-1:], system[-1:])
+    inner = (rows >= nx) & (cols >= nx)
+    matrix = np.zeros((dae.n - nx, dae.n - nx))
+    matrix[rows[inner] - nx, cols[inner] - nx] = jacobian[inner]
+    matrix[-1] *= weight_v
+    matrix[-1, -1] += weight_i[0]
+    residual = np.append(system[nx:-1], control.residual(point[-1:], system[-1:]))
+    try:
+        return np.linalg.solve(matrix, -residual)
+    except np.linalg.LinAlgError as error:
+        raise SolveFailure(Reason.NO_CONSISTENT_START, str(error)) from error

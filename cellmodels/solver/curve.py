@@ -120,7 +120,9 @@ def _before_the_end(
 
     values, slopes = voltage_at_points(collocation, control, points, theta, moves, parameters)
     assert slopes is not None
-    rate = step.duration * np.abs(points[:, -1]) / HOUR
+    # the current whose integral the charge is
+    basis = radau.lagrange_basis(radau.ABSCISSAE, place)
+    rate = step.duration * np.abs(np.sum(basis * step.current[owner], axis=1)) / HOUR
     shift = np.array(
         [
             _charge_directions(step, sensitivity, i, s, sign)
@@ -435,12 +437,12 @@ def _following(
         change, blocks, weight_v = matrix.correction(control, groups, at.system, at.jacobian)
         size = float(np.max(np.abs(change) / (1e-2 + np.abs(groups[:, :, nx:]))))
         if not np.isfinite(size):
-            raise SolveFailure(Reason.NON_FINITE, "algebraic states at a time of the trace")
+            raise SolveFailure(Reason.NON_FINITE, "algebraic states between the stages")
         groups[:, :, nx:] += change / max(1.0, size)
         if size < _TOLERANCE:
             break
     else:
-        raise SolveFailure(Reason.NO_CONSISTENT_START, "at a time of the trace")
+        raise SolveFailure(Reason.NO_CONSISTENT_START, "between the stages")
     values = at.system[:, :, -1].reshape(-1)[:count]
     if moves is None or parameters is None:
         return values, None

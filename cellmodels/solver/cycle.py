@@ -34,6 +34,14 @@ class Counts:
     adaptive: int = 0
     abrupt: int = 0
 
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.warm + other.warm,
+            self.retried + other.retried,
+            self.adaptive + other.adaptive,
+            self.abrupt + other.abrupt,
+        )
+
     def since(self, before: Counts) -> dict[str, int]:
         """What was added to `before`, as plain numbers."""
         return {
@@ -141,7 +149,8 @@ class SequenceSolver:
         point : numpy.ndarray, optional
             A v = [x, z, I] near the start, used when there is no neighbour.
         tolerance : float, optional
-            Of Newton's method from a neighbour, in place of that of the options.
+            Of Newton's method from a neighbour, in place of that of the options; steps that are
+            integrated anew keep theirs.
 
         Raises
         ------

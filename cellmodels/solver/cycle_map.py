@@ -92,7 +92,7 @@ class CycleMap:
         directions : (numpy.ndarray, numpy.ndarray), optional
             dy, shape (ny, k), and dtheta, shape (n_theta, k).
         tolerance : float, optional
-            Of Newton's method, in place of that of the sequence's options.
+            Of Newton's method; see `SequenceSolver.solve`.
 
         Raises
         ------

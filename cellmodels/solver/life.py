@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from cellmodels.solver.cycle import CycleSolution
+from cellmodels.solver.cycle import Counts, CycleSolution
 from cellmodels.solver.cycle_map import CycleMap, CyclePoint
 from cellmodels.solver.macro import (
     STAGES,
@@ -47,7 +47,8 @@ class LifeOptions:
     first_element : int
         Length of the first element of a stretch [cycles].
     remesh : float
-        Relative change of a step's duration after which its time mesh is chosen anew.
+        Relative change of a step's duration after which its time mesh is chosen anew, unless
+        the cycle follows an element or a neighbouring life has one.
     keep_solutions : bool
         Whether a life simulated directly keeps its solved cycles, as meshes and warm starts
         for a neighbouring life (macro lives always do).
@@ -103,6 +104,8 @@ class Life:
         Number of cycles that were actually simulated.
     theta : numpy.ndarray
         The parameter factors it belongs to.
+    method : str
+        By which it was simulated.
     interrupted : mapping of int to (numpy.ndarray, numpy.ndarray)
         Life state and derivatives before each interruption.
     """
@@ -114,6 +117,7 @@ class Life:
     error: float
     simulated: int
     theta: np.ndarray
+    method: str = "macro"
     interrupted: Mapping[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def features(self, cycle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -191,6 +195,12 @@ class LifeSolver:
         self.interruptions = dict(interruptions)
         self.options = options or LifeOptions()
 
+    @property
+    def counts(self) -> Counts:
+        """The work done so far, by all lives."""
+        maps = {id(m): m for m in (self.cycle, *self.interruptions.values())}
+        return sum((m.sequence.counts for m in maps.values()), Counts())
+
     def run(
         self,
         theta: np.ndarray,
@@ -248,7 +258,9 @@ class _Run:
         self.error = 0.0
         self.calls = self.cycle.calls
         self.meshed: list[float] = []
-        self.previous = _Previous(previous, theta) if previous is not None else None
+        # another method has other time meshes
+        usable = previous is not None and previous.method == self.options.method
+        self.previous = _Previous(previous, theta) if previous is not None and usable else None
 
     def go(self) -> Life:
         failure = None
@@ -271,6 +283,7 @@ class _Run:
             self.error,
             self.cycle.calls - self.calls + len(self.interrupted),
             self.theta,
+            self.options.method,
             self.interrupted,
         )
 
@@ -356,7 +369,7 @@ class _Run:
         )
 
     def _begin(self) -> CyclePoint:
-        """The cycle at the present state, on a mesh of its own, with directions."""
+        """The cycle at the present state, with directions: on new time meshes if it needs them."""
         last = self.pieces[-1] if self.pieces else None
         guess = self.previous.begin(self.n) if self.previous else None
         if isinstance(last, Element):
@@ -376,7 +389,7 @@ class _Run:
 
     def _after_element(self) -> CycleSolution | None:
         """The solution at the end of an element, whose meshes serve there however far it came."""
-        follows = self.pieces and isinstance(self.pieces[-1], Element) and self.n > self.origin
+        follows = self.pieces and isinstance(self.pieces[-1], Element)
         return self.point.solution if follows and self.point else None
 
     def _evaluate(self, guess: CycleSolution | None, tolerance: float | None = None) -> CyclePoint:
@@ -433,7 +446,8 @@ class _Run:
         first = self.n
         guess = self._after_element()
         macro = self.options.method == "macro"
-        tolerance = cycle_tolerance(self.options.macro.newton, _SINGLE) if macro else None
+        error = self.options.macro.newton
+        tolerance = cycle_tolerance(self.cycle, error, _SINGLE) if macro else None
         try:
             for _ in range(count):
                 if self.previous and self.n in self.previous.solutions:

@@ -49,7 +49,8 @@ ABSCISSAE = _radau_points(STAGES)
 #: Where, between the second and the third node, an element is checked by a simulated cycle.
 CHECK_AT = float(0.5 * (ABSCISSAE[1] + ABSCISSAE[2]))
 
-#: Up to so many slow directions the Jacobian is evaluated at every node, else at these two.
+#: Up to so many slow directions the Jacobian is evaluated at every node, else at these two, from
+#: which the others follow.
 _FEW = 80
 _CHOSEN = (2, STAGES - 1)
 #: A correction larger than this changes the Jacobian so much that it is evaluated anew.
@@ -58,8 +59,8 @@ _FAR = 0.05
 _DIRECTIONS = 1e-6
 #: Error of the node states in the first iteration, whose guess is hardly better.
 _FIRST = 1e-4
-#: Tightest and loosest tolerance with which a cycle is simulated.
-_TOLERANCES = (1e-9, 1e-6)
+#: Loosest tolerance with which a cycle is simulated.
+_LOOSEST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class MacroOptions:
     tolerance : float
         Accepted error of the discharged charge of a cycle [A.h].
     newton : float
-        Largest scaled error of the node states that the iteration leaves.
+        Largest scaled error of the node states that the iteration leaves. Cycles are simulated
+        as accurately as that requires (`cycle_tolerance`).
     max_iterations : int
         Iterations of an element.
     contraction : float
@@ -378,10 +380,11 @@ class ElementSolve:
     def _evaluate(self, error: float) -> None:
         """The cycles at the nodes, each with the matrices of the one before if it has none.
 
-        They are as accurate as node states with this error require.
+        They are as accurate as node states with this error require, if the options of Newton's
+        method allow it.
         """
         points = [self.begin]
-        tolerance = cycle_tolerance(error, self.nodes[-1] - self.nodes[0])
+        tolerance = cycle_tolerance(self.cycle, error, self.nodes[-1] - self.nodes[0])
         for state, near in zip(self.states, self.points, strict=True):
             guess = near.solution.with_chords_of(points[-1].solution)
             points.append(self.cycle(state, self.theta, guess, tolerance=tolerance))
@@ -401,7 +404,7 @@ class ElementSolve:
         chosen = range(STAGES) if space.rank <= _FEW else _CHOSEN
         for i in chosen:
             points[i] = self.cycle.differentiate(points[i], self.theta, directions)
-        # between the chosen nodes the derivatives are interpolated
+        # a straight line through the derivatives at the chosen nodes gives those at the others
         at = radau.lagrange_basis(ABSCISSAE[list(chosen)], ABSCISSAE)
         ends = np.array([space.remainder(points[i].end_directions) for i in chosen])
         features = np.array([points[i].feature_directions for i in chosen])
@@ -443,9 +446,13 @@ class ElementSolve:
         )
 
 
-def cycle_tolerance(error: float, cycles: float) -> float:
-    """Tolerance of a cycle whose error counts so many times, for an error of all together."""
-    return float(np.clip(error / cycles, *_TOLERANCES))
+def cycle_tolerance(cycle: CycleMap, error: float, cycles: float) -> float:
+    """Tolerance of a cycle whose error counts so many times, for an error of all together.
+
+    It is never tighter than that of the cycle's options.
+    """
+    tightest = cycle.sequence.newton.tolerance
+    return float(np.clip(error / cycles, tightest, max(tightest, _LOOSEST)))
 
 
 def _left(norm: float, rate: float) -> float:
@@ -469,13 +476,13 @@ def element_error(cycle: CycleMap, element: Element, theta: np.ndarray, newton: 
     low, high = place(element.nodes[[0, -1]], element.origin)
     where = element.origin + (low + CHECK_AT * (high - low)) ** 2
     state = (element.basis(where) @ element.states)[0]
-    tolerance = cycle_tolerance(newton, element.last - element.first)
+    tolerance = cycle_tolerance(cycle, newton, element.last - element.first)
     check = cycle(state, theta, element.points[2].solution, tolerance=tolerance)
     worst = 0.0
     for point, at in ((begin, element.nodes[0]), (check, where)):
         defect = point.end - (element.basis(at + 1.0) @ element.states)[0]
         growth = _growth(element, float(at))
-        for i in range(STAGES):
+        for i in _CHOSEN:
             change = charge_of @ element.jacobian.feature(i, defect[:, None])[:, 0]
             worst = max(worst, abs(float(change)) * growth)
     interpolated = (element.basis(where) @ element.features)[0]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cellmodels.solver.collocation import Collocation, Factors
+from cellmodels.solver.collocation import Collocation, Factors, add_multiple
+from cellmodels.solver.compiled import compiled
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import StepSolution, StepSpec
 
@@ -94,17 +95,42 @@ def _update(
     change: float,
     options: NewtonOptions,
 ) -> tuple[np.ndarray, float, float, bool]:
-    """Apply a correction, shortened where it would more than halve or double a size."""
-    size = np.abs(stages).max(axis=(0, 1)) + options.floor
-    norm = max(
-        float(np.max(np.abs(directions).max(axis=(0, 1)) / size)), abs(change) / (duration + 1.0)
-    )
+    """Apply a correction, shortened where it would more than halve or double a size.
+
+    Returns stages and duration, the scaled size of the correction, and whether all of it was
+    applied.
+    """
+    norm = max(_scaled(stages, directions, options.floor), abs(change) / (duration + 1.0))
     if not np.isfinite(norm):
         raise SolveFailure(Reason.NON_FINITE, "the Newton correction is not finite")
     factor = min(
         1.0, 0.5 * duration / abs(change) if change else 1.0, 1.0 / norm if norm > 1 else 1.0
     )
-    return stages + factor * directions, duration + factor * change, norm, factor == 1.0
+    # a new array: the matrix belongs to the old one
+    return add_multiple(stages, factor, directions), duration + factor * change, norm, factor == 1.0
+
+
+@compiled
+def _scaled(stages: np.ndarray, directions: np.ndarray, floor: float) -> float:
+    """The largest correction of any unknown, relative to its size in the step.
+
+    Not a number if one of them is none.
+    """
+    n = stages.shape[2]
+    size, change = np.zeros(n), np.zeros(n)
+    for i in range(len(stages)):
+        for j in range(3):
+            for k in range(n):
+                size[k] = max(size[k], abs(stages[i, j, k]))
+                moved = abs(directions[i, j, k])
+                if moved > change[k] or moved != moved:
+                    change[k] = moved
+    worst = 0.0
+    for k in range(n):
+        ratio = change[k] / (size[k] + floor)
+        if ratio > worst or ratio != ratio:
+            worst = ratio
+    return worst
 
 
 def converged(norm: float, rate: float, tolerance: float) -> bool:

@@ -49,6 +49,32 @@ def test_derivatives_agree_with_central_differences(dae) -> None:
         assert np.allclose(slopes[:, j], (up - down) / 2e-3, rtol=2e-3, atol=2e-6)
 
 
+@pytest.mark.parametrize("model", ["spm", "spme"])
+def test_a_discharge_at_constant_power(model, request) -> None:
+    dae = request.getfixturevalue(model)
+    power = StepSpec(Control("power", 8.0), (Stop("voltage", 2.6, -1),), 2e5)
+    one, start, k = solver(dae, [power]), dae.start(ones(dae))[0], len(dae.names)
+    charges = np.array([0.0, 0.4, 2.6, 4.4])
+    moved = np.zeros((dae.nx, k))
+    where = next(s for n, s in dae.state_names.items() if "egative particle concentration" in n)
+    moved[where, 0] = 0.02
+    base = one.solve(start, ones(dae))
+    _, (tangent,) = one.sensitivity(base, ones(dae), moved, np.eye(k), keep_stages=True)
+
+    def curve(shift: float, *given):
+        theta, x = ones(dae) + shift * np.eye(k)[0], start + shift * moved[:, 0]
+        step = one.solve(x, theta, base).steps[0] if shift else base.steps[0]
+        return voltage_at_charge(one.collocation, power.control, step, theta, charges, *given)
+
+    values, slopes, _ = curve(0.0, tangent)
+    for charge, voltage in zip(charges[1:], values[1:], strict=True):
+        short = StepSpec(power.control, (Stop("charge", charge),), 2e5)
+        end = solver(dae, [short]).solve(start, ones(dae)).steps[0]
+        assert voltage == pytest.approx(end.voltage[-1, -1], abs=2e-4)
+    quotient = (curve(1e-3)[0] - curve(-1e-3)[0]) / 2e-3
+    assert np.allclose(slopes[:, 0], quotient, rtol=5e-3, atol=2e-6)
+
+
 def test_beyond_the_end_is_continued_and_marked(spm) -> None:
     one, start = solver(spm, [SLOW]), spm.start(ones(spm))[0]
     step = one.solve(start, ones(spm)).steps[0]

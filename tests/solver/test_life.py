@@ -5,7 +5,8 @@ import pytest
 
 from cellmodels.solver.cycle_map import CycleMap
 from cellmodels.solver.life import Life, LifeOptions, LifeSolver
-from cellmodels.solver.macro import Element, MacroOptions
+from cellmodels.solver.macro import Element, MacroOptions, cycle_tolerance
+from cellmodels.solver.newton import NewtonOptions
 from cellmodels.solver.outcome import Reason
 from cellmodels.solver.step import Control, StepSpec, Stop
 
@@ -97,3 +98,25 @@ def test_a_longer_life_may_start_from_a_shorter_one(spm, macro) -> None:
     assert longer.failure is None
     capacity, expected = (life.features(n)[0][:, 1] for life in (longer, cold))
     assert np.allclose(capacity, expected, rtol=0, atol=1e-4)
+
+
+def test_few_meshes_are_made(spm) -> None:
+    one = life_solver(spm, "macro")
+    one.run(ones(spm), 300, sensitivities=False)
+    assert one.counts.adaptive == len(one.cycle.sequence.specs)  # the first cycle
+    assert one.counts.warm > 50
+
+
+def test_a_life_by_another_method_is_no_neighbour(spm, macro) -> None:
+    one = life_solver(spm, "direct")
+    one.run(ones(spm), 3, previous=macro)
+    assert one.counts.adaptive == len(one.cycle.sequence.specs)
+
+
+def test_cycles_are_as_accurate_as_they_need_be(spm) -> None:
+    cycle = CycleMap(solver(spm, newton=NewtonOptions(tolerance=1e-9)))
+    assert cycle_tolerance(cycle, 2e-6, 100) == pytest.approx(2e-8)
+    assert cycle_tolerance(cycle, 2e-6, 1e6) == 1e-9
+    assert cycle_tolerance(cycle, 1.0, 10) == 1e-6
+    loose = CycleMap(solver(spm, newton=NewtonOptions(tolerance=1e-4)))
+    assert cycle_tolerance(loose, 2e-6, 100) == 1e-4
