@@ -49,10 +49,10 @@ ABSCISSAE = _radau_points(STAGES)
 #: Where, between the second and the third node, an element is checked by a simulated cycle.
 CHECK_AT = float(0.5 * (ABSCISSAE[1] + ABSCISSAE[2]))
 
-#: Up to so many slow directions the Jacobian is evaluated at every node, else at these two, from
-#: which the others follow.
-_FEW = 80
-_CHOSEN = (2, STAGES - 1)
+#: Up to so many slow directions the Jacobian is evaluated at every node, else at a few, from which
+#: the others follow: at three in elements longer than this [cycles], which multiply its errors.
+_FEW, _LONG = 80, 2000
+_TWO, _THREE = (2, STAGES - 1), (0, 2, STAGES - 1)
 #: A correction larger than this changes the Jacobian so much that it is evaluated anew.
 _FAR = 0.05
 #: Largest error of the node states' derivatives that the iteration leaves, relative.
@@ -100,11 +100,14 @@ class Jacobian:
         C at every node, shape (5, ny, r).
     features : numpy.ndarray
         Derivatives of the features along the slow directions, shape (5, n_features, r).
+    evaluated : tuple of int
+        The nodes at which it was evaluated.
     """
 
     space: SlowSpace
     remainders: np.ndarray
     features: np.ndarray
+    evaluated: tuple[int, ...]
 
     def end(self, node: int, change: np.ndarray) -> np.ndarray:
         """Change of a cycle's end, (ny, k), with that of its start, (ny, k)."""
@@ -395,22 +398,21 @@ class ElementSolve:
         nothing = np.zeros((self.cycle.ny, 0)), np.zeros((len(self.theta), 0))
         points = list(self.points)
         if self.space is None:
-            middle = points[_CHOSEN[0]] = self.cycle.differentiate(
-                points[_CHOSEN[0]], self.theta, nothing
-            )
+            middle = points[2] = self.cycle.differentiate(points[2], self.theta, nothing)
             self.space = slow_space(self.cycle, middle, self.theta, self._tolerance)
         space = self.space
         directions = space.directions, np.zeros((len(self.theta), space.rank))
-        chosen = range(STAGES) if space.rank <= _FEW else _CHOSEN
+        few = _THREE if self.nodes[-1] - self.nodes[0] > _LONG else _TWO
+        chosen = tuple(range(STAGES)) if space.rank <= _FEW else few
         for i in chosen:
             points[i] = self.cycle.differentiate(points[i], self.theta, directions)
-        # a straight line through the derivatives at the chosen nodes gives those at the others
+        # the polynomial through the derivatives at the chosen nodes gives those at the others
         at = radau.lagrange_basis(ABSCISSAE[list(chosen)], ABSCISSAE)
         ends = np.array([space.remainder(points[i].end_directions) for i in chosen])
         features = np.array([points[i].feature_directions for i in chosen])
         self.points = tuple(point.without_directions() for point in points)
         self.jacobian = Jacobian(
-            space, np.tensordot(at, ends, axes=1), np.tensordot(at, features, axes=1)
+            space, np.tensordot(at, ends, axes=1), np.tensordot(at, features, axes=1), chosen
         )
         self.matrix = _Matrix(self.shift, self.jacobian)
 
@@ -482,7 +484,7 @@ def element_error(cycle: CycleMap, element: Element, theta: np.ndarray, newton: 
     for point, at in ((begin, element.nodes[0]), (check, where)):
         defect = point.end - (element.basis(at + 1.0) @ element.states)[0]
         growth = _growth(element, float(at))
-        for i in _CHOSEN:
+        for i in element.jacobian.evaluated:
             change = charge_of @ element.jacobian.feature(i, defect[:, None])[:, 0]
             worst = max(worst, abs(float(change)) * growth)
     interpolated = (element.basis(where) @ element.features)[0]
