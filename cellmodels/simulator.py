@@ -208,7 +208,16 @@ class Simulator:
         )
 
     def life_solver(self, cycles: int, options: LifeOptions) -> LifeSolver:
-        """The solver of lives of so many cycles, with settings of one's own."""
+        """The solver of lives of so many cycles, with settings of one's own.
+
+        Raises
+        ------
+        InputError
+            If the method is neither "macro" nor "direct".
+        """
+        if options.method not in self._cycle:
+            known = did_you_mean(options.method, tuple(self._cycle))
+            raise InputError(f"Unknown method {options.method!r}." + known)
         interruptions = self._interruptions(cycles, options.method)
         return LifeSolver(self._cycle[options.method], interruptions, options)
 

@@ -412,8 +412,8 @@ def sweep(
                 _subtract(z, place, a, t, y, zero)
                 for m in range(_WIDE):
                     # forgotten directions decay into denormal numbers, which are slow
-                    if abs(z[place + m]) < 1e-60:
-                        z[place + m] = 0.0
+                    value = z[place + m]
+                    z[place + m] = 0.0 if abs(value) < 1e-60 else value
                 for m in range(count):
                     last[column[p], o + m] = z[p * _ROWS + 2 * LANES + m]
                 if stages.size > 0:
