@@ -20,6 +20,9 @@ from cellmodels.solver.step import HOUR, StepSolution, StepSpec, skipped_step
 #: A step that ends further from its condition than this was ended by a jump [V, A, s, A.h].
 _NEAR_THE_END = 1e-3
 
+#: Tolerances with which a step is integrated, the first at which it works.
+_TIMES_FINER = (1.0, 10.0, 0.1)
+
 
 @dataclass
 class Counts:
@@ -230,9 +233,28 @@ class SequenceSolver:
             if found is not None:
                 return found
         self.counts.adaptive += 1
-        step = integrate_step(self.collocation, spec, x, theta, point, self.mesh, self.newton)
+        step = self._integrated(spec, x, theta, point)
         self.counts.abrupt += int(not step.skipped and _past_the_end(spec, step) < -_NEAR_THE_END)
         return step
+
+    def _integrated(
+        self, spec: StepSpec, x: np.ndarray, theta: np.ndarray, point: np.ndarray
+    ) -> StepSolution:
+        """The step integrated anew, where it fails with other tolerances too.
+
+        Where electrolyte runs out it may hang on a hair whether an integration gets through.
+        """
+        first: SolveFailure | None = None
+        for times in _TIMES_FINER:
+            mesh = self.mesh.finer(times)
+            try:
+                return integrate_step(self.collocation, spec, x, theta, point, mesh, self.newton)
+            except SolveFailure as failure:
+                first = first or failure
+                if failure.reason != Reason.STEP_TOO_SMALL:
+                    break
+        assert first is not None
+        raise first
 
     def _from_neighbour(
         self,
@@ -274,7 +296,7 @@ class SequenceSolver:
 
         Nor may there be less than nothing of an electrode.
         """
-        if not step.duration > 0.0 or np.any(self.dae.fractions(step.stages) < 0.0):
+        if not step.duration > 0.0 or self.dae.vanishes(step.start, step.stages):
             return False
         rows = _at_interval_ends(step)
         direction = np.sign(step.current[0, 0])

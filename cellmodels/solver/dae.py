@@ -177,6 +177,10 @@ class Dae:
         """Volume fractions, shape (..., k), at points v or states x, shape (..., n)."""
         return points[..., self._fractions]
 
+    def vanishes(self, start: np.ndarray, points: np.ndarray) -> bool:
+        """Whether a volume fraction, positive at `start`, is negative at one of the points."""
+        return bool(np.any((self.fractions(start) > 0.0) & (self.fractions(points) < 0.0)))
+
     def evaluate(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """F = [f, g, V] at M points, shape (M, n)."""
         return self._evaluate(points, theta)
