@@ -131,8 +131,7 @@ class Dae:
         self.output_names = tuple(outputs)
         self.event_names = tuple(events)
         self.state_names = dict(state_names)
-        places = [np.arange(nx)[state_names[name]] for name in fractions]
-        self._fractions = np.concatenate([np.empty(0, int), *places])
+        self._fractions = [np.arange(nx)[state_names[name]] for name in fractions]
 
         function = ca.Function("F", [point, theta], [ca.densify(system)])
         start_function = ca.Function("start", [theta], [start])
@@ -173,13 +172,24 @@ class Dae:
             "dstart", [theta_symbol], [ca.jacobian(start_function(theta_symbol), theta_symbol)]
         )
 
-    def fractions(self, points: np.ndarray) -> np.ndarray:
-        """Volume fractions, shape (..., k), at points v or states x, shape (..., n)."""
-        return points[..., self._fractions]
+    def vanishes(self, start: np.ndarray, points: np.ndarray, *, everywhere: bool = False) -> bool:
+        """Whether a volume fraction, positive at `start`, is negative at one of the points.
 
-    def vanishes(self, start: np.ndarray, points: np.ndarray) -> bool:
-        """Whether a volume fraction, positive at `start`, is negative at one of the points."""
-        return bool(np.any((self.fractions(start) > 0.0) & (self.fractions(points) < 0.0)))
+        Points have shape (..., n); at one place, or everywhere in its electrode.
+        """
+        for places in self._fractions:
+            gone = points[..., places] < 0.0
+            if everywhere:
+                gone = np.all(gone, axis=-1, keepdims=True) & np.any(start[places] > 0.0)
+            else:
+                gone = gone & (start[places] > 0.0)
+            if np.any(gone):
+                return True
+        return False
+
+    def nearly_gone(self, point: np.ndarray, fresh: np.ndarray, share: float) -> bool:
+        """Whether less than this share of what is `fresh` is left anywhere in an electrode."""
+        return any(np.all(point[p] < share * fresh[p]) for p in self._fractions)
 
     def evaluate(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """F = [f, g, V] at M points, shape (M, n)."""

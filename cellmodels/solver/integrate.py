@@ -79,8 +79,8 @@ _HASTY, _PATIENT = (12, 2.0), (25, 4.0)
 _SMALL = 1e-3
 #: A limit of the model of which less than this share is left is being reached.
 _NEAR = 1e-3
-#: Only so short an interval may go beyond the end of an electrode [s]: as a rule the voltage has
-#: ended the step before. Within a DFN one place may lose its material and the rest go on.
+#: One place of a DFN's electrode may lose its material and the rest go on, but only in so short an
+#: interval [s]: as a rule the voltage has ended the step before.
 _BRIEF = 1e-6
 #: A step whose end condition is met within this time takes no time [s].
 _INSTANT = 1e-3
@@ -135,7 +135,7 @@ class _March:
             if error > 1.0:
                 h *= max(0.2, 0.9 * error**-0.25)
                 continue
-            if h > _BRIEF and self.collocation.dae.vanishes(begin, trial):
+            if self._loses_an_electrode(begin, trial, h):
                 h *= 0.25
                 continue
             found = self._ends(point, voltage, trial, at, times[-1], h, charge)
@@ -167,14 +167,19 @@ class _March:
             Reason.STEP_TOO_SMALL, f"{self.mesh.max_intervals} intervals were not enough"
         )
 
+    def _loses_an_electrode(self, begin: np.ndarray, stages: np.ndarray, h: float) -> bool:
+        dae = self.collocation.dae
+        if h > _BRIEF:
+            return dae.vanishes(begin, stages)
+        return dae.vanishes(begin, stages, everywhere=True)
+
     def _vanishing(self, point: np.ndarray) -> int | None:
         """The stop at which a step ends as the rest of an electrode vanishes, if it does.
 
         The voltage then goes to its cut-off with infinite slope.
         """
         dae = self.collocation.dae
-        left, whole = dae.fractions(point), dae.fractions(dae.start(self.theta)[0])
-        if np.any(left < _NEAR * whole):
+        if dae.nearly_gone(point, dae.start(self.theta)[0], _NEAR):
             for k, stop in enumerate(self.spec.stops):
                 if stop.quantity == "voltage" and stop.sign * point[-1] < 0.0:
                     return k
