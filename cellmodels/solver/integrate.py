@@ -171,7 +171,16 @@ class _March:
         dae = self.collocation.dae
         if h > _BRIEF:
             return dae.vanishes(begin, stages)
-        return dae.vanishes(begin, stages, everywhere=True)
+        # where no cut-off can end the step, as in a rest, it goes on without the electrode
+        ends = self._cut_off(stages[0]) is not None
+        return ends and dae.vanishes(begin, stages, everywhere=True)
+
+    def _cut_off(self, point: np.ndarray) -> int | None:
+        """The stop at a voltage to which the current drives the cell, if there is one."""
+        for k, stop in enumerate(self.spec.stops):
+            if stop.quantity == "voltage" and stop.sign * point[-1] < 0.0:
+                return k
+        return None
 
     def _vanishing(self, point: np.ndarray) -> int | None:
         """The stop at which a step ends as the rest of an electrode vanishes, if it does.
@@ -179,11 +188,8 @@ class _March:
         The voltage then goes to its cut-off with infinite slope.
         """
         dae = self.collocation.dae
-        if dae.nearly_gone(point, dae.start(self.theta)[0], _NEAR):
-            for k, stop in enumerate(self.spec.stops):
-                if stop.quantity == "voltage" and stop.sign * point[-1] < 0.0:
-                    return k
-        return None
+        gone = dae.nearly_gone(point, dae.start(self.theta)[0], _NEAR)
+        return self._cut_off(point) if gone else None
 
     def _stuck(self, point: np.ndarray, time: float) -> SolveFailure:
         """Why the intervals become ever shorter: often a limit of the model is being reached.
