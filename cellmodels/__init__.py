@@ -22,6 +22,23 @@ if TYPE_CHECKING:
     from cellmodels.models.mechanisms import LossOfActiveMaterial as LossOfActiveMaterial
     from cellmodels.models.mechanisms import LumpedThermal as LumpedThermal
     from cellmodels.models.mechanisms import ParticleCracking as ParticleCracking
+    from cellmodels.models.zinc_halogen.mechanisms import (
+        ActivityCoefficients as ActivityCoefficients,
+    )
+    from cellmodels.models.zinc_halogen.mechanisms import CarbonOxidation as CarbonOxidation
+    from cellmodels.models.zinc_halogen.mechanisms import (
+        CathodeSelfDischarge as CathodeSelfDischarge,
+    )
+    from cellmodels.models.zinc_halogen.mechanisms import ComplexingAgentLoss as ComplexingAgentLoss
+    from cellmodels.models.zinc_halogen.mechanisms import Crystallisation as Crystallisation
+    from cellmodels.models.zinc_halogen.mechanisms import DeadZinc as DeadZinc
+    from cellmodels.models.zinc_halogen.mechanisms import Dendrites as Dendrites
+    from cellmodels.models.zinc_halogen.mechanisms import HalogenKinetics as HalogenKinetics
+    from cellmodels.models.zinc_halogen.mechanisms import HalogenLoss as HalogenLoss
+    from cellmodels.models.zinc_halogen.mechanisms import HydrogenEvolution as HydrogenEvolution
+    from cellmodels.models.zinc_halogen.mechanisms import Precipitation as Precipitation
+    from cellmodels.models.zinc_halogen.mechanisms import SeparatorFouling as SeparatorFouling
+    from cellmodels.models.zinc_halogen.mechanisms import WaterLoss as WaterLoss
     from cellmodels.parameter_set import ParameterSet as ParameterSet
     from cellmodels.protocol import Checkup as Checkup
     from cellmodels.protocol import End as End
@@ -46,6 +63,21 @@ _HOMES = {
         "LossOfActiveMaterial",
         "LumpedThermal",
         "ParticleCracking",
+    ),
+    "models.zinc_halogen.mechanisms": (
+        "ActivityCoefficients",
+        "CarbonOxidation",
+        "CathodeSelfDischarge",
+        "ComplexingAgentLoss",
+        "Crystallisation",
+        "DeadZinc",
+        "Dendrites",
+        "HalogenKinetics",
+        "HalogenLoss",
+        "HydrogenEvolution",
+        "Precipitation",
+        "SeparatorFouling",
+        "WaterLoss",
     ),
     "parameter_set": ("ParameterSet",),
     "protocol": ("Checkup", "End", "Protocol", "Step", "Test"),

@@ -97,8 +97,6 @@ class Cell:
     def pybamm_model(self, free: Iterable[str] = ()) -> pybamm.BaseModel:
         """A fresh PyBaMM model of this cell, with its options set.
 
-        PyBaMM ignores a contact resistance unless the model is built with it.
-
         Parameters
         ----------
         free
@@ -108,9 +106,12 @@ class Cell:
         -------
         pybamm.BaseModel
         """
-        contact = "Contact resistance [Ohm]"
-        with_contact = contact in free or self._values.get(contact, 0.0) != 0.0
-        return self._family.build(self.model, self.mechanisms, with_contact)
+        free = tuple(free)
+
+        def present(name: str) -> bool:
+            return name in free or self._values.get(name, 0.0) != 0.0
+
+        return self._family.build(self.model, self.mechanisms, self.chemistry, present)
 
     def parameter_values(self) -> pybamm.ParameterValues:
         """The numbers and functions of this cell, with `initial_soc` applied.
@@ -371,19 +372,33 @@ class Cell:
             )
 
     def _check_parameters(self) -> None:
-        """Every mechanism must find its parameters, before any model is built."""
+        """Every mechanism and the model must find their parameters, before anything is solved."""
         for mechanism in self.mechanisms:
-            laws = [self._laws[name] for name in mechanism.requires if name in self._laws]
-            quoted = [name for law in laws for name in law.expression.parameters]
-            needed = dict.fromkeys([*mechanism.requires, *quoted])
-            missing = [name for name in needed if name not in self._laws and not self._holds(name)]
-            if missing:
-                more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            self._check_found(mechanism.requires, f"the mechanism '{mechanism.short_name}'")
+        arguments = (self.model, self.mechanisms, self.chemistry)
+        self._check_found(self._family.required(*arguments), f"the model '{self.model}'")
+        known = self._family.known(self.chemistry)
+        for name in self.parameters.parameters if known else ():
+            if name not in known and not self.parameters.parameters[name].new:
                 raise InputError(
-                    f"Parameter set '{self.parameters.name}' lacks what the mechanism "
-                    f"'{mechanism.short_name}' needs: {', '.join(missing[:3])}{more}. Choose a set "
-                    f"that has it, such as '{self.chemistry.defaults.parameters}', or add it."
+                    f"Parameter set '{self.parameters.name}': no model of '{self.chemistry.name}' "
+                    f"reads '{name}'.{did_you_mean(name, known)}"
                 )
+
+    def _check_found(self, names: Iterable[str], what: str) -> None:
+        """The parameters `names`, and those that their laws quote, must be there."""
+        names = tuple(names)
+        laws = [self._laws[name] for name in names if name in self._laws]
+        quoted = [name for law in laws for name in law.expression.parameters]
+        needed = dict.fromkeys([*names, *quoted])
+        missing = [name for name in needed if name not in self._laws and not self._holds(name)]
+        if missing:
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            raise InputError(
+                f"Parameter set '{self.parameters.name}' lacks what {what} needs: "
+                f"{', '.join(missing[:3])}{more}. Choose a set "
+                f"that has it, such as '{self.chemistry.defaults.parameters}', or add it."
+            )
 
     def _check_mesh(self) -> None:
         if self.mesh is None:

@@ -166,6 +166,78 @@ class Reaction:
 
 
 @dataclass(frozen=True, config=_CONFIG)
+class Equilibrium:
+    """A reaction of the electrolyte that is always at equilibrium.
+
+    Parameters
+    ----------
+    reaction : str
+        Name of the reaction, with the one species that it forms on the right.
+    constant : str
+        Parameter that holds its formation constant at 25 degC.
+    enthalpy : str
+        Parameter that holds its reaction enthalpy.
+    source : tuple of str
+        Citation keys.
+    """
+
+    reaction: str
+    constant: _Text
+    enthalpy: _Text
+    source: _Names
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Isotherm:
+    """Sites that hold a dissolved neutral species, in equilibrium with it.
+
+    Parameters
+    ----------
+    title : str
+        What it is, in words.
+    host : str
+        A species, each of whose molecules is a site, or "positive electrode".
+    capacity : str
+        Parameter: molecules that a site holds at most, or sites in a volume of the electrode.
+    half_loading : str
+        Parameter: dissolved concentration at which half of the sites are taken, at 25 degC.
+    enthalpy : str
+        Parameter: enthalpy of binding.
+    source : tuple of str
+        Citation keys.
+    """
+
+    title: _Text
+    host: _Text
+    capacity: _Text
+    half_loading: _Text
+    enthalpy: _Text
+    source: _Names
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Saturation:
+    """A dissolved species that settles as a solid above its saturation.
+
+    Parameters
+    ----------
+    reaction : str
+        Name of the reaction, the dissolved species left and the solid right.
+    constant : str
+        Parameter that holds the saturation concentration at 25 degC.
+    enthalpy : str
+        Parameter that holds the enthalpy of the reaction as written.
+    source : tuple of str
+        Citation keys.
+    """
+
+    reaction: str
+    constant: _Text
+    enthalpy: _Text
+    source: _Names
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class Mechanism:
     """A mechanism that cells of this chemistry may have.
 
@@ -277,6 +349,12 @@ class Chemistry:
         What a cell gets when its maker does not say.
     citations : mapping of str to str
         Key -> reference.
+    equilibria : mapping of str to Equilibrium
+        Reactions of the electrolyte that are always at equilibrium, by name.
+    isotherms : mapping of str to Isotherm
+        Sites that hold a dissolved species, by name.
+    saturations : mapping of str to Saturation
+        Dissolved species that settle as solids, by name.
 
     Raises
     ------
@@ -298,6 +376,9 @@ class Chemistry:
     properties: Mapping[str, PropertyLaw]
     defaults: Defaults
     citations: Mapping[str, str]
+    equilibria: Mapping[str, Equilibrium] = field(default_factory=dict)
+    isotherms: Mapping[str, Isotherm] = field(default_factory=dict)
+    saturations: Mapping[str, Saturation] = field(default_factory=dict)
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Chemistry:
@@ -425,7 +506,8 @@ class Chemistry:
     def _sources(self) -> dict[str, tuple[str, ...]]:
         """Citation keys of each model level, mechanism and property law."""
         sources = {name: each.source for name, each in self.models.items()}
-        sources |= {name: each.source for name, each in self.mechanisms.items()}
+        for group in (self.mechanisms, self.equilibria, self.isotherms, self.saturations):
+            sources |= {name: each.source for name, each in group.items()}
         return sources | {name: each.source for name, each in self.properties.items()}
 
     def __hash__(self) -> int:
@@ -443,6 +525,12 @@ class Chemistry:
         for name, mechanism in self.mechanisms.items():
             for reaction_name in mechanism.reactions:
                 _require(reaction_name, self.reactions, f"mechanisms -> {name}: unknown reaction")
+        for group in ("equilibria", "saturations"):
+            for name, each in getattr(self, group).items():
+                _require(each.reaction, self.reactions, f"{group} -> {name}: unknown reaction")
+        for name, isotherm in self.isotherms.items():
+            hosts = [*self.species, "positive electrode"]
+            _require(isotherm.host, hosts, f"isotherms -> {name}: unknown host")
         for name, law in self.properties.items():
             _check_law(name, law)
         _require(self.defaults.model, self.models, "defaults -> model: unknown model")

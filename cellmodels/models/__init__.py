@@ -6,7 +6,11 @@ A family is a module that offers
 * ``SIMPLER``: mapping of model level -> levels that cost far less and, fitted to the same data,
   end near it; the simplest first,
 * ``resolve(mechanisms)``: mechanisms as objects, checked to go together,
-* ``build(level, mechanisms)``: a fresh `pybamm.BaseModel`,
+* ``build(level, mechanisms, chemistry, present)``: a fresh `pybamm.BaseModel`; ``present(name)``
+  tells whether a parameter is not zero, or may be varied,
+* ``required(level, mechanisms, chemistry)``: parameters that such a model reads, beyond those that
+  its mechanisms require,
+* ``known(chemistry)``: all parameters that some model reads; empty where PyBaMM knows them,
 * ``set_initial_soc(values, soc, mechanisms)``: start the cell at a state of charge,
 * ``electrode_area(values)``: area that an area-specific current refers to [m2].
 """

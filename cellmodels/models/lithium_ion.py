@@ -12,13 +12,14 @@ J. Electrochem. Soc. 169 (2022).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
 import pybamm
 
+from cellmodels.chemistry import Chemistry
 from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import (
     ELECTRODES,
@@ -28,6 +29,7 @@ from cellmodels.models.mechanisms import (
     LumpedThermal,
     Mechanism,
     ParticleCracking,
+    canonical,
     choose,
     mechanism,
 )
@@ -78,11 +80,7 @@ def resolve(mechanisms: Iterable[Mechanism | str | Mapping[str, Any]]) -> tuple[
     """
     if isinstance(mechanisms, (str, Mechanism, Mapping)):
         mechanisms = [mechanisms]
-    given = tuple(sorted((mechanism(m) for m in mechanisms), key=lambda m: m.short_name))
-    names = [m.short_name for m in given]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"mechanisms: {name!r} is given {names.count(name)} times.")
+    given = canonical(mechanism(m) for m in mechanisms)
     _check_porosity(given)
     _check_needs_sei(given)
     return given
@@ -125,9 +123,12 @@ def options(mechanisms: Iterable[Mechanism | str | Mapping[str, Any]] = ()) -> d
 def build(
     level: str,
     mechanisms: Iterable[Mechanism | str | Mapping[str, Any]] = (),
-    contact_resistance: bool = False,
+    chemistry: Chemistry | None = None,
+    present: Callable[[str], bool] = lambda name: False,
 ) -> pybamm.BaseModel:
     """A fresh PyBaMM model.
+
+    PyBaMM ignores a contact resistance unless the model is built with it.
 
     Parameters
     ----------
@@ -135,8 +136,10 @@ def build(
         "SPM", "SPMe" or "DFN".
     mechanisms
         Objects, short names or tables.
-    contact_resistance
-        Whether the parameter "Contact resistance [Ohm]" acts in series with the cell.
+    chemistry
+        Not used: PyBaMM's models are the same for all.
+    present
+        Whether a parameter is not zero, or may be varied.
 
     Returns
     -------
@@ -148,10 +151,40 @@ def build(
         If the level is unknown, or as `resolve`.
     """
     chosen = options(mechanisms)
-    if contact_resistance:
+    if present("Contact resistance [Ohm]"):
         chosen["contact resistance"] = "true"
     with _linear_stripping():
         return LEVELS[choose(level, LEVELS, "model level")](chosen)
+
+
+def required(level: str, mechanisms: Iterable[Mechanism], chemistry: Chemistry) -> tuple[str, ...]:
+    """None beyond those of the mechanisms: PyBaMM's sets are complete for PyBaMM's models.
+
+    Parameters
+    ----------
+    level, mechanisms, chemistry
+        As for `build`.
+
+    Returns
+    -------
+    tuple of str
+    """
+    return ()
+
+
+def known(chemistry: Chemistry) -> tuple[str, ...]:
+    """None: PyBaMM's models check the names of their parameters.
+
+    Parameters
+    ----------
+    chemistry
+        What reacts.
+
+    Returns
+    -------
+    tuple of str
+    """
+    return ()
 
 
 @contextmanager

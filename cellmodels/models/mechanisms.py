@@ -90,6 +90,10 @@ class Mechanism:
         """Slow quantities it moves: PyBaMM variables that exist in every model level."""
         return ()
 
+    def variants(self) -> tuple[Mechanism, ...]:
+        """The same mechanism with other choices, where those read other parameters."""
+        return ()
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; `mechanism` reads them back."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
@@ -516,7 +520,9 @@ MECHANISMS: tuple[type[Mechanism], ...] = (
 )
 
 
-def mechanism(spec: Mechanism | str | Mapping[str, Any]) -> Mechanism:
+def mechanism(
+    spec: Mechanism | str | Mapping[str, Any], kinds: tuple[type[Mechanism], ...] = MECHANISMS
+) -> Mechanism:
     """The mechanism meant by `spec`.
 
     Parameters
@@ -524,6 +530,8 @@ def mechanism(spec: Mechanism | str | Mapping[str, Any]) -> Mechanism:
     spec
         A mechanism, a short name such as "SEI" (case does not matter; class names and aliases are
         accepted), or a mapping ``{"mechanism": short name, **settings}`` as `to_dict` writes.
+    kinds
+        The mechanisms of the family.
 
     Returns
     -------
@@ -532,18 +540,25 @@ def mechanism(spec: Mechanism | str | Mapping[str, Any]) -> Mechanism:
     Raises
     ------
     InputError
-        If the name or a setting is unknown, naming the nearest valid one.
+        If the name or a setting is unknown, naming the nearest valid one, or the mechanism is one
+        of another family.
     """
     if isinstance(spec, Mechanism):
+        if not isinstance(spec, kinds):
+            names = [kind.short_name for kind in kinds]
+            raise InputError(
+                f"mechanism: {type(spec).__name__} is not one of this family of cells. Choose from "
+                f"{names}."
+            )
         return spec
     if isinstance(spec, str):
-        return _class_of(spec)()
+        return _class_of(spec, kinds)()
     if not isinstance(spec, Mapping) or "mechanism" not in spec:
         raise InputError(
             f"mechanism {spec!r}: give an object such as SEI(), a short name such as 'SEI', or a "
             "table with the key 'mechanism'."
         )
-    kind = _class_of(spec["mechanism"])
+    kind = _class_of(spec["mechanism"], kinds)
     settings = {k: v for k, v in spec.items() if k != "mechanism"}
     known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
     for name, value in settings.items():
@@ -559,13 +574,38 @@ def mechanism_names() -> tuple[str, ...]:
     return tuple(kind.short_name for kind in MECHANISMS)
 
 
-def _class_of(name: Any) -> type[Mechanism]:
+def canonical(mechanisms: Iterable[Mechanism]) -> tuple[Mechanism, ...]:
+    """Mechanisms sorted by name, each once.
+
+    Parameters
+    ----------
+    mechanisms
+        In any order.
+
+    Returns
+    -------
+    tuple of Mechanism
+
+    Raises
+    ------
+    InputError
+        If one is given twice.
+    """
+    given = tuple(sorted(mechanisms, key=lambda m: m.short_name))
+    names = [m.short_name for m in given]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"mechanisms: {name!r} is given {names.count(name)} times.")
+    return given
+
+
+def _class_of(name: Any, kinds: tuple[type[Mechanism], ...]) -> type[Mechanism]:
     """The class a short name, alias or class name stands for."""
-    for kind in MECHANISMS:
+    for kind in kinds:
         names = (kind.short_name, kind.__name__, *kind.aliases)
         if str(name).casefold() in [n.casefold() for n in names]:
             return kind
-    choose(str(name), mechanism_names(), "mechanism")
+    choose(str(name), tuple(kind.short_name for kind in kinds), "mechanism")
     raise AssertionError("unreachable")  # pragma: no cover
 
 

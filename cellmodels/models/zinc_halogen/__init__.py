@@ -1,0 +1,152 @@
+"""Zinc-halogen models: our own, for zinc-bromine, zinc-iodine and whatever a chemistry describes.
+
+Levels: "lumped", two well-mixed compartments with a quasi-steady film at the plate; see
+`cellmodels.models.zinc_halogen.lumped` for its equations. Which halogen it is, what holds it and
+which ions support it comes from the chemistry alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pybamm
+
+from cellmodels.chemistry import Chemistry
+from cellmodels.models.mechanisms import LumpedThermal as SharedThermal
+from cellmodels.models.mechanisms import Mechanism, canonical, choose, mechanism
+from cellmodels.models.zinc_halogen.lumped import Lumped
+from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS, LumpedThermal, ZincMechanism
+from cellmodels.models.zinc_halogen.species import electrolyte
+
+LEVELS: Mapping[str, type[Lumped]] = MappingProxyType({"lumped": Lumped})
+
+SIMPLER: Mapping[str, tuple[str, ...]] = MappingProxyType({"lumped": ()})
+
+
+def resolve(mechanisms: Iterable[Mechanism | str | Mapping[str, Any]]) -> tuple[Mechanism, ...]:
+    """Mechanisms as objects, in one canonical order.
+
+    Parameters
+    ----------
+    mechanisms
+        Objects, short names or tables, see `cellmodels.models.mechanisms.mechanism`.
+
+    Returns
+    -------
+    tuple of Mechanism
+        Sorted by name, so that the order in which they were written does not matter.
+
+    Raises
+    ------
+    InputError
+        If a mechanism is unknown, given twice, or of another family.
+    """
+    if isinstance(mechanisms, (str, Mechanism, Mapping)):
+        mechanisms = [mechanisms]
+    own = [LumpedThermal() if isinstance(m, SharedThermal) else m for m in mechanisms]
+    return canonical(mechanism(m, MECHANISMS) for m in own)
+
+
+def build(
+    level: str,
+    mechanisms: Iterable[Mechanism | str | Mapping[str, Any]],
+    chemistry: Chemistry,
+    present: Callable[[str], bool] = lambda name: True,
+) -> pybamm.BaseModel:
+    """A fresh PyBaMM model.
+
+    Parameters
+    ----------
+    level
+        "lumped".
+    mechanisms
+        Objects, short names or tables.
+    chemistry
+        What reacts.
+    present
+        Not used: these models read all of their parameters.
+
+    Returns
+    -------
+    pybamm.BaseModel
+
+    Raises
+    ------
+    InputError
+        If the level is unknown, the chemistry lacks what the model needs, or as `resolve`.
+    """
+    kind = LEVELS[choose(level, LEVELS, "model level")]
+    chosen = [m for m in resolve(mechanisms) if isinstance(m, ZincMechanism)]
+    return kind(electrolyte(chemistry), chosen, f"{chemistry.name} {level}")
+
+
+def required(level: str, mechanisms: Iterable[Mechanism], chemistry: Chemistry) -> tuple[str, ...]:
+    """Parameters that a model reads, in the order in which it reads them.
+
+    Parameters
+    ----------
+    level, mechanisms, chemistry
+        As for `build`.
+
+    Returns
+    -------
+    tuple of str
+    """
+    return tuple(build(level, mechanisms, chemistry).parameter_names)
+
+
+def known(chemistry: Chemistry) -> tuple[str, ...]:
+    """Parameters that some model of this chemistry reads: all that a set may hold.
+
+    Parameters
+    ----------
+    chemistry
+        What reacts.
+
+    Returns
+    -------
+    tuple of str
+    """
+    quoted = [name for law in chemistry.properties.values() for name in law.expression.parameters]
+    every = [kind() for kind in MECHANISMS if kind.short_name in chemistry.mechanisms]
+    more = [name for each in every for name in each.requires]
+    variants: list[Iterable[Mechanism]] = [every]
+    for each in every:
+        for other in each.variants():
+            variants.append([other])
+    read = [name for v in variants for level in LEVELS for name in required(level, v, chemistry)]
+    return tuple(dict.fromkeys([*read, *more, *quoted]))
+
+
+def set_initial_soc(
+    values: pybamm.ParameterValues, soc: float, mechanisms: Iterable[Mechanism] = ()
+) -> None:
+    """Set the state of charge at the start, in place.
+
+    Parameters
+    ----------
+    values
+        The cell's parameter values; changed.
+    soc
+        Share of the maximum areal capacity of zinc, 0 to 1.
+    mechanisms
+        Not used.
+    """
+    values["Initial state of charge"] = soc
+
+
+def electrode_area(values: pybamm.ParameterValues) -> float:
+    """Area that an area-specific current refers to [m2].
+
+    Parameters
+    ----------
+    values
+        The cell's parameter values.
+
+    Returns
+    -------
+    float
+    """
+    return float(values["Electrode area [m2]"])

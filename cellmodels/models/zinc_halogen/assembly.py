@@ -1,0 +1,224 @@
+"""The parts of a zinc-halogen model while it is put together.
+
+A model declares its states here, mechanisms read its parts and add rates to its states, and at the
+end the sums become the equations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pybamm
+
+from cellmodels.models.zinc_halogen.numbers import Numbers
+from cellmodels.models.zinc_halogen.speciation import Speciation
+from cellmodels.models.zinc_halogen.species import Electrolyte
+from cellmodels.models.zinc_halogen.thermodynamics import Potentials
+
+SIDES = ("negative", "positive")
+
+
+@dataclass
+class Compartment:
+    """The electrolyte on one side of the separator.
+
+    Attributes
+    ----------
+    side : str
+        "negative" or "positive".
+    height : pybamm.Symbol
+        Electrolyte in an area of cell [m].
+    amounts : dict of str to pybamm.Variable
+        States by component [mol.m-2].
+    totals : dict of str to pybamm.Symbol
+        The same as concentrations [mol.m-3].
+    species : Speciation
+        Where the halogen is.
+    log_halogen, ph : pybamm.Variable
+        Unknowns of the local equilibria.
+    solutes : dict of str to pybamm.Symbol
+        Concentrations of all that moves [mol.m-3], by the chemistry's key.
+    """
+
+    side: str
+    height: pybamm.Symbol
+    amounts: dict[str, pybamm.Variable]
+    totals: dict[str, pybamm.Symbol]
+    species: Speciation
+    log_halogen: pybamm.Variable
+    ph: pybamm.Variable
+    solutes: dict[str, pybamm.Symbol]
+
+
+@dataclass
+class Electrode:
+    """An electrode and the currents of its couples.
+
+    Attributes
+    ----------
+    potential : pybamm.Variable
+        Against the standard hydrogen electrode in the adjacent electrolyte [V].
+    metal : pybamm.Variable
+        Metal on it [mol.m-2 of cell].
+    metal_current, halogen_current : pybamm.Symbol
+        Positive for an oxidation [A.m-2 of cell].
+    metal_potential, halogen_potential : pybamm.Symbol
+        Equilibrium potentials [V].
+    formal : Potentials
+    limit : pybamm.Symbol
+        Limiting current density of plating [A.m-2 of cell].
+    """
+
+    potential: pybamm.Variable
+    metal: pybamm.Variable
+    metal_current: pybamm.Symbol
+    halogen_current: pybamm.Symbol
+    metal_potential: pybamm.Symbol
+    halogen_potential: pybamm.Symbol
+    formal: Potentials
+    limit: pybamm.Symbol
+
+
+@dataclass(frozen=True)
+class ElectrodeReaction:
+    """A current at an electrode beside its two couples.
+
+    Attributes
+    ----------
+    current : pybamm.Symbol
+        Positive for an oxidation, per area of cell [A.m-2].
+    thermoneutral : pybamm.Symbol
+        Potential at which the reaction gives off no heat, E - T dE/dT [V].
+    """
+
+    current: pybamm.Symbol
+    thermoneutral: pybamm.Symbol
+
+
+class Assembly:
+    """The parts of a model. Mechanisms first `prepare` it, then add their rates.
+
+    Attributes
+    ----------
+    model : pybamm.BaseModel
+        Receives states, events and variables.
+    electrolyte : Electrolyte
+    numbers : Numbers
+    current : pybamm.Symbol
+        Current density at the terminals, positive on discharge [A.m-2].
+    area_factor, separator_factor, agent_activity : pybamm.Symbol
+        What ageing has left of the positive electrode's area, has made of the separator's
+        resistance, and has left of the agent's capacity [-].
+    short : pybamm.Symbol
+        Conductance of a short circuit inside the cell [S.m-2].
+    water_lost : dict of str to pybamm.Symbol
+        Volume that the electrolyte of a side has lost, per area of cell [m].
+    halogen_law, activity : str
+        Which rate law and which activity coefficients are used.
+    negative, positive : Compartment
+        Set before rates are added.
+    plate, felt : Electrode
+        The negative and the positive electrode; set before rates are added.
+    voltage, inner_voltage : pybamm.Symbol
+        At the terminals, and without the contact resistance, where a short circuit acts [V].
+    resistance, contact : pybamm.Symbol
+        Of the electrolyte with its separator, and of the contacts [Ohm.m2].
+    diffusion_potential, conductivity : pybamm.Symbol
+        Across the separator [V]; of the electrolyte [S.m-1].
+    permeabilities, fluxes : dict of str to pybamm.Symbol
+        Of all solutes, by key [m.s-1], [mol.m-2.s-1].
+    cathode_loss : pybamm.Symbol
+        Charge that the positive electrode loses to itself [A.m-2].
+    temperature_state : pybamm.Variable or None
+        Where the temperature is a state.
+    plate_reactions : list of ElectrodeReaction
+        Currents of the plate beside its couples.
+    chemical_heat : pybamm.Symbol
+        Heat of reactions without electrodes [W.m-2].
+    kept : dict of str to list of pybamm.Symbol
+        Component -> amounts that are neither dissolved nor on an electrode [mol.m-2]: a balance
+        of the component needs them.
+    """
+
+    current: pybamm.Symbol
+    negative: Compartment
+    positive: Compartment
+    plate: Electrode
+    felt: Electrode
+    voltage: pybamm.Symbol
+    inner_voltage: pybamm.Symbol
+    resistance: pybamm.Symbol
+    contact: pybamm.Symbol
+    diffusion_potential: pybamm.Symbol
+    conductivity: pybamm.Symbol
+    permeabilities: dict[str, pybamm.Symbol]
+    fluxes: dict[str, pybamm.Symbol]
+
+    def __init__(self, model: pybamm.BaseModel, electrolyte: Electrolyte) -> None:
+        self.model = model
+        self.electrolyte = electrolyte
+        self._rates: dict[pybamm.Variable, list[pybamm.Symbol]] = {}
+        self.temperature_state: pybamm.Variable | None = None
+        self.numbers = Numbers(pybamm.Parameter("Ambient temperature [K]"))
+        self.halogen_law, self.activity = "Volmer", "constant"
+        one, none = pybamm.Scalar(1), pybamm.Scalar(0)
+        self.area_factor: pybamm.Symbol = one
+        self.separator_factor: pybamm.Symbol = one
+        self.agent_activity: pybamm.Symbol = one
+        self.short: pybamm.Symbol = none
+        self.water_lost: dict[str, pybamm.Symbol] = dict.fromkeys(SIDES, none)
+        self.plate_reactions: list[ElectrodeReaction] = []
+        self.chemical_heat: pybamm.Symbol = none
+        self.cathode_loss: pybamm.Symbol = none
+        self.kept: dict[str, list[pybamm.Symbol]] = {}
+
+    # --- states --------------------------------------------------------------------------------
+
+    def state(
+        self, name: str, initial: pybamm.Symbol | float = 0.0, scale: float = 1.0
+    ) -> pybamm.Variable:
+        """A differential state whose rates are added by `add`."""
+        variable = pybamm.Variable(name, scale=scale)
+        self._rates[variable] = []
+        self.model.initial_conditions[variable] = pybamm.convert_to_symbol(initial)
+        self.model.variables[name] = variable
+        return variable
+
+    def unknown(self, name: str, guess: pybamm.Symbol | float) -> pybamm.Variable:
+        """An algebraic state; its equation goes to `model.algebraic`."""
+        variable = pybamm.Variable(name)
+        self.model.initial_conditions[variable] = pybamm.convert_to_symbol(guess)
+        self.model.variables[name] = variable
+        return variable
+
+    def add(self, state: pybamm.Variable, rate: pybamm.Symbol) -> None:
+        """Add a rate to a state [its unit per second]."""
+        self._rates[state].append(rate)
+
+    def rate(self, state: pybamm.Variable) -> pybamm.Symbol:
+        """The sum of a state's rates so far."""
+        return sum(self._rates[state], pybamm.Scalar(0))
+
+    @property
+    def states(self) -> tuple[pybamm.Variable, ...]:
+        """All differential states so far."""
+        return tuple(self._rates)
+
+    def close(self) -> None:
+        """Hand the summed rates to the model."""
+        for state in self._rates:
+            self.model.rhs[state] = self.rate(state)
+
+    def keep(self, component: str, amount: pybamm.Symbol) -> None:
+        """Count an amount that is neither dissolved nor on an electrode in a balance."""
+        self.kept.setdefault(component, []).append(amount)
+
+    def event(self, name: str, margin: pybamm.Symbol) -> None:
+        """A limit of the model, reached where `margin` falls to zero."""
+        self.model.events.append(pybamm.Event(name, margin))
+
+    # --- words ---------------------------------------------------------------------------------
+
+    def title(self, word: str) -> str:
+        """A word of the electrolyte, such as "halogen", with a capital."""
+        return str(getattr(self.electrolyte, word)).capitalize()

@@ -1,0 +1,430 @@
+r"""The lumped model of a zinc-halogen cell: two well-mixed compartments and a film at the plate.
+
+It is to a zinc-halogen cell what the single particle model with electrolyte is to a lithium-ion
+cell. All states are amounts in an area of cell [mol.m-2], so that every balance (metal, halogen
+atoms, supporting ions, agent, charge) is a linear invariant of the equations, which implicit
+integrators keep to rounding errors, whatever the volumes do. With the fluxes :math:`N` from the
+negative to the positive compartment, the metal's and the halogen's partial current densities
+:math:`j_M` and :math:`j_X` at each electrode (positive for an oxidation) and the current density
+:math:`i` (positive on discharge), for the negative compartment
+
+.. math::
+    \dot n_{M} = -\frac{j_M}{2F}, \quad \dot n_{M^{2+}} = \frac{j_M}{2F} - N_{M^{2+}}, \quad
+    \dot n_{Y} = -\frac{j_X}{F} - N_Y, \quad \dot n_{B} = \frac{j_X}{2F} - N_B
+
+and the same with :math:`+N` for the positive one; :math:`j_M + j_X + \dots = i` at the negative and
+:math:`-i` at the positive electrode. Y is the halide and B the halogen, see `species`. The voltage
+is
+
+.. math::
+    V = \phi_p - \phi_n + \Delta\phi_{diff} - i\left(\frac{L_{gap} + N_M L_s
+    + L_p/(3\varepsilon_p^{3/2})}{\kappa} + R_m + R_c\right)
+
+where :math:`L_p/3` is the exact ionic path in an electrode that reacts uniformly and whose solid
+conducts well.
+
+Sources: porous electrodes and transport: J. Newman, K. E. Thomas-Alyea, Electrochemical systems,
+3rd ed., Wiley 2004; models of zinc-bromine cells: T. I. Evans, R. E. White, J. Electrochem. Soc.
+134 (1987) 2725, doi:10.1149/1.2100277. Closures chosen for this model say so where they are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import pybamm
+
+from cellmodels.models.zinc_halogen import kinetics, outputs, thermal, transport
+from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, Compartment, Electrode
+from cellmodels.models.zinc_halogen.numbers import FARADAY, STANDARD
+from cellmodels.models.zinc_halogen.speciation import Speciation, positive, speciate
+from cellmodels.models.zinc_halogen.species import (
+    ACID,
+    AGENT,
+    HALIDE,
+    HALOGEN,
+    METAL_ION,
+    Electrolyte,
+)
+from cellmodels.models.zinc_halogen.thermodynamics import (
+    formal_potentials,
+    halogen_nernst,
+    metal_nernst,
+)
+
+if TYPE_CHECKING:
+    from cellmodels.models.zinc_halogen.mechanisms import ZincMechanism
+
+#: Scales of the states [mol.m-2], to which an integrator's absolute tolerance refers.
+_SCALE = {HALOGEN: 1e-2, ACID: 1e-3}
+#: Metal ion that an electrode's potential still counts [mol.m-3].
+_TRACE_ION = 1e-3
+#: Scale of the current balances [A.m-2].
+_CURRENT = 100.0
+_LN10 = 2.302585092994046
+
+
+class CurrentParameters:
+    """What PyBaMM's external circuits and experiments ask of a model's parameters."""
+
+    def __init__(self) -> None:
+        self.Q = pybamm.Parameter("Nominal cell capacity [A.h]")
+        self.A_cc = pybamm.Parameter("Electrode area [m2]")
+        self.n_cells = pybamm.Scalar(1)
+        self.current_with_time = pybamm.FunctionParameter(
+            "Current function [A]", {"Time [s]": pybamm.t}
+        )
+        self.current_density_with_time = self.current_with_time / self.A_cc
+
+
+class Lumped(pybamm.BaseModel):
+    """A zinc-halogen cell of two well-mixed compartments, as a PyBaMM model.
+
+    Parameters
+    ----------
+    electrolyte
+        What is dissolved.
+    mechanisms
+        What is modelled beyond the cell's own reactions.
+    name
+        The model's name.
+    """
+
+    def __init__(
+        self,
+        electrolyte: Electrolyte,
+        mechanisms: Iterable[ZincMechanism] = (),
+        name: str = "zinc-halogen lumped model",
+    ) -> None:
+        super().__init__(name)
+        self.options: dict[str, str] = {}
+        self.param = CurrentParameters()
+        self.summary_variables: list[str] = []
+        self._build(electrolyte, tuple(mechanisms))
+
+    def _build(self, electrolyte: Electrolyte, mechanisms: tuple[ZincMechanism, ...]) -> None:
+        circuit = self.param
+        self.variables.update(
+            {
+                "Current variable [A]": circuit.current_with_time,
+                "Current [A]": circuit.current_with_time,
+                "Time [s]": pybamm.t,
+                "Time [h]": pybamm.t / 3600,
+            }
+        )
+        cell = Assembly(self, electrolyte)
+        cell.current = circuit.current_with_time / circuit.A_cc
+        for name in ("Nominal cell capacity [A.h]", "Electrode area [m2]"):
+            cell.numbers(name)
+        for mechanism in mechanisms:
+            mechanism.prepare(cell)
+        _add_compartments(cell)
+        _add_electrodes(cell)
+        internal = _add_circuit(cell)
+        _add_balances(cell, internal)
+        for mechanism in mechanisms:
+            mechanism.act(cell)
+        _close_electrodes(cell, internal)
+        if cell.temperature_state is not None:
+            cell.add(cell.temperature_state, thermal.temperature_rate(cell, internal))
+        cell.close()
+        outputs.add_variables(cell, internal)
+        outputs.add_events(cell, internal)
+        self.parameter_names = tuple(cell.numbers.names)
+        words = (cell.title("metal"), cell.title("halogen"))
+        self._charge_variables = [f"{word} state of charge" for word in words]
+
+    @property
+    def default_parameter_values(self) -> pybamm.ParameterValues:
+        """None: the numbers come with the cell."""
+        return pybamm.ParameterValues({})
+
+    @property
+    def default_solver(self) -> pybamm.BaseSolver:
+        """IDAKLU with a root finder that finds a charge's start in a cell that is empty."""
+        return pybamm.IDAKLUSolver(root_method="casadi")
+
+    @property
+    def default_quick_plot_variables(self) -> list[str]:
+        """What PyBaMM's quick plot shows."""
+        return [
+            "Current [A]",
+            "Voltage [V]",
+            *self._charge_variables,
+            "Self-discharge current density [A.m-2]",
+            "Plate concentration margin",
+        ]
+
+
+# --- the electrolyte -----------------------------------------------------------------------------
+
+
+def _add_compartments(cell: Assembly) -> None:
+    """Amounts, concentrations and local equilibria on both sides."""
+    heights = _heights(cell)
+    initial = _initial_concentrations(cell)
+    for side in SIDES:
+        setattr(cell, side, _compartment(cell, side, heights[side], initial[side]))
+
+
+def _heights(cell: Assembly) -> dict[str, pybamm.Symbol]:
+    """Electrolyte of either side, per area of cell, at the start [m]."""
+    n = cell.numbers
+    shared = n("Separator porosity") * n("Separator thickness [m]") / 2
+    felt = n("Positive electrode porosity") * n("Positive electrode thickness [m]")
+    return {
+        "negative": n("Negative compartment electrolyte height [m]") + shared,
+        "positive": felt + n("Positive reservoir electrolyte height [m]") + shared,
+    }
+
+
+def _initial_concentrations(cell: Assembly) -> dict[str, dict[str, pybamm.Symbol]]:
+    """Concentrations at the start [mol.m-3]: the recipe, less what the state of charge took.
+
+    The halide closes the recipe's electroneutrality. A charged start has its metal ion and halide
+    taken evenly from both sides, and its halogen on the positive one.
+    """
+    n, e = cell.numbers, cell.electrolyte
+    recipe: dict[str, pybamm.Symbol] = {
+        c: n(f"Initial {e.word(c)} concentration [mol.m-3]")
+        for c in (METAL_ION, HALOGEN, *e.supporting, *([AGENT] if e.agent else []))
+    }
+    proton = STANDARD * 10 ** (-n("Initial pH"))
+    recipe[ACID] = proton - n("Water ionic product [mol2.m-6]") / proton
+    recipe[HALIDE] = sum(e.charge(c) * recipe[c] for c in recipe)
+    heights = _heights(cell)
+    charged = n("Initial state of charge") * n(f"Maximum {e.metal} areal capacity [mol.m-2]")
+    taken = charged / (heights["negative"] + heights["positive"])
+    recipe[METAL_ION] = recipe[METAL_ION] - taken
+    recipe[HALIDE] = recipe[HALIDE] - 2 * taken
+    both = {side: dict(recipe) for side in SIDES}
+    both["positive"][HALOGEN] = recipe[HALOGEN] + charged / heights["positive"]
+    return both
+
+
+def _compartment(
+    cell: Assembly, side: str, height0: pybamm.Symbol, initial: Mapping[str, pybamm.Symbol]
+) -> Compartment:
+    e, n = cell.electrolyte, cell.numbers
+    height = height0 - cell.water_lost[side]
+    amounts = {
+        c: cell.state(
+            f"{side.capitalize()} compartment {e.word(c)} [mol.m-2]",
+            initial[c] * height0,
+            _SCALE.get(c, 1.0),
+        )
+        for c in e.components
+    }
+    totals = {c: amount / height for c, amount in amounts.items()}
+    log_halogen = cell.unknown(
+        f"Logarithm of {side} compartment {e.halogen} concentration",
+        _guess_log_halogen(cell, side, initial),
+    )
+    species = speciate(e, n, totals, log_halogen, _sites(cell, side, totals, height))
+    cell.model.algebraic[log_halogen] = species.residual
+    ph = cell.unknown(f"{side.capitalize()} compartment pH", n("Initial pH"))
+    cell.model.algebraic[ph] = _acid_residual(cell, totals[ACID], ph)
+    solutes = _solutes(cell, totals, species, ph)
+    return Compartment(side, height, amounts, totals, species, log_halogen, ph, solutes)
+
+
+def _guess_log_halogen(
+    cell: Assembly, side: str, initial: Mapping[str, pybamm.Symbol]
+) -> pybamm.Symbol:
+    """Free halogen where all is in the first polyhalide and on no site, in logarithms."""
+    e, n = cell.electrolyte, cell.numbers
+    held: pybamm.Symbol = pybamm.Scalar(1)
+    for p in e.polyhalides[:1]:
+        held = held + n(p.constant) * initial[HALIDE]
+    for site in e.sites:
+        places = _places(cell, site.name, side, initial)
+        if places is not None:
+            held = held + places / n(site.half_loading)
+    return pybamm.log(positive(initial[HALOGEN], 1e-6) / held)
+
+
+def _places(
+    cell: Assembly, name: str, side: str, totals: Mapping[str, pybamm.Symbol]
+) -> pybamm.Symbol | None:
+    """Places for the halogen on an isotherm's sites [mol.m-3 of electrolyte] at the start."""
+    n = cell.numbers
+    site = next(s for s in cell.electrolyte.sites if s.name == name)
+    if site.component is not None:
+        return n(site.capacity) * totals[site.component]
+    if side != "positive":
+        return None
+    felt = n("Positive electrode thickness [m]")
+    return n(site.capacity) * felt / _heights(cell)["positive"]
+
+
+def _sites(
+    cell: Assembly, side: str, totals: Mapping[str, pybamm.Symbol], height: pybamm.Symbol
+) -> dict[str, pybamm.Symbol]:
+    """Places for the halogen on every isotherm's sites [mol.m-3 of electrolyte]."""
+    n = cell.numbers
+    found = {}
+    for site in cell.electrolyte.sites:
+        if site.component is not None:
+            found[site.name] = n(site.capacity) * totals[site.component] * cell.agent_activity
+        elif side == "positive":
+            found[site.name] = n(site.capacity) * n("Positive electrode thickness [m]") / height
+    return found
+
+
+def _acid_residual(cell: Assembly, acid: pybamm.Symbol, ph: pybamm.Variable) -> pybamm.Symbol:
+    r"""Acid-base equilibrium of water and of a buffer, zero when met.
+
+    .. math:: c_A = [H^+] - K_w/[H^+] + \beta\,(pH_0 - pH)
+
+    solved for the pH that water alone would have, which keeps the equation's slope near one.
+    """
+    n = cell.numbers
+    root = pybamm.sqrt(n("Water ionic product [mol2.m-6]"))
+    buffered = n("Electrolyte buffer capacity [mol.m-3]") * (n("Initial pH") - ph)
+    neutral = -pybamm.log(root / STANDARD) / _LN10
+    return ph - neutral + pybamm.arcsinh((acid - buffered) / (2 * root)) / _LN10
+
+
+def _solutes(
+    cell: Assembly, totals: Mapping[str, pybamm.Symbol], species: Speciation, ph: pybamm.Variable
+) -> dict[str, pybamm.Symbol]:
+    """Concentrations of all that moves [mol.m-3]."""
+    proton = STANDARD * pybamm.exp(-_LN10 * ph)
+    hydroxide = cell.numbers("Water ionic product [mol2.m-6]") / proton
+    found = dict(species.polyhalides)
+    for s in cell.electrolyte.solutes:
+        if s.key in found:
+            continue
+        component = s.contents[0][0]
+        found[s.key] = {
+            HALIDE: species.halide,
+            HALOGEN: species.halogen,
+            ACID: proton if s.charge > 0 else hydroxide,
+        }.get(component, totals.get(component))
+    return found
+
+
+# --- the electrodes ------------------------------------------------------------------------------
+
+
+def _add_electrodes(cell: Assembly) -> None:
+    """Potentials and partial currents of both electrodes."""
+    e, n = cell.electrolyte, cell.numbers
+    start = n(f"Initial {e.metal} areal amount [mol.m-2]") + n("Initial state of charge") * n(
+        f"Maximum {e.metal} areal capacity [mol.m-2]"
+    )
+    plated = cell.state(f"{e.metal.capitalize()} areal amount [mol.m-2]", start)
+    stray = cell.state(f"{e.metal.capitalize()} on the positive electrode [mol.m-2]")
+    felt_area = (
+        n("Positive electrode surface area to volume ratio [m-1]")
+        * n("Positive electrode thickness [m]")
+        * cell.area_factor
+    )
+    ion = next(s.key for s in e.solutes if s.name == e.metal_ion)
+    film = transport.plating_limit(n, e, cell.negative.solutes, ion)
+    wall = n("Positive electrode mass-transfer coefficient [m.s-1]")
+    attack = n(f"{e.metal.capitalize()} chemical attack velocity [m.s-1]")
+    pore = 2 * FARADAY * wall * felt_area * cell.positive.totals[METAL_ION]
+    cell.plate = _electrode(cell, cell.negative, plated, pybamm.Scalar(1), attack, film)
+    cell.felt = _electrode(cell, cell.positive, stray, felt_area, wall, pore)
+
+
+def _electrode(
+    cell: Assembly,
+    side: Compartment,
+    metal: pybamm.Variable,
+    area: pybamm.Symbol,
+    transfer: pybamm.Symbol,
+    plating: pybamm.Symbol,
+) -> Electrode:
+    """One electrode; `area` per area of cell, `transfer` of dissolved halogen to it [m.s-1]."""
+    e, n = cell.electrolyte, cell.numbers
+    ion = positive(side.totals[METAL_ION], _TRACE_ION)
+    formal = formal_potentials(e, n, cell.activity, ion)
+    metal_potential = formal.metal + metal_nernst(n, ion)
+    halogen_potential = formal.halogen + halogen_nernst(n, side.species.halide, side.log_halogen)
+    couple = e.metal if side.side == "negative" else e.halogen
+    potential = cell.unknown(
+        f"{side.side.capitalize()} electrode potential [V]",
+        n(f"{couple.capitalize()} standard potential [V]"),
+    )
+    metal_current = area * kinetics.metal_current(
+        n, e.metal, potential - formal.metal, ion, metal / area, plating / area
+    )
+    halogen_current = kinetics.halogen_current(
+        n,
+        e.halogen,
+        cell.halogen_law,
+        potential - formal.halogen,
+        side.species.halide,
+        side.species.halogen,
+        area,
+        2 * FARADAY * transfer * area * side.species.dissolved,
+    )
+    return Electrode(
+        potential,
+        metal,
+        metal_current,
+        halogen_current,
+        metal_potential,
+        halogen_potential,
+        formal,
+        plating,
+    )
+
+
+def _add_circuit(cell: Assembly) -> pybamm.Symbol:
+    """Voltage, and the current density through the electrolyte [A.m-2]."""
+    n = cell.numbers
+    solutes = cell.electrolyte.solutes
+    path = n("Separator MacMullin number") * cell.separator_factor * n("Separator thickness [m]")
+    cell.permeabilities = {s.key: transport.permeability(n, s, path) for s in solutes}
+    diffusion = transport.diffusion_potential(
+        n, solutes, cell.permeabilities, cell.negative.solutes, cell.positive.solutes
+    )
+    mean = (cell.negative.totals[METAL_ION] + cell.positive.totals[METAL_ION]) / 2
+    conductivity = n.law(
+        "Electrolyte conductivity [S.m-1]", **{"c [mol.m-3]": mean, "T [K]": n.temperature}
+    )
+    felt = n("Positive electrode thickness [m]") / (3 * n("Positive electrode porosity") ** 1.5)
+    gap = n("Negative gap thickness [m]")
+    membrane = n("Membrane area resistance [Ohm.m2]") * cell.separator_factor
+    resistance = (gap + path + felt) / conductivity + membrane
+    contact = n("Contact resistance [Ohm.m2]")
+    open_circuit = cell.felt.potential - cell.plate.potential + diffusion
+    inner = (open_circuit - cell.current * resistance) / (1 + cell.short * resistance)
+    internal = cell.current + cell.short * inner
+    cell.inner_voltage = inner
+    cell.resistance, cell.contact = resistance, contact
+    cell.diffusion_potential, cell.conductivity = diffusion, conductivity
+    cell.voltage = inner - cell.current * contact
+    return internal
+
+
+def _add_balances(cell: Assembly, internal: pybamm.Symbol) -> None:
+    """Electrode reactions and fluxes, as rates of the amounts."""
+    e = cell.electrolyte
+    fluxes = transport.separator_fluxes(
+        e.solutes, cell.permeabilities, cell.negative.solutes, cell.positive.solutes, internal
+    )
+    cell.fluxes = fluxes
+    for electrode, side, sign in ((cell.plate, cell.negative, -1), (cell.felt, cell.positive, 1)):
+        dissolved = electrode.metal_current / (2 * FARADAY)
+        formed = electrode.halogen_current / (2 * FARADAY)
+        cell.add(electrode.metal, -dissolved)
+        cell.add(side.amounts[METAL_ION], dissolved)
+        cell.add(side.amounts[HALIDE], -2 * formed)
+        cell.add(side.amounts[HALOGEN], formed)
+        for solute in e.solutes:
+            for component, count in solute.contents:
+                cell.add(side.amounts[component], sign * count * fluxes[solute.key])
+
+
+def _close_electrodes(cell: Assembly, internal: pybamm.Symbol) -> None:
+    """The partial currents of an electrode add up to the cell's current."""
+    others = sum((r.current for r in cell.plate_reactions), pybamm.Scalar(0))
+    plate = cell.plate.metal_current + cell.plate.halogen_current + others
+    felt = cell.felt.metal_current + cell.felt.halogen_current
+    cell.model.algebraic[cell.plate.potential] = (plate - internal) / _CURRENT
+    cell.model.algebraic[cell.felt.potential] = (felt + internal) / _CURRENT

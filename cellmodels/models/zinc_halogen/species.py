@@ -1,0 +1,256 @@
+"""What is dissolved in a zinc-halogen electrolyte, read from its chemistry.
+
+The composition is counted in components that no local equilibrium changes: the metal ion, the
+*halide* (all halogen of oxidation state -1, wherever it is bound), the *halogen* (all of oxidation
+state 0, counted as X2), the supporting ions, the complexing agent, and the acid [H+] - [OH-].
+A polyhalide such as Br5- is one halide and two halogen. Total halogen atoms are halide + 2 halogen,
+so that no equilibrium can break the balance of atoms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cellmodels.chemistry import Chemistry, Reaction
+from cellmodels.errors import InputError, did_you_mean
+
+#: Components with a state on either side of the separator, beside the supporting ions.
+METAL_ION, HALIDE, HALOGEN, AGENT, ACID = "metal ion", "halide", "halogen", "agent", "acid"
+
+_ELECTROLYTE = "electrolyte"
+_METAL, _HALOGEN, _WATER = "metal electrode", "halogen electrode", "water"
+
+
+@dataclass(frozen=True)
+class Solute:
+    """A dissolved species that moves through the separator.
+
+    Attributes
+    ----------
+    key : str
+        Name in the chemistry, such as "Br3-".
+    name : str
+        In words, such as "tribromide".
+    charge : int
+        Charge number.
+    contents : tuple of (str, float)
+        How much of each component one of it holds.
+    """
+
+    key: str
+    name: str
+    charge: int
+    contents: tuple[tuple[str, float], ...]
+
+    @property
+    def diffusivity(self) -> str:
+        """Name of the parameter that holds its diffusivity."""
+        return f"{self.name.capitalize()} diffusivity [m2.s-1]"
+
+
+@dataclass(frozen=True)
+class Polyhalide:
+    """A complex of `halogen` X2 with `halide` X-, at equilibrium with them."""
+
+    key: str
+    halogen: float
+    halide: float
+    constant: str
+    enthalpy: str
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Sites that hold the halogen: on an agent (`component`) or on the positive electrode."""
+
+    name: str
+    component: str | None
+    capacity: str
+    half_loading: str
+    enthalpy: str
+
+
+@dataclass(frozen=True)
+class Solid:
+    """The halogen as a solid, above its saturation."""
+
+    constant: str
+    enthalpy: str
+
+
+@dataclass(frozen=True)
+class Electrolyte:
+    """The dissolved species of a zinc-halogen cell.
+
+    Attributes
+    ----------
+    metal, metal_ion, halide, halogen : str
+        Their names in words, such as "zinc", "zinc ion", "bromide", "bromine".
+    agent : str or None
+        The complexing agent, in words; None where the chemistry has none.
+    supporting : tuple of str
+        Other ions, in words.
+    solutes : tuple of Solute
+        All that moves through the separator.
+    polyhalides : tuple of Polyhalide
+    sites : tuple of Sites
+    solid : Solid or None
+    """
+
+    metal: str
+    metal_ion: str
+    halide: str
+    halogen: str
+    agent: str | None
+    supporting: tuple[str, ...]
+    solutes: tuple[Solute, ...]
+    polyhalides: tuple[Polyhalide, ...]
+    sites: tuple[Sites, ...]
+    solid: Solid | None
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Components with an amount on either side of the separator."""
+        agent = (AGENT,) if self.agent else ()
+        return (METAL_ION, HALIDE, HALOGEN, *self.supporting, *agent, ACID)
+
+    def word(self, component: str) -> str:
+        """A component in words."""
+        words = {METAL_ION: self.metal_ion, HALIDE: self.halide, HALOGEN: self.halogen}
+        return words.get(component, self.agent if component == AGENT else component) or component
+
+    def charge(self, component: str) -> int:
+        """Charge that one of a component brings, in whatever species it is bound."""
+        given = {METAL_ION: 2, HALIDE: -1, HALOGEN: 0, AGENT: 1, ACID: 1}
+        return given[component] if component in given else self._supporting_charge(component)
+
+    def _supporting_charge(self, component: str) -> int:
+        return next(s.charge for s in self.solutes if s.name == component)
+
+
+def electrolyte(chemistry: Chemistry) -> Electrolyte:
+    """The electrolyte that a chemistry describes.
+
+    Parameters
+    ----------
+    chemistry
+        Of the family "zinc_halogen".
+
+    Returns
+    -------
+    Electrolyte
+
+    Raises
+    ------
+    InputError
+        If a reaction that the model needs is missing or has another form.
+    """
+    metal = _reaction(chemistry, _METAL)
+    positive = _reaction(chemistry, _HALOGEN)
+    water = _reaction(chemistry, _WATER)
+    ion_key, metal_key = _one(metal.reactants, _METAL), _one(metal.products, _METAL)
+    halogen_key, halide_key = _one(positive.reactants, _HALOGEN), _one(positive.products, _HALOGEN)
+    _check_electrons(chemistry, metal, ion_key, 1.0, _METAL)
+    _check_electrons(chemistry, positive, halide_key, 2.0, _HALOGEN)
+    polyhalides = _polyhalides(chemistry, halide_key, halogen_key)
+    agents = [h.host for h in chemistry.isotherms.values() if h.host in chemistry.species]
+    if len(set(agents)) > 1:
+        raise InputError(f"isotherms: one complexing agent at most, not {', '.join(agents)}.")
+    contents: dict[str, tuple[tuple[str, float], ...]] = {
+        ion_key: ((METAL_ION, 1.0),),
+        halide_key: ((HALIDE, 1.0),),
+        halogen_key: ((HALOGEN, 1.0),),
+        **{p.key: ((HALIDE, p.halide), (HALOGEN, p.halogen)) for p in polyhalides},
+        **dict.fromkeys(agents, ((AGENT, 1.0),)),
+        **{
+            t.species: ((ACID, float(chemistry.species[t.species].charge)),) for t in water.products
+        },
+    }
+    supporting = [
+        key
+        for key, s in chemistry.species.items()
+        if _ELECTROLYTE in s.phases and s.charge and key not in contents
+    ]
+    word = {key: s.title for key, s in chemistry.species.items()}
+    contents |= {key: ((word[key], 1.0),) for key in supporting}
+    return Electrolyte(
+        metal=word[metal_key],
+        metal_ion=word[ion_key],
+        halide=word[halide_key],
+        halogen=word[halogen_key],
+        agent=word[agents[0]] if agents else None,
+        supporting=tuple(word[key] for key in supporting),
+        solutes=tuple(
+            Solute(key, word[key], chemistry.species[key].charge, held)
+            for key, held in contents.items()
+        ),
+        polyhalides=polyhalides,
+        sites=tuple(
+            Sites(name, AGENT if h.host in agents else None, h.capacity, h.half_loading, h.enthalpy)
+            for name, h in chemistry.isotherms.items()
+        ),
+        solid=_solid(chemistry, halogen_key),
+    )
+
+
+def _reaction(chemistry: Chemistry, name: str) -> Reaction:
+    if name not in chemistry.reactions:
+        hint = did_you_mean(name, chemistry.reactions)
+        raise InputError(f"The chemistry '{chemistry.name}' lacks the reaction '{name}'.{hint}")
+    return chemistry.reactions[name]
+
+
+def _one(side: tuple, name: str) -> str:
+    """The one species beside electrons on a side of a reaction."""
+    found = [term.species for term in side if term.species != "electron"]
+    if len(found) != 1:
+        raise InputError(f"The reaction '{name}' has one species on either side, not {found}.")
+    return str(found[0])
+
+
+def _check_electrons(
+    chemistry: Chemistry, reaction: Reaction, ion: str, count: float, name: str
+) -> None:
+    """The models take up two electrons, for one metal ion or for two halide ions."""
+    terms = (*reaction.reactants, *reaction.products)
+    found = next(term.count for term in terms if term.species == ion)
+    if reaction.electrons != 2.0 or found != count:
+        raise InputError(
+            f"chemistry '{chemistry.name}': the reaction '{name}' must take two electrons and "
+            f"{count:g} {ion}, as a reduction; it is written '{reaction.equation}'."
+        )
+
+
+def _polyhalides(chemistry: Chemistry, halide: str, halogen: str) -> tuple[Polyhalide, ...]:
+    found = []
+    for name, each in chemistry.equilibria.items():
+        reaction = chemistry.reactions[each.reaction]
+        counts = {term.species: term.count for term in reaction.reactants}
+        if set(counts) != {halide, halogen} or len(reaction.products) != 1:
+            raise InputError(
+                f"equilibria -> {name}: '{reaction.equation}' must form one species from "
+                f"{halogen} and {halide}."
+            )
+        key = reaction.products[0].species
+        made = reaction.products[0].count
+        found.append(
+            Polyhalide(
+                key, counts[halogen] / made, counts[halide] / made, each.constant, each.enthalpy
+            )
+        )
+    return tuple(found)
+
+
+def _solid(chemistry: Chemistry, halogen: str) -> Solid | None:
+    for name, each in chemistry.saturations.items():
+        reaction = chemistry.reactions[each.reaction]
+        species = [
+            (t.species, t.phase == _ELECTROLYTE) for t in (*reaction.reactants, *reaction.products)
+        ]
+        if species != [(halogen, True), (halogen, False)]:
+            raise InputError(
+                f"saturations -> {name}: '{reaction.equation}' must turn dissolved {halogen} into "
+                "a solid."
+            )
+        return Solid(each.constant, each.enthalpy)
+    return None

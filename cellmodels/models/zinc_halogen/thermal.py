@@ -1,0 +1,69 @@
+r"""Heat balance of the lumped model: one temperature for the whole cell.
+
+.. math::
+    C \frac{dT}{dt} + \frac{dH_{eq}}{dt} = \sum_r j_r\left(\phi - E_r + T\frac{dE_r}{dT}\right)
+    + i^2 R - i\,\Delta\phi_{diff} + q_{chem} - h (T - T_{amb})
+
+The sum runs over all partial currents of both electrodes (irreversible and reversible heat of
+each), with :math:`dE_r/dT` at fixed concentrations of the free species; :math:`H_{eq}` is the
+enthalpy of the polyhalides, of what sites hold and of the solid, whose change along the local
+equilibria follows by the chain rule. Source: J. Newman, K. E. Thomas-Alyea, Electrochemical
+systems, 3rd ed., Wiley 2004, ch. 9; D. Bernardi, E. Pawlikowski, J. Newman, J. Electrochem. Soc.
+132 (1985) 5, doi:10.1149/1.2113792.
+"""
+
+from __future__ import annotations
+
+import pybamm
+
+from cellmodels.models.zinc_halogen.assembly import Assembly, Electrode
+
+
+def temperature_rate(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:
+    """Rate of the temperature [K.s-1]."""
+    t = cell.temperature_state
+    heat = heat_sources(cell, internal) - heat_loss(cell)
+    capacity: pybamm.Symbol = cell.numbers("Cell areal heat capacity [J.K-1.m-2]")
+    for side in (cell.negative, cell.positive):
+        enthalpy = side.height * side.species.enthalpy
+        residual = cell.model.algebraic[side.log_halogen]
+        slope = enthalpy.diff(side.log_halogen) / residual.diff(side.log_halogen)
+        capacity = capacity + enthalpy.diff(t) - slope * residual.diff(t)
+        for state in cell.states:
+            if state is t:
+                continue
+            along = enthalpy.diff(state) - slope * residual.diff(state)
+            heat = heat - along * cell.rate(state)
+    return heat / capacity
+
+
+def heat_sources(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:
+    """Heat set free by all reactions and resistances [W.m-2]."""
+    heat = cell.chemical_heat
+    for electrode in (cell.plate, cell.felt):
+        metal, halogen = thermoneutral_potentials(cell, electrode)
+        heat = heat + electrode.metal_current * (electrode.potential - metal)
+        heat = heat + electrode.halogen_current * (electrode.potential - halogen)
+    for reaction in cell.plate_reactions:
+        heat = heat + reaction.current * (cell.plate.potential - reaction.thermoneutral)
+    ohmic = internal**2 * cell.resistance + cell.current**2 * cell.contact
+    shorted = cell.short * cell.inner_voltage**2
+    return heat + ohmic + shorted - internal * cell.diffusion_potential
+
+
+def heat_loss(cell: Assembly) -> pybamm.Symbol:
+    """Heat given to the surroundings [W.m-2]."""
+    n = cell.numbers
+    warmer = n.temperature - pybamm.Parameter("Ambient temperature [K]")
+    return n("Heat transfer coefficient [W.m-2.K-1]") * warmer
+
+
+def thermoneutral_potentials(
+    cell: Assembly, electrode: Electrode
+) -> tuple[pybamm.Symbol, pybamm.Symbol]:
+    """E - T dE/dT of metal and halogen [V]: the reaction enthalpies by charge.
+
+    The concentrations' share of E is proportional to T and drops out.
+    """
+    formal, t = electrode.formal, cell.numbers.temperature
+    return formal.metal - t * formal.metal_slope, formal.halogen - t * formal.halogen_slope
