@@ -190,6 +190,11 @@ class Cell:
         return tuple(model for model in simpler if model in self.chemistry.models)
 
     @property
+    def state_variables(self) -> Mapping[str, str]:
+        """Quantities of the state (`cellmodels.quantities`) -> the model's variables."""
+        return self._family.state_variables(self.chemistry)
+
+    @property
     def slow_states(self) -> tuple[str, ...]:
         """PyBaMM variables that the mechanisms move, in the mechanisms' order."""
         return tuple(dict.fromkeys(name for m in self.mechanisms for name in m.states))

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 from cellmodels.errors import InputError, did_you_mean
+from cellmodels.quantities import MEASURES, STATE_VARIABLES
 from cellmodels.step_text import read_quantity
 from cellmodels.steps import END_UNITS, End, Step, parse_steps
 
@@ -16,7 +17,6 @@ __all__ = ["Checkup", "StandardCheckup", "Test"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,39}")
 _RESERVED = ("_std", "_flag")
-_MEASURES = ("capacity", "resistance")
 
 #: Where the slow discharge's voltage is given, as fractions of the nominal capacity.
 CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -34,10 +34,15 @@ class Test:
         Letters, digits and underscores, such as ``"C20"``; it becomes part of variable names.
     steps : list of str or Step
         Run in this order.
-    measure : {"capacity", "resistance"}
+    measure : str
         "capacity": charge that the last step discharges, ``capacity_<name>`` [A.h].
         "resistance": the last step's pulse, ``resistance_<name>`` [ohm]: voltage at the end of
         the step before, minus voltage at its own end, divided by the change of current.
+        "discharged": charge that all steps discharge, less what they charge,
+        ``discharged_<name>`` [A.h], such as what a strip finds.
+        "end_voltage": voltage at the end of the last step, ``end_voltage_<name>`` [V].
+        Or a quantity of the cell's state at the end of the last step, such as
+        "aqueous_halogen" or "loss_of_lithium_inventory" (:mod:`cellmodels.quantities`).
     voltages_at : list of float, str or (float, str)
         Discharged charges in the last step at which its voltage is wanted,
         ``voltage_<name>`` [V]: numbers in A.h, texts (``"0.5 A.h"``, ``"10 %"`` of the nominal
@@ -53,26 +58,32 @@ class Test:
 
     name: str
     steps: tuple[Step, ...]
-    measure: Literal["capacity", "resistance"] = "capacity"
+    measure: str = "capacity"
     voltages_at: tuple[tuple[float, str], ...] = ()
 
     def __init__(
         self,
         name: str,
         steps: str | Step | Iterable[str | Step],
-        measure: Literal["capacity", "resistance"] = "capacity",
+        measure: str = "capacity",
         voltages_at: Iterable[float | str | tuple[float, str]] = (),
     ) -> None:
         _check_name(name)
-        if measure not in _MEASURES:
-            hint = did_you_mean(str(measure), _MEASURES)
+        known = (*MEASURES, *STATE_VARIABLES)
+        if measure not in known:
+            hint = did_you_mean(str(measure), known)
             raise InputError(f"Test '{name}': unknown measure {measure!r}.{hint}")
         set_ = object.__setattr__
         set_(self, "name", name)
         set_(self, "steps", parse_steps(steps, f"test '{name}'"))
         set_(self, "measure", measure)
         set_(self, "voltages_at", _charges(voltages_at, name))
-        self._check_capacity() if measure == "capacity" else self._check_resistance()
+        if measure == "capacity":
+            self._check_capacity()
+        elif self.voltages_at:
+            raise InputError(f"Test '{name}': voltages_at belongs to a capacity test.")
+        elif measure == "resistance":
+            self._check_resistance()
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -89,8 +100,6 @@ class Test:
 
     def _check_resistance(self) -> None:
         before, pulse = self.steps[-2] if len(self.steps) > 1 else None, self.steps[-1]
-        if self.voltages_at:
-            raise InputError(f"Test '{self.name}': voltages_at belongs to a capacity test.")
         if before is None:
             raise InputError(
                 f"Test '{self.name}' measures a resistance, so it needs a step before its pulse: "

@@ -11,7 +11,7 @@ import numpy as np
 
 from cellmodels.solver.cycle_map import FEATURES
 from cellmodels.solver.life import Life
-from cellmodels.solver.step import StepSpec
+from cellmodels.solver.step import HOUR, StepSpec
 
 #: Quantities of /cycles that a simulated life gives, and their units.
 CYCLE_UNITS = {
@@ -23,6 +23,8 @@ CYCLE_UNITS = {
     "charge_energy": "W.h",
     "coulombic_efficiency": "-",
     "energy_efficiency": "-",
+    "voltage_efficiency": "-",
+    "area_specific_resistance": "ohm.m2",
 }
 
 #: Charge or energy that counts as none [A.h, W.h].
@@ -38,9 +40,12 @@ class CycleObservables:
     ----------
     specs : sequence of StepSpec
         The steps of the cycle.
+    area : float
+        That current densities refer to [m2].
     """
 
-    def __init__(self, specs: Sequence[StepSpec]) -> None:
+    def __init__(self, specs: Sequence[StepSpec], area: float) -> None:
+        self._area = area
         self._hold = np.array([spec.control.kind == "voltage" for spec in specs])
 
     def names(self) -> tuple[str, ...]:
@@ -62,10 +67,24 @@ class CycleObservables:
         if name in ("coulombic_efficiency", "energy_efficiency"):
             kind = "charge" if name.startswith("coulombic") else "energy"
             return _ratio(self._sum(values, slopes, kind, 1), self._sum(values, slopes, kind, -1))
+        if name in ("voltage_efficiency", "area_specific_resistance"):
+            out, back = (self._mean(values, slopes, "energy", "charge", sign) for sign in (1, -1))
+            if name == "voltage_efficiency":
+                return _ratio(out, back)
+            drop = back[0] - out[0], back[1] - out[1]
+            down, up = (self._mean(values, slopes, "charge", "duration", s) for s in (1, -1))
+            per_area = HOUR / self._area
+            return _ratio(drop, (per_area * (down[0] + up[0]), per_area * (down[1] + up[1])))
         kind = "energy" if name.endswith("energy") else "charge"
         sign = 1 if name.startswith("discharge") else -1
         chosen = {"cc": ~self._hold, "cv": self._hold}.get(name[:2])
         return self._sum(values, slopes, kind, sign, chosen)
+
+    def _mean(self, values: dict, slopes: dict, top: str, bottom: str, sign: int) -> Values:
+        """Ratio of two sums over the steps that discharge (sign 1) or charge (sign -1)."""
+        direction = sign if bottom == "duration" else 1
+        above, below = (self._sum(values, slopes, kind, sign) for kind in (top, bottom))
+        return _ratio(above, (direction * below[0], direction * below[1]))
 
     def _sum(
         self, values: dict, slopes: dict, kind: str, sign: int, chosen: np.ndarray | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -31,7 +31,7 @@ class TestSection(_Section):
 
     name: str
     steps: _Steps
-    measure: Literal["capacity", "resistance"] = "capacity"
+    measure: str = "capacity"
     voltages_at: Annotated[list[float | str], Field(max_length=10_000)] = []
 
 

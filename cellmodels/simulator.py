@@ -36,17 +36,6 @@ from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.threads import single_threaded
 from cellmodels.steps import Step
 
-#: State variables reported at check-ups, where the model has them.
-STATE_VARIABLES = {
-    "loss_of_lithium_inventory": ("Loss of lithium inventory [%]", "%"),
-    "loss_of_active_material_negative": ("Loss of active material in negative electrode [%]", "%"),
-    "loss_of_active_material_positive": ("Loss of active material in positive electrode [%]", "%"),
-    "sei_lithium_loss": ("Loss of lithium to negative SEI [mol]", "mol"),
-    "plating_lithium_loss": ("Loss of lithium to negative lithium plating [mol]", "mol"),
-    "total_lithium": ("Total lithium [mol]", "mol"),
-}
-
-
 METHODS = ("auto", "macro", "direct")
 #: Shortest life that "auto" integrates over cycle number [cycles].
 _MACRO_CYCLES = 30
@@ -139,12 +128,14 @@ class Simulator:
         self.options = options or SolverOptions()
         self._check_free()
         self.nominal = np.array([cell.value(name) for name in self.free])
+        self._states = cell.state_variables
         self.dae = self._export()
         self._collocation = Collocation(self.dae)
         self.specs = step_specs(protocol.cycle, cell)
-        self._observables = CycleObservables(self.specs)
+        self._observables = CycleObservables(self.specs, cell.electrode_area)
         self._cycle = {method: self._map(protocol.cycle, method) for method in METHODS[1:]}
-        self._checkups = CheckupSolver(protocol, cell, self._checkup_sequence)
+        kept = {n: v for n, v in self._states.items() if v in self.dae.output_names}
+        self._checkups = CheckupSolver(protocol, cell, self._checkup_sequence, kept)
         self._between: dict[tuple[str, tuple[Step, ...]], CycleMap] = {}
 
     # --- simulation ----------------------------------------------------------------------------
@@ -380,7 +371,7 @@ class Simulator:
                 self.cell.pybamm_model(self.free),
                 self.cell.parameter_values(),
                 free=self.free,
-                outputs=[name for name, _ in STATE_VARIABLES.values()],
+                outputs=list(self._states.values()),
                 var_pts=self.cell.var_pts(),
             )
         except LookupError as error:
@@ -406,9 +397,9 @@ class Simulator:
             newton=newton or self.options.newton,
         )
 
-    def _map(self, steps: Sequence[Step], method: str) -> CycleMap:
-        mesh = self.options.mesh
-        return CycleMap(self._sequence(steps, mesh.finer(_FINER) if method == "direct" else mesh))
+    def _map(self, steps: Sequence[Step], method: str, may_be_empty: bool = False) -> CycleMap:
+        mesh = self.options.mesh.finer(_FINER) if method == "direct" else self.options.mesh
+        return CycleMap(self._sequence(steps, mesh), may_be_empty)
 
     def _checkup_sequence(self, steps: Sequence[Step]) -> SequenceSolver:
         """A looser one: the errors of check-ups do not add up as those of cycles do."""
@@ -432,7 +423,7 @@ class Simulator:
         found = {}
         for after, steps in self.protocol.interruptions(cycles):
             if (method, steps) not in self._between:
-                self._between[method, steps] = self._map(steps, method)
+                self._between[method, steps] = self._map(steps, method, may_be_empty=True)
             found[after] = self._between[method, steps]
         return found
 
@@ -524,14 +515,6 @@ class Simulator:
                     failure = failure or failed
             rows.append(row)
         data = self._checkups.dataset(rows)
-        points = np.column_stack(
-            [states[:, : self.dae.nx], np.zeros((len(wanted), self.dae.nz + 1))]
-        )
-        outputs = self.dae.outputs(points, theta)
-        for name, (variable, unit) in STATE_VARIABLES.items():
-            if variable in self.dae.output_names:
-                column = outputs[:, self.dae.output_names.index(variable)]
-                data[name] = ("checkup", column, {"units": unit, "long_name": variable})
         return data, failure
 
     def _attributes(self, life: Life, failure: SolveFailure | None) -> dict:

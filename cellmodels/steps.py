@@ -211,8 +211,8 @@ class Step:
     def _check_value(self) -> None:
         if self.control == "rest" and self.value != 0.0:
             raise InputError(f"A rest has no current, so its value is 0, not {self.value:g}.")
-        if self.control == "voltage" and self.value <= 0.0:
-            raise InputError(f"A held voltage must be positive, not {self.value:g} V.")
+        if self.control == "voltage" and self.value < 0.0:
+            raise InputError(f"A held voltage cannot be negative: {self.value:g} V.")
         if self.control in ("current", "power") and self.value == 0.0:
             raise InputError(f"A {self.control} of zero is a rest: 'Rest for 1 hour'.")
 

@@ -309,7 +309,7 @@ def test_any_order_of_words_is_a_step_or_an_input_error(text):
         (("current", 1.0, "A", (), -1.0), "must be positive"),
         (("current", 1.0, "A", (), float("inf")), "finite"),
         (("rest", 1.0, "", (), 1.0), "no current"),
-        (("voltage", -1.0, "V", (), 1.0), "must be positive"),
+        (("voltage", -1.0, "V", (), 1.0), "cannot be negative"),
         (("current", 1.0, "A", ("2.5 V",)), "End objects"),
     ],
 )

@@ -11,6 +11,8 @@ A family is a module that offers
 * ``required(level, mechanisms, chemistry)``: parameters that such a model reads, beyond those that
   its mechanisms require,
 * ``known(chemistry)``: all parameters that some model reads; empty where PyBaMM knows them,
+* ``state_variables(chemistry)``: quantities of `cellmodels.quantities` -> variables of the models;
+  a model may lack some,
 * ``set_initial_soc(values, soc, mechanisms)``: start the cell at a state of charge,
 * ``electrode_area(values)``: area that an area-specific current refers to [m2].
 """

@@ -46,6 +46,16 @@ LEVELS: Mapping[str, Any] = MappingProxyType(
 #: its fit to the data of an SPMe or a DFN ends far from either (benchmarks/README.md, fit_life).
 SIMPLER: Mapping[str, tuple[str, ...]] = MappingProxyType({"SPM": (), "SPMe": (), "DFN": ("SPMe",)})
 
+_STATE_VARIABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "loss_of_lithium_inventory": "Loss of lithium inventory [%]",
+        "loss_of_active_material_negative": "Loss of active material in negative electrode [%]",
+        "loss_of_active_material_positive": "Loss of active material in positive electrode [%]",
+        "sei_lithium_loss": "Loss of lithium to negative SEI [mol]",
+        "plating_lithium_loss": "Loss of lithium to negative lithium plating [mol]",
+        "total_lithium": "Total lithium [mol]",
+    }
+)
 _SEI_OPTION = {
     "solvent diffusion": "solvent-diffusion limited",
     "reaction": "reaction limited",
@@ -185,6 +195,21 @@ def known(chemistry: Chemistry) -> tuple[str, ...]:
     tuple of str
     """
     return ()
+
+
+def state_variables(chemistry: Chemistry) -> Mapping[str, str]:
+    """Quantities of a cell's state, as PyBaMM's models call them.
+
+    Parameters
+    ----------
+    chemistry
+        What reacts.
+
+    Returns
+    -------
+    mapping of str to str
+    """
+    return _STATE_VARIABLES
 
 
 @contextmanager

@@ -13,11 +13,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from cellmodels.errors import InputError, did_you_mean
+from cellmodels.quantities import Quantity
 from cellmodels.record.schema import (
     COORDINATES,
     DIMENSIONS,
     SCHEMA,
-    Quantity,
     known_names,
     quantity,
     without_companion,

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from cellmodels.errors import InputError, did_you_mean
+from cellmodels.quantities import STATE_VARIABLES, measure_of
 from cellmodels.record.schema import (
-    CHECKUP_KINDS,
     COORDINATES,
     CYCLE_VARIABLES,
     TRACE_VARIABLES,
@@ -44,6 +44,8 @@ _OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "charge_energy": ("energy_charge", "charging_energy", "e_chg"),
     "coulombic_efficiency": ("ce", "coulomb_efficiency"),
     "energy_efficiency": ("ee",),
+    "voltage_efficiency": ("ve", "voltaic_efficiency"),
+    "area_specific_resistance": ("asr",),
 }  # fmt: skip
 
 #: Other names in traces; those of the Battery Data Format among them.
@@ -76,7 +78,9 @@ _CURVE = re.compile(
     r"voltage_(?P<test>\w+?)\s*@\s*(?P<charge>[0-9.eE+-]+)\s*(?P<unit>\S+)", re.IGNORECASE
 )
 _BDF_CURRENT = re.compile(r"current(\s+/\s+A|_ampere)", re.IGNORECASE)
-_NO_UNIT = ("cycle", "step", "coulombic_efficiency", "energy_efficiency")
+_NO_UNIT = (
+    "cycle", "step", "coulombic_efficiency", "energy_efficiency", "voltage_efficiency",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -326,9 +330,12 @@ def _name(own: str, plain: str) -> tuple[str, str] | None:
     """Group and name of a column of /cycles or /checkups."""
     if plain in _ALIASES:
         return "cycles", _ALIASES[plain]
-    kind, _, test = plain.partition("_")
-    if kind not in CHECKUP_KINDS or kind == "voltage" or not test:
+    if plain in STATE_VARIABLES:
+        return "checkups", plain
+    found = measure_of(plain)
+    if found is None:
         return None
+    kind, _ = found
     # the test keeps its capitals: "capacity_C20"
     written = re.sub(r"[^A-Za-z0-9]+", "_", own.strip())[len(kind) + 1 :]
     written = without_companion(written.strip("_"))[0]
@@ -358,7 +365,7 @@ def _checked_unit(meaning: Meaning) -> str:
     if ending == "_flag" or expected is None:
         return "-"
     if unit is None:
-        if own in _NO_UNIT:
+        if own in _NO_UNIT or expected.unit == "-":
             return "-"
         raise InputError(
             f"Column '{header}' has no unit. Write '{name} [{expected.unit}]', or name it: "

@@ -5,10 +5,14 @@ A record is an :class:`xarray.DataTree` with up to three groups.
 ``/cycles``, dimension ``point``
     One row a cycle: ``discharge_capacity``, ``charge_capacity``, ``cc_charge_capacity``,
     ``cv_charge_capacity`` [A.h], ``discharge_energy``, ``charge_energy`` [W.h],
-    ``coulombic_efficiency``, ``energy_efficiency`` [-].
+    ``coulombic_efficiency``, ``energy_efficiency``, ``voltage_efficiency`` [-] and
+    ``area_specific_resistance`` [ohm.m2], half the difference of the mean voltages over the mean
+    current density.
 ``/checkups``, dimension ``checkup``
-    One row a check-up: ``capacity_<test>`` [A.h], ``resistance_<test>`` [ohm], and
-    ``voltage_<test>`` [V] with the second dimension ``charge_<test>`` [A.h].
+    One row a check-up: ``capacity_<test>``, ``discharged_<test>`` [A.h], ``resistance_<test>``
+    [ohm], ``end_voltage_<test>`` [V], ``voltage_<test>`` [V] with the second dimension
+    ``charge_<test>`` [A.h], and quantities of the cell's state, before any test (``hydrogen``)
+    or at the end of one (``aqueous_halogen_<test>``), see :mod:`cellmodels.quantities`.
 ``/traces``, dimension ``sample``
     ``time`` [s], ``voltage`` [V], ``current`` [A], positive on discharge; also
     ``temperature``, ``ambient_temperature`` [K], ``cycle`` and ``step``.
@@ -25,10 +29,10 @@ Simulated lives have the same form, and may hold further variables with their ow
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from cellmodels.quantities import MEASURES, STATE_VARIABLES, Quantity, measure_of
 
 SCHEMA = "cellmodels-record/1"
 
@@ -39,28 +43,6 @@ DIMENSIONS: Mapping[str, str] = MappingProxyType(
 
 #: Endings of a variable's companions.
 COMPANIONS = ("_std", "_flag")
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """What a variable is.
-
-    Parameters
-    ----------
-    unit : str
-        In which it is kept.
-    long_name : str
-        In words, for axes.
-    above : float
-        Possible values are larger than this.
-    most : float
-        The largest possible value.
-    """
-
-    unit: str
-    long_name: str
-    above: float = -math.inf
-    most: float = math.inf
 
 
 #: Coordinates of /cycles and /checkups, in order of preference.
@@ -84,15 +66,8 @@ CYCLE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
         "charge_energy": Quantity("W.h", "charge energy", 0.0),
         "coulombic_efficiency": Quantity("-", "coulombic efficiency", 0.0, _MOST_EFFICIENT),
         "energy_efficiency": Quantity("-", "energy efficiency", 0.0, _MOST_EFFICIENT),
-    }
-)
-
-#: Kinds of check-up variables; the name of the test follows after an underscore.
-CHECKUP_KINDS: Mapping[str, Quantity] = MappingProxyType(
-    {
-        "capacity": Quantity("A.h", "capacity", 0.0),
-        "resistance": Quantity("ohm", "resistance", 0.0),
-        "voltage": Quantity("V", "voltage", 0.0, 1e4),
+        "voltage_efficiency": Quantity("-", "voltage efficiency", 0.0, _MOST_EFFICIENT),
+        "area_specific_resistance": Quantity("ohm.m2", "area-specific resistance"),
     }
 )
 
@@ -130,15 +105,17 @@ def quantity(group: str, name: str) -> Quantity | None:
         return COORDINATES[name]
     if group == "cycles":
         return CYCLE_VARIABLES.get(name)
-    kind, _, test = name.partition("_")
-    if not test:
-        return None
-    if kind == "charge":
-        return Quantity("A.h", "discharged charge", 0.0)
-    found = CHECKUP_KINDS.get(kind)
+    if name in STATE_VARIABLES:
+        return STATE_VARIABLES[name]
+    for kind, unit, words in (("charge", "A.h", "discharged charge"), ("voltage", "V", "voltage")):
+        if name.startswith(f"{kind}_"):
+            return Quantity(unit, f"{words}, {name[len(kind) + 1 :]}", 0.0, 1e4)
+    found = measure_of(name)
     if found is None:
         return None
-    return Quantity(found.unit, f"{found.long_name}, {test}", found.above, found.most)
+    measure, test = found
+    known = MEASURES.get(measure) or STATE_VARIABLES[measure]
+    return Quantity(known.unit, f"{known.long_name}, {test}", known.above, known.most)
 
 
 def without_companion(name: str) -> tuple[str, str]:
@@ -166,4 +143,5 @@ def known_names(group: str) -> list[str]:
         return list(TRACE_VARIABLES)
     if group == "cycles":
         return [*COORDINATES, *CYCLE_VARIABLES]
-    return [*COORDINATES, "capacity_1C", "resistance_10s", "voltage_C20", "charge_C20"]
+    tests = ("capacity_1C", "resistance_10s", "voltage_C20", "charge_C20")
+    return [*COORDINATES, *tests, *STATE_VARIABLES]

@@ -64,6 +64,9 @@ class CycleMap:
     Parameters
     ----------
     sequence : SequenceSolver
+    may_be_empty : bool
+        Whether all steps may end before they begin, such as a strip that finds nothing; a cycle
+        that does is that of an exhausted cell.
 
     Attributes
     ----------
@@ -71,8 +74,9 @@ class CycleMap:
         How many cycles have been simulated, those that failed included.
     """
 
-    def __init__(self, sequence: SequenceSolver) -> None:
+    def __init__(self, sequence: SequenceSolver, may_be_empty: bool = False) -> None:
         self.sequence = sequence
+        self.may_be_empty = may_be_empty
         self.calls = 0
         self.nx = sequence.dae.nx
         self.ny = self.nx + 2
@@ -100,7 +104,7 @@ class CycleMap:
         """
         self.calls += 1
         solution = self.sequence.solve(y[: self.nx], theta, guess, tolerance=tolerance)
-        if solution.duration == 0.0:
+        if solution.duration == 0.0 and not self.may_be_empty:
             raise SolveFailure(Reason.EXHAUSTED, "every step ends before it begins")
         end = np.concatenate([solution.end, y[self.nx :] + _advance(solution)])
         features = np.array([getattr(s, f) for s in solution.steps for f in FEATURES])

@@ -255,6 +255,8 @@ class _Run:
         self.point: CyclePoint | None = None
         self.pieces: list[DirectPiece | Element] = []
         self.interrupted: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        # the last solution of each interruption is the next one's guess
+        self.between: dict[CycleMap, CycleSolution] = {}
         self.error = 0.0
         self.calls = self.cycle.calls
         self.meshed: list[float] = []
@@ -475,7 +477,9 @@ class _Run:
 
     def _interrupt(self, sequence: CycleMap) -> None:
         self.interrupted[self.n] = (self.y, self.dy)
-        point = sequence(self.y, self.theta, None, (self.dy, self.by_theta))
+        guess = self.between.get(sequence)
+        point = sequence(self.y, self.theta, guess, (self.dy, self.by_theta))
+        self.between[sequence] = point.without_chords().solution
         self.y, self.dy = point.end, point.end_directions
 
 

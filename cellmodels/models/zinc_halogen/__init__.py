@@ -120,6 +120,46 @@ def known(chemistry: Chemistry) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*read, *more, *quoted]))
 
 
+def state_variables(chemistry: Chemistry) -> Mapping[str, str]:
+    """Quantities of a cell's state, as the models call them for this halogen.
+
+    Parameters
+    ----------
+    chemistry
+        What reacts.
+
+    Returns
+    -------
+    mapping of str to str
+    """
+    e = electrolyte(chemistry)
+    metal, halogen, halide = (word.capitalize() for word in (e.metal, e.halogen, e.halide))
+    return {
+        "cell_temperature": "Cell temperature [K]",
+        "open_circuit_voltage": "Open-circuit voltage [V]",
+        "metal_state_of_charge": f"{metal} state of charge",
+        "halogen_state_of_charge": f"{halogen} state of charge",
+        "halide_utilisation": f"{halide} utilisation",
+        "inventory_imbalance": "Inventory imbalance [mol.m-2]",
+        "aqueous_halogen": f"Positive compartment aqueous {e.halogen} concentration [mol.m-3]",
+        "crossed_halogen": f"Negative compartment aqueous {e.halogen} concentration [mol.m-3]",
+        "metal_amount": f"{metal} areal amount [mol.m-2]",
+        "halogen_amount": f"Positive compartment {e.halogen} [mol.m-2]",
+        "dead_metal": "Dead zinc [mol.m-2]",
+        "hydrogen": "Hydrogen [mol.m-2]",
+        "precipitate": "Zinc precipitate [mol.m-2]",
+        "ph_negative": "Negative compartment pH",
+        "ph_positive": "Positive compartment pH",
+        "self_discharge": "Self-discharge current density [A.m-2]",
+        "standby_power": "Standby power [W.m-2]",
+        "standby_power_per_energy": "Standby power per stored energy [h-1]",
+        "plate_margin": "Plate concentration margin",
+        "agent_activity": "Complexing agent activity",
+        "positive_area_factor": "Positive electrode area factor",
+        "separator_resistance_factor": "Separator resistance factor",
+    }
+
+
 def set_initial_soc(
     values: pybamm.ParameterValues, soc: float, mechanisms: Iterable[Mechanism] = ()
 ) -> None:

@@ -34,8 +34,9 @@ class Compartment:
         The same as concentrations [mol.m-3].
     species : Speciation
         Where the halogen is.
-    log_halogen, ph : pybamm.Variable
-        Unknowns of the local equilibria.
+    log_halogen : pybamm.Variable
+        Unknown of the halogen's equilibria.
+    ph : pybamm.Symbol
     solutes : dict of str to pybamm.Symbol
         Concentrations of all that moves [mol.m-3], by the chemistry's key.
     """
@@ -46,7 +47,7 @@ class Compartment:
     totals: dict[str, pybamm.Symbol]
     species: Speciation
     log_halogen: pybamm.Variable
-    ph: pybamm.Variable
+    ph: pybamm.Symbol
     solutes: dict[str, pybamm.Symbol]
 
 

@@ -223,8 +223,8 @@ def _compartment(
     )
     species = speciate(e, n, totals, log_halogen, _sites(cell, side, totals, height))
     cell.model.algebraic[log_halogen] = species.residual
-    ph = cell.unknown(f"{side.capitalize()} compartment pH", n("Initial pH"))
-    cell.model.algebraic[ph] = _acid_residual(cell, totals[ACID], ph)
+    ph = _ph(cell, side, totals[ACID])
+    cell.model.variables[f"{side.capitalize()} compartment pH"] = ph
     solutes = _solutes(cell, totals, species, ph)
     return Compartment(side, height, amounts, totals, species, log_halogen, ph, solutes)
 
@@ -272,22 +272,27 @@ def _sites(
     return found
 
 
-def _acid_residual(cell: Assembly, acid: pybamm.Symbol, ph: pybamm.Variable) -> pybamm.Symbol:
-    r"""Acid-base equilibrium of water and of a buffer, zero when met.
+def _ph(cell: Assembly, side: str, acid: pybamm.Symbol) -> pybamm.Symbol:
+    r"""The pH by the equilibria of water and of a buffer.
 
-    .. math:: c_A = [H^+] - K_w/[H^+] + \beta\,(pH_0 - pH)
+    .. math:: c_A = [H^+] - [OH^-] + \beta\,(pH_0 - pH), \qquad [H^+][OH^-] = K_w
 
-    solved for the pH that water alone would have, which keeps the equation's slope near one.
+    The unknown is [H+] - [OH-], in which the equation is linear where there is no buffer.
     """
     n = cell.numbers
+    free = cell.unknown(
+        f"{side.capitalize()} compartment free acid concentration [mol.m-3]",
+        STANDARD * 10 ** (-n("Initial pH")),
+    )
     root = pybamm.sqrt(n("Water ionic product [mol2.m-6]"))
+    ph = (pybamm.log(STANDARD / root) - pybamm.arcsinh(free / (2 * root))) / _LN10
     buffered = n("Electrolyte buffer capacity [mol.m-3]") * (n("Initial pH") - ph)
-    neutral = -pybamm.log(root / STANDARD) / _LN10
-    return ph - neutral + pybamm.arcsinh((acid - buffered) / (2 * root)) / _LN10
+    cell.model.algebraic[free] = free + buffered - acid
+    return ph
 
 
 def _solutes(
-    cell: Assembly, totals: Mapping[str, pybamm.Symbol], species: Speciation, ph: pybamm.Variable
+    cell: Assembly, totals: Mapping[str, pybamm.Symbol], species: Speciation, ph: pybamm.Symbol
 ) -> dict[str, pybamm.Symbol]:
     """Concentrations of all that moves [mol.m-3]."""
     proton = STANDARD * pybamm.exp(-_LN10 * ph)

@@ -124,7 +124,7 @@ def _add_losses(cell: Assembly) -> None:
     tiny = 2 * FARADAY * n(f"Residual {cell.electrolyte.metal} threshold [mol.m-2]") / 3600
     variables["Self-discharge current density [A.m-2]"] = loss
     variables["Standby power [W.m-2]"] = loss * ocv
-    variables["Standby power per stored energy [W.W-1.h-1]"] = loss * ocv / (stored + tiny)
+    variables["Standby power per stored energy [h-1]"] = loss * ocv / (stored + tiny)
 
 
 def self_discharge(cell: Assembly) -> pybamm.Symbol:
