@@ -373,7 +373,7 @@ def test_a_checkup_of_a_file_without_tests_is_the_usual_one(tmp_path):
         ("every = 100", 'every = "100"', "checkup -> 0 -> every"),
         ("every = 100", "every = 500", "two check-ups with every = 500"),
         ("disturbs", "distrubs", "checkup -> 0: unknown key 'distrubs'. Did you mean 'disturbs'?"),
-        ('"resistance"', '"resistence"', "Test 'pulse': unknown measure 'resistence'. Did you mean 'resistance'?"),
+        ('"resistance"', '"resistence"', "measure 'resistence'. Did you mean 'resistance'?"),
         ("500 mAh", "500 mV", "'500 mV' is a voltage, not a charge"),
         ("Charge at C/2 until 4.2 V", "Charge at C/2 until 4.2 A", "it cannot end at 4.2 A"),
         ("Rest for 30 days", "Rest for 30 dayz", "'Rest for 30 days'?"),
