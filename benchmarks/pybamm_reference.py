@@ -30,6 +30,7 @@ from benchmarks.report import Target, arguments, report
 from cellmodels.cell import Cell
 
 CHARGE = "Discharge capacity [A.h]"
+ENERGY = "Discharge energy [W.h]"
 VOLTAGE = "Voltage [V]"
 CURRENT = "Current [A]"
 
@@ -146,6 +147,10 @@ class Reference:
         PyBaMM's `experiment_model_mode`: "legacy" (a model for each step) or "unified".
     options
         Further options of IDAKLU.
+    root_method
+        How IDAKLU finds consistent states; by default its own way.
+    may_skip
+        Whether a step may have nothing to do, such as a strip that finds no zinc.
     """
 
     def __init__(
@@ -161,14 +166,19 @@ class Reference:
         chunk: int = 20,
         mode: str = "legacy",
         options: Mapping[str, Any] | None = None,
+        root_method: str | None = None,
+        may_skip: bool = False,
     ) -> None:
+        self.may_skip = may_skip
         self.cell, self.cycle_steps, self.tests = cell, tuple(cycle_steps), tuple(tests)
+        self._root = {} if root_method is None else {"root_method": root_method}
         self.options = dict(options or {})
         self.free, self.rtol, self.atol = tuple(free), rtol, atol
         self.chunk, self.mode = max(2, chunk), mode
         known = cell.pybamm_model().variables
         self.states = tuple(v for v in SLOW_STATES if v in known) if states is None else states
-        self._read = _Reader((CHARGE, VOLTAGE, CURRENT, *self.states))
+        more = (ENERGY,) if ENERGY in known else ()
+        self._read = _Reader((CHARGE, VOLTAGE, CURRENT, *self.states, *more))
         self._simulations: dict[Any, pybamm.Simulation] = {}
 
     def run(
@@ -195,7 +205,8 @@ class Reference:
             ``cycle`` (n,), ``discharge_capacity``, ``charge_capacity`` (n,) [A.h],
             ``step_duration`` (n, steps) [s], ``step_charge`` (n, steps) [A.h, positive on
             discharge], ``elapsed_time`` (n,) [s], ``throughput`` (n,) [A.h discharged],
-            ``states`` {name: (n,)} at cycle ends, ``wall_time`` and ``cpu_time`` [s] of PyBaMM's
+            ``states`` {name: (n,)} at cycle ends and ``step_states`` {name: (n, steps)} at the ends
+            of steps, ``step_energy`` (n, steps) [W.h] where the model counts it, ``wall_time`` and ``cpu_time`` [s] of PyBaMM's
             solves of the cycles, ``checkup_cpu_time`` of those of the check-ups (reading results
             not counted), and ``build_time``; with check-ups also ``checkup`` (k,) and, per test,
             ``capacity_<name>`` (k,), ``voltage_<name>`` (k, charges), ``resistance_<name>`` (k,).
@@ -219,10 +230,11 @@ class Reference:
             done, count = len(rows), min(self.chunk, cycles - len(rows))
             solution = self._chunk(count, state, inputs, clock)
             for k, cycle in enumerate(solution.cycles[-count:], start=done + 1):
-                rows.append(self._steps(cycle, self.cycle_steps, f"cycle {k}"))
+                before = rows[-1][-1].last if self.may_skip and rows else None
+                rows.append(self._steps(cycle, self.cycle_steps, f"cycle {k}", before))
                 if k in wanted:
                     tests.append(self._checkup(cycle.steps[-1].last_state, inputs, clock))
-            state = _own(solution.cycles[-1].steps[-1].last_state)
+            state = _own(_last_state(solution.cycles[-count:]))
         return self._life(rows) | clock | _stack(wanted, tests)
 
     def attempt(
@@ -286,6 +298,7 @@ class Reference:
             atol=self.atol,
             root_tol=min(1e-6, 10 * self.atol),
             options=self.options,
+            **self._root,
         )
         simulation = pybamm.Simulation(
             self.cell.pybamm_model(),
@@ -364,7 +377,10 @@ class Reference:
         shape = (len(rows), len(self.cycle_steps))
         charge = np.array([[s.last[0] - s.first[0] for s in row] for row in rows]).reshape(shape)
         duration = np.array([[s.duration for s in row] for row in rows]).reshape(shape)
-        ends = np.array([row[-1].last[3:] for row in rows]).reshape(len(rows), len(self.states))
+        count = 3 + len(self.states)
+        ends = np.array([[s.last[3:count] for s in row] for row in rows])
+        ends = ends.reshape(*shape, len(self.states))
+        energy = np.array([[s.last[count:] - s.first[count:] for s in row] for row in rows])
         discharged = charge.clip(min=0).sum(axis=1)
         return {
             "cycle": np.arange(1, len(rows) + 1),
@@ -374,7 +390,9 @@ class Reference:
             "step_charge": charge,
             "elapsed_time": duration.sum(axis=1).cumsum(),
             "throughput": discharged.cumsum(),
-            "states": {name: ends[:, i] for i, name in enumerate(self.states)},
+            "states": {name: ends[:, -1, i] for i, name in enumerate(self.states)},
+            "step_states": {name: ends[..., i] for i, name in enumerate(self.states)},
+            **({"step_energy": energy.reshape(shape)} if energy.size else {}),
         }
 
     def _checkup(

@@ -126,6 +126,7 @@ class Lumped(pybamm.BaseModel):
         for mechanism in mechanisms:
             mechanism.act(cell)
         _close_electrodes(cell, internal)
+        _add_counters(cell, circuit.current_with_time)
         if cell.temperature_state is not None:
             cell.add(cell.temperature_state, thermal.temperature_rate(cell, internal))
         cell.close()
@@ -143,7 +144,7 @@ class Lumped(pybamm.BaseModel):
     @property
     def default_solver(self) -> pybamm.BaseSolver:
         """IDAKLU with a root finder that finds a charge's start in a cell that is empty."""
-        return pybamm.IDAKLUSolver(root_method="casadi")
+        return pybamm.IDAKLUSolver(root_method="lm")
 
     @property
     def default_quick_plot_variables(self) -> list[str]:
@@ -155,6 +156,14 @@ class Lumped(pybamm.BaseModel):
             "Self-discharge current density [A.m-2]",
             "Plate concentration margin",
         ]
+
+
+def _add_counters(cell: Assembly, current: pybamm.Symbol) -> None:
+    """Charge and energy that have passed the terminals, as PyBaMM's models count them."""
+    charge = cell.state("Discharge capacity [A.h]")
+    energy = cell.state("Discharge energy [W.h]")
+    cell.add(charge, current / 3600)
+    cell.add(energy, current * cell.voltage / 3600)
 
 
 # --- the electrolyte -----------------------------------------------------------------------------
