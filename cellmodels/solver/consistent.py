@@ -12,6 +12,8 @@ from cellmodels.solver.step import Control
 
 #: Scaled correction with which Newton's method ends, and how many there may be.
 _TOLERANCE, _MOST = 1e-9, 60
+#: How far an unknown may always move in one iteration.
+_FREE = 0.3
 
 
 def consistent_point(
@@ -23,9 +25,24 @@ def consistent_point(
 ) -> tuple[np.ndarray, float]:
     """Algebraic states and current that fit the state x and the control.
 
-    Returns v, shape (n,), and the voltage [V]. Newton with halving; if it fails from the
-    guess, the current is brought from zero to its value in stages.
+    Returns v, shape (n,), and the voltage [V]. Newton with halving, from the guess, and where that
+    fails from the model's own guess at its start: a potential may have to jump by a volt.
     """
+    try:
+        return _from_guess(collocation, control, start, theta, guess)
+    except SolveFailure:
+        own = np.concatenate([*collocation.dae.start(theta), [0.0]])
+        return _from_guess(collocation, control, start, theta, own)
+
+
+def _from_guess(
+    collocation: Collocation,
+    control: Control,
+    start: np.ndarray,
+    theta: np.ndarray,
+    guess: np.ndarray,
+) -> tuple[np.ndarray, float]:
+    """From one guess; if that fails, the current is brought from zero to its value in stages."""
     point = np.concatenate([start, guess[len(start) :]])
     if control.kind == "current":
         point[-1] = control.value
@@ -62,7 +79,9 @@ def _solve_algebraic(
         if not np.isfinite(size) or size > 1e6 * max(best, 1.0):
             break
         best = min(best, size)
-        point = np.append(point[:nx], point[nx:] + change / max(1.0, size))
+        # shortened where it more than doubles a size; a potential may pass through zero
+        longest = float(np.max(np.abs(change) / (_FREE + np.abs(point[nx:]))))
+        point = np.append(point[:nx], point[nx:] + change / max(1.0, longest))
         if size < _TOLERANCE:
             return point, _finite(dae.voltage(point[None, :], theta)[0])
     raise SolveFailure(Reason.NO_CONSISTENT_START, "no algebraic state fits the control")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import pybamm
 
-from cellmodels.models.zinc_halogen.numbers import STANDARD, Numbers
+from cellmodels.models.zinc_halogen.numbers import FARADAY, STANDARD, Numbers
 
 #: Slope of a limiting current's plateau, by RT/F. Without it the potential would fall off a cliff
 #: where a limiting current passes the cell's current, within a time that no integrator resolves.
@@ -38,14 +38,16 @@ def metal_current(
     .. math::
         j = \frac{j_0^{ref}\left[\theta\,e^{\alpha_a f\eta}
         - \theta_c\,\frac{c}{c_{ref}}\,e^{-\alpha_c f\eta}\right]}
-        {1 + j_0^{ref} e^{\alpha_a f\eta}/j_{max} + \theta_c j_0^{ref} c\,e^{-\alpha_c f\eta}
-        /(c_{ref}\, j_L)}, \qquad \theta = \frac{n}{n + n_{min}}
+        {1 + \theta j_0^{ref} e^{\alpha_a f\eta}/j_{max} + \theta_c j_0^{ref} c\,
+        e^{-\alpha_c f\eta}/(c_{ref}\, j_L)}, \qquad \theta = \frac{n}{n + n_{min}}, \qquad
+        j_{max} = \frac{2F n}{\tau}
 
     with :math:`\alpha_a + \alpha_c = 2` (two one-electron steps; apparent
     :math:`\alpha_a \approx 1.5`: J. O'M. Bockris, Z. Nagy, A. Damjanovic, J. Electrochem. Soc. 119
     (1972) 285, doi:10.1149/1.2404188), first order in the metal ion for plating and zero order for
-    stripping. The first term of the denominator bounds the stripping of what is left, the second is
-    the diffusion of metal ions to the plate in a quasi-steady film: :math:`c_s = c\,(1 + j/j_L)`.
+    stripping. The first term of the denominator lets the last of the metal dissolve with the time
+    constant :math:`\tau`, so that a fast discharge leaves some for a slow strip; the second is the
+    diffusion of metal ions to the plate in a quasi-steady film: :math:`c_s = c\,(1 + j/j_L)`.
     Bare substrate takes the metal with :math:`\theta_c = \theta + (1 - \theta)
     e^{-\alpha_c f \eta_{nuc}}`: nucleation costs :math:`\eta_{nuc}`. The coverage and the
     nucleation law are forms chosen for this model.
@@ -81,11 +83,12 @@ def metal_current(
     seeded = covered + (1 - covered) * pybamm.exp(-cathodic * f * nucleation)
     strip = rate * _exp(anodic * f * overpotential)
     plate = rate * seeded * concentration / STANDARD * _exp(-cathodic * f * overpotential)
-    most = _plateau(
-        numbers(f"{name} maximum dissolution current density [A.m-2]"), f * overpotential
-    )
+    whole = amount + numbers(f"Residual {metal} threshold [mol.m-2]")
+    # covered * strip / j_max, written so that it holds without metal too
+    most = 2 * FARADAY * whole / numbers(f"{name} dissolution time [s]")
+    share = strip / _plateau(most, f * overpotential)
     arriving = _plateau(limit, -f * overpotential)
-    return (covered * strip - plate) / (1 + strip / most + plate / arriving)
+    return (covered * strip - plate) / (1 + share + plate / arriving)
 
 
 def coverage(numbers: Numbers, metal: str, amount: pybamm.Symbol) -> pybamm.Symbol:
