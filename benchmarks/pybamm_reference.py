@@ -66,7 +66,9 @@ class Test:
         is left out, as PyBaMM does.
     measure
         "capacity": charge discharged by the last step (A.h). "resistance": fall of the voltage
-        between the ends of the last two steps over the rise of the current (ohm).
+        between the ends of the last two steps over the rise of the current (ohm). Or one of the
+        variables that are followed, read at the end of the last step; the result is called
+        ``state_<name>``.
     voltages_at
         Charges (A.h) discharged since the start of the last step, a constant-current one, at which
         the voltage (V) is read; nan beyond the end of the step.
@@ -206,9 +208,9 @@ class Reference:
             ``step_duration`` (n, steps) [s], ``step_charge`` (n, steps) [A.h, positive on
             discharge], ``elapsed_time`` (n,) [s], ``throughput`` (n,) [A.h discharged],
             ``states`` {name: (n,)} at cycle ends and ``step_states`` {name: (n, steps)} at the ends
-            of steps, ``step_energy`` (n, steps) [W.h] where the model counts it, ``wall_time`` and ``cpu_time`` [s] of PyBaMM's
-            solves of the cycles, ``checkup_cpu_time`` of those of the check-ups (reading results
-            not counted), and ``build_time``; with check-ups also ``checkup`` (k,) and, per test,
+            of steps, ``step_energy`` (n, steps) [W.h] where the model counts it, ``wall_time``
+            and ``cpu_time`` [s] of PyBaMM's solves of the cycles, ``checkup_cpu_time`` of those of
+            the check-ups (reading results not counted), and ``build_time``; with check-ups also ``checkup`` (k,) and, per test,
             ``capacity_<name>`` (k,), ``voltage_<name>`` (k, charges), ``resistance_<name>`` (k,).
 
         Raises
@@ -230,7 +232,10 @@ class Reference:
             done, count = len(rows), min(self.chunk, cycles - len(rows))
             solution = self._chunk(count, state, inputs, clock)
             for k, cycle in enumerate(solution.cycles[-count:], start=done + 1):
-                before = rows[-1][-1].last if self.may_skip and rows else None
+                before = None
+                if self.may_skip:
+                    nothing = np.zeros(len(self._read.variables))
+                    before = rows[-1][-1].last if rows else nothing
                 rows.append(self._steps(cycle, self.cycle_steps, f"cycle {k}", before))
                 if k in wanted:
                     tests.append(self._checkup(cycle.steps[-1].last_state, inputs, clock))
@@ -265,7 +270,8 @@ class Reference:
                 solution = self._solution(count, state, inputs, clock)
                 done = getattr(solution, "cycles", [])[0 if state is None else 1 :]
                 for cycle in done:
-                    last = rows[-1][-1].last if rows else np.zeros(3 + len(self.states))
+                    nothing = np.zeros(len(self._read.variables))
+                    last = rows[-1][-1].last if rows else nothing
                     where = f"cycle {len(rows) + 1}"
                     rows.append(self._steps(cycle, self.cycle_steps, where, last))
                 if len(done) < count:
@@ -418,6 +424,9 @@ class Reference:
         if test.measure == "resistance":
             (_, v0, i0), (_, v1, i1) = steps[-2].last[:3], end.last[:3]
             return {f"resistance_{test.name}": (v0 - v1) / (i1 - i0)}
+        if test.measure in self.states:
+            place = 3 + list(self.states).index(test.measure)
+            return {f"state_{test.name}": end.last[place]}
         results = {f"capacity_{test.name}": end.last[0] - end.first[0]}
         if test.voltages_at:
             current = end.first[2]
