@@ -210,7 +210,8 @@ class Reference:
             ``states`` {name: (n,)} at cycle ends and ``step_states`` {name: (n, steps)} at the ends
             of steps, ``step_energy`` (n, steps) [W.h] where the model counts it, ``wall_time``
             and ``cpu_time`` [s] of PyBaMM's solves of the cycles, ``checkup_cpu_time`` of those of
-            the check-ups (reading results not counted), and ``build_time``; with check-ups also ``checkup`` (k,) and, per test,
+            the check-ups (reading results not counted), and ``build_time``; with check-ups also
+            ``checkup`` (k,) and, per test,
             ``capacity_<name>`` (k,), ``voltage_<name>`` (k, charges), ``resistance_<name>`` (k,).
 
         Raises

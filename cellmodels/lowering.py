@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cellmodels.cell import Cell
-from cellmodels.errors import InputError
+from cellmodels.errors import InputError, did_you_mean
+from cellmodels.quantities import STATE_ENDS
 from cellmodels.solver.step import HOUR, Control, StepSpec, Stop
 from cellmodels.steps import End, Step
 
@@ -54,7 +55,9 @@ def amperes(value: float, unit: str, cell: Cell) -> float:
 
 
 def ampere_hours(value: float, unit: str, cell: Cell) -> float:
-    """A charge [A.h] from ampere-hours or a fraction of the nominal capacity."""
+    """A charge [A.h] from ampere-hours, a fraction of the nominal capacity, or mAh/cm2."""
+    if unit == "mAh/cm2":
+        return value * 10.0 * cell.electrode_area
     return value * cell.nominal_capacity if unit == "nominal" else float(value)
 
 
@@ -63,6 +66,8 @@ def _stop(end: End, control: Control, cell: Cell, step: Step) -> Stop:
         return Stop("time", float(end.value))
     if end.quantity == "charge":
         return Stop("charge", abs(ampere_hours(end.value, end.unit, cell)))
+    if end.quantity == "state":
+        return _state_stop(end, control, cell)
     if end.quantity == "current":
         # a held voltage or a charge at constant power lets the current fall
         rises = control.kind == "power" and control.value > 0.0
@@ -72,6 +77,20 @@ def _stop(end: End, control: Control, cell: Cell, step: Step) -> Stop:
             f"The step {step} cannot end at a voltage: it neither charges nor discharges."
         )
     return Stop("voltage", float(end.value), -1 if control.value > 0.0 else 1)
+
+
+def _state_stop(end: End, control: Control, cell: Cell) -> Stop:
+    """An end at a quantity of the cell's state."""
+    states = cell.state_variables
+    if end.unit not in states:
+        raise InputError(
+            f"The end '{end}': this cell has no such state."
+            + did_you_mean(end.unit, [name for name in STATE_ENDS if name in states])
+        )
+    side = STATE_ENDS[end.unit]
+    charges = control.kind != "voltage" and control.value < 0.0
+    rises = charges if side == "with charge" else side == "rising"
+    return Stop("output", float(end.value), 1 if rises else -1, states[end.unit])
 
 
 def _guard(control: Control, cell: Cell) -> float:

@@ -64,6 +64,20 @@ STATE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
     }
 )
 
+#: Quantities of the state that may end a step, and on which side they are reached: "with charge"
+#: rises on a charge and falls otherwise.
+STATE_ENDS: Mapping[str, str] = MappingProxyType(
+    {
+        "halide_utilisation": "with charge",
+        "metal_state_of_charge": "with charge",
+        "halogen_state_of_charge": "with charge",
+        "metal_amount": "with charge",
+        "plate_margin": "falling",
+        "ph_negative": "rising",
+        "cell_temperature": "rising",
+    }
+)
+
 #: What a test of a check-up may measure beside a quantity of the state at its end; the name of the
 #: test follows after an underscore.
 MEASURES: Mapping[str, Quantity] = MappingProxyType(

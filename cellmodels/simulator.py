@@ -389,9 +389,14 @@ class Simulator:
         mesh: MeshOptions | None = None,
         newton: NewtonOptions | None = None,
     ) -> SequenceSolver:
+        specs = step_specs(steps, self.cell)
+        for step, spec in zip(steps, specs, strict=True):
+            for stop in spec.stops:
+                if stop.quantity == "output" and stop.name not in self.dae.output_names:
+                    raise InputError(f"The step {step}: this cell has no such state.")
         return SequenceSolver(
             self.dae,
-            step_specs(steps, self.cell),
+            specs,
             collocation=self._collocation,
             mesh=mesh or self.options.mesh,
             newton=newton or self.options.newton,

@@ -11,12 +11,15 @@ A step is an action and its limits::
     current:  1 A | 200 mA | 1C | 0.5 C | C/20 | 20 mA/cm2
     power:    1 W | 200 mW
     voltage:  4.2 V | 4200 mV
-    end:      a voltage | a current (its magnitude) | a charge | after <time>
-    charge:   0.5 A.h | 500 mAh | 60 % | 0.6 nominal
+    end:      a voltage | a current (its magnitude) | a charge | after <time> | <state>
+    charge:   0.5 A.h | 500 mAh | 20 mAh/cm2 | 60 % | 0.6 nominal
+    state:    70 % bromide utilisation | 0.1 plate margin | 6 pH negative | 313 cell temperature
     time:     20 seconds | 10 min | 0.5 hours | 30 days | 2 weeks
 
 A percentage is one of the nominal capacity, and may be followed by "of nominal capacity" or
-"utilisation". As in PyBaMM, capital and small letters matter in units but not in words, the
+"utilisation". States are those of `cellmodels.quantities.STATE_ENDS`, in their own unit or as
+a percentage; "bromide", "iodide" and the like stand for the halide, "zinc" for the metal. As in
+PyBaMM, capital and small letters matter in units but not in words, the
 space before a unit may be left out, and a sampling period may follow in brackets, such as
 ``(1 minute period)``: it is read and ignored, because the solver here chooses its own times.
 
@@ -31,6 +34,7 @@ import re
 from collections.abc import Callable
 
 from cellmodels.errors import InputError, UnitError, did_you_mean, nearest
+from cellmodels.quantities import STATE_ENDS
 from cellmodels.steps import End, Step
 from cellmodels.units import convert, is_compatible
 
@@ -57,11 +61,11 @@ _TIMES: dict[str, float] = {
 }
 _FRACTIONS = {"nominal": 1.0, "%": 0.01}
 _ELECTRIC = {"voltage": "V", "power": "W", "charge": "A.h", "current": "A"}
-_DENSITY = "mA/cm2"
+_DENSITY, _AREAL = "mA/cm2", "mAh/cm2"
 
 _WORDS = ("Discharge", "Charge", "Hold", "Rest", "at", "for", "or", "until", "after")
 _UNITS = (
-    "A", "mA", "C", "mA/cm2", "W", "mW", "V", "mV", "A.h", "mAh", "nominal",
+    "A", "mA", "C", "mA/cm2", "W", "mW", "V", "mV", "A.h", "mAh", "mAh/cm2", "nominal",
     "seconds", "minutes", "hours", "days", "weeks", "years",
 )  # fmt: skip
 
@@ -71,6 +75,14 @@ _RATE = re.compile(rf"C\s*/\s*({_NUMBER})")
 _PERIOD = re.compile(r"\s*\(([^()]*) period\)\s*$", re.IGNORECASE)
 _PER_NOMINAL = re.compile(r"\s+(?:of nominal capacity|utili[sz]ation)$", re.IGNORECASE)
 _ACTION = re.compile(r"(?P<word>\S+)(?:\s+at\s+(?P<value>.+))?", re.IGNORECASE)
+_STATE = re.compile(rf"(?P<value>{_NUMBER})\s*(?P<percent>%)?\s*(?P<name>[A-Za-z]+( [A-Za-z]+)+)")
+#: Words for the halide, the halogen and the metal.
+_SAME = {
+    **dict.fromkeys(("bromide", "iodide", "chloride"), "halide"),
+    **dict.fromkeys(("bromine", "iodine", "chlorine"), "halogen"),
+    "zinc": "metal",
+    "utilization": "utilisation",
+}
 _LIMIT_WORD = re.compile(r"\s(?:for|until)\s", re.IGNORECASE)
 
 
@@ -149,6 +161,8 @@ def _electric(value: float, unit: str, text: str) -> tuple[str, float, str]:
                 return quantity, convert(value, unit, kept), kept
         if is_compatible(unit, _DENSITY):
             return "current", convert(value, unit, _DENSITY), _DENSITY
+        if is_compatible(unit, _AREAL):
+            return "charge", convert(value, unit, _AREAL), _AREAL
     except UnitError:
         hint = did_you_mean(unit, _UNITS)
         raise InputError(f"unknown unit '{unit}' in '{text}'.{hint}") from None
@@ -245,6 +259,9 @@ def _read_end(text: str, sign: int) -> End:
     if text.lower().startswith("after "):
         return End("time", _read_time(text[6:]), "s")
     operator, plain = (text[0], text[1:].strip()) if text[:1] in "<>" and text else ("", text)
+    state = _read_state(plain)
+    if state is not None and not operator:
+        return state
     quantity, value, unit = read_quantity(plain)
     if quantity == "time":
         raise InputError(f"'until' is not followed by a time: 'for {plain}'.")
@@ -253,6 +270,21 @@ def _read_end(text: str, sign: int) -> End:
     if operator:
         _check_operator(operator, quantity, plain, sign)
     return End(quantity, value, unit)  # type: ignore[arg-type]
+
+
+def _read_state(text: str) -> End | None:
+    """An end at a quantity of the cell's state, or None if the text is of another kind."""
+    match = _STATE.fullmatch(text)
+    if match is None:
+        return None
+    words = [_SAME.get(word, word) for word in match["name"].lower().split()]
+    name = "_".join(words)
+    if name not in STATE_ENDS:
+        close = nearest(name, STATE_ENDS)
+        if close is None:
+            return None
+        raise InputError(f"cannot read '{text}'. Did you mean '{close.replace('_', ' ')}'?")
+    return End("state", float(match["value"]) / (100.0 if match["percent"] else 1.0), name)
 
 
 def _check_operator(operator: str, quantity: str, plain: str, sign: int) -> None:

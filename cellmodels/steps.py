@@ -15,11 +15,12 @@ from typing import Literal
 import numpy as np
 
 from cellmodels.errors import InputError, did_you_mean
+from cellmodels.quantities import STATE_ENDS
 
 __all__ = ["End", "Step", "parse_steps"]
 
 Control = Literal["current", "power", "voltage", "rest"]
-Quantity = Literal["voltage", "current", "time", "charge"]
+Quantity = Literal["voltage", "current", "time", "charge", "state"]
 
 #: Units in which each control's value is kept.
 CONTROL_UNITS: dict[str, tuple[str, ...]] = {
@@ -34,7 +35,8 @@ END_UNITS: dict[str, tuple[str, ...]] = {
     "voltage": ("V",),
     "current": ("A", "C", "mA/cm2"),
     "time": ("s",),
-    "charge": ("A.h", "nominal"),
+    "charge": ("A.h", "nominal", "mAh/cm2"),
+    "state": tuple(STATE_ENDS),
 }
 
 
@@ -44,14 +46,16 @@ class End:
 
     Parameters
     ----------
-    quantity : {"voltage", "current", "time", "charge"}
+    quantity : {"voltage", "current", "time", "charge", "state"}
         What is watched. "current" is its magnitude; "charge" and "time" count from the
-        beginning of the step, charge in either direction.
+        beginning of the step, charge in either direction; "state" is a quantity of the cell's
+        state, if it has it.
     value : float
         Positive.
     unit : str
-        "V"; "A", "C" (multiples of the nominal capacity per hour) or "mA/cm2"; "s"; "A.h" or
-        "nominal" (fraction of the nominal capacity).
+        "V"; "A", "C" (multiples of the nominal capacity per hour) or "mA/cm2"; "s"; "A.h",
+        "nominal" (fraction of the nominal capacity) or "mAh/cm2"; for a state which one, such as
+        "halide_utilisation" (`cellmodels.quantities.STATE_ENDS`), whose own unit counts.
 
     Raises
     ------
@@ -81,6 +85,8 @@ class End:
     def __str__(self) -> str:
         if self.quantity == "time":
             return format_duration(self.value)
+        if self.quantity == "state":
+            return f"{format_number(self.value)} {self.unit.replace('_', ' ')}"
         return format_quantity(self.value, self.unit)
 
 
@@ -173,7 +179,7 @@ class Step:
 
         Parameters
         ----------
-        quantity : {"voltage", "current", "time", "charge"}
+        quantity : {"voltage", "current", "time", "charge", "state"}
             What it watches.
 
         Returns
@@ -233,6 +239,8 @@ class Step:
 
     def _check_end(self, end: End) -> None:
         if end.quantity == "time":
+            return
+        if end.quantity == "state":
             return
         if self.control == "rest":
             raise InputError(f"A rest cannot end at {end}: give a time, 'Rest for 1 hour'.")

@@ -387,7 +387,13 @@ class Collocation:
         return out
 
     def end_row(
-        self, stop: Stop, stages: np.ndarray, duration: float, widths: np.ndarray, at: Linearisation
+        self,
+        stop: Stop,
+        stages: np.ndarray,
+        duration: float,
+        widths: np.ndarray,
+        at: Linearisation,
+        theta: np.ndarray,
     ) -> EndRow:
         """The end condition `stop` and its derivatives at this iterate."""
         n = self.dae.n
@@ -405,6 +411,11 @@ class Collocation:
             return EndRow(
                 abs(charge) - stop.value, last, sign * duration * rate, sign * charge / duration
             )
+        if stop.quantity == "output":
+            row = self.dae.output_names.index(stop.name)
+            value = float(self.dae.outputs(stages[-1, -1:], theta)[0, row])
+            by_point, _ = self.dae.outputs_jacobian(stages[-1, -1], theta)
+            return EndRow(value - stop.value, by_point[row], None, 0.0)
         if at.jacobian.size:
             last[self._volt_cols] = at.jacobian[-1, -1, self._volt]
         return EndRow(at.system[-1, -1, -1] - stop.value, last, None, 0.0)
@@ -417,10 +428,11 @@ class Collocation:
         control: Control,
         stop: Stop,
         at: Linearisation,
+        theta: np.ndarray,
     ) -> Factors:
         """The Newton matrix of a step at this iterate, factorised."""
         blocks = self.factorise_intervals(stages, duration * widths, control, at)
-        end = self.end_row(stop, stages, duration, widths, at)
+        end = self.end_row(stop, stages, duration, widths, at, theta)
         border = -self.border(widths, at.system)
         return Factors(self.matrix(control), blocks, border, end, stages, at)
 

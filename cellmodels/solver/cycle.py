@@ -15,7 +15,7 @@ from cellmodels.solver.mesh import MeshOptions
 from cellmodels.solver.newton import NewtonOptions, newton_step
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import StepSensitivity, step_sensitivity
-from cellmodels.solver.step import HOUR, StepSolution, StepSpec, skipped_step
+from cellmodels.solver.step import HOUR, StepSolution, StepSpec, skipped_step, watched
 
 #: A step that ends further from its condition than this was ended by a jump [V, A, s, A.h].
 _NEAR_THE_END = 1e-3
@@ -234,7 +234,8 @@ class SequenceSolver:
                 return found
         self.counts.adaptive += 1
         step = self._integrated(spec, x, theta, point)
-        self.counts.abrupt += int(not step.skipped and _past_the_end(spec, step) < -_NEAR_THE_END)
+        past = 0.0 if step.skipped else self._past_the_end(spec, step, theta)
+        self.counts.abrupt += int(past < -_NEAR_THE_END)
         return step
 
     def _integrated(
@@ -276,7 +277,7 @@ class SequenceSolver:
                 step = newton_step(self.collocation, spec, x, theta, attempt, newton)
             except SolveFailure:
                 continue
-            if not self._valid(spec, step):
+            if not self._valid(spec, step, theta):
                 return None
             self.counts.warm += 1
             self.counts.retried += retry
@@ -288,10 +289,10 @@ class SequenceSolver:
     ) -> StepSolution | None:
         """The step if its end condition is met when it begins, or None."""
         at, voltage = consistent_point(self.collocation, spec.control, x, theta, guess)
-        met = spec.met_at_start(at[-1], voltage)
+        met = spec.met_at_start(self.dae, at, voltage, theta)
         return None if met is None else skipped_step(x, at, voltage, met)
 
-    def _valid(self, spec: StepSpec, step: StepSolution) -> bool:
+    def _valid(self, spec: StepSpec, step: StepSolution, theta: np.ndarray) -> bool:
         """Whether no end condition is met before the one that was solved for.
 
         Nor may there be less than nothing of an electrode.
@@ -301,10 +302,19 @@ class SequenceSolver:
         rows = _at_interval_ends(step)
         direction = np.sign(step.current[0, 0])
         for k, stop in enumerate(spec.all_stops):
-            checked = rows[:-1] if k == step.stop else rows
-            if any(stop.distance(*row, direction) > stop.slack for row in checked):
+            outputs = watched(self.dae, stop, step.stages[:, -1], theta)
+            checked = list(zip(rows, outputs, strict=True))
+            if k == step.stop:
+                checked = checked[:-1]
+            if any(stop.distance(*row, direction, out) > stop.slack for row, out in checked):
                 return False
         return True
+
+    def _past_the_end(self, spec: StepSpec, step: StepSolution, theta: np.ndarray) -> float:
+        """How far a step's end is past the condition that ended it."""
+        stop = spec.all_stops[step.stop]
+        output = float(watched(self.dae, stop, step.stages[-1, -1:], theta)[0])
+        return stop.distance(*_at_interval_ends(step)[-1], output=output)
 
 
 def _at_interval_ends(step: StepSolution) -> list[tuple[float, float, float, float]]:
@@ -312,8 +322,3 @@ def _at_interval_ends(step: StepSolution) -> list[tuple[float, float, float, flo
     charges = np.cumsum((step.quadrature * step.current).sum(axis=1)) / HOUR
     ends = step.duration * step.mesh[1:]
     return list(zip(step.current[:, -1], step.voltage[:, -1], ends, charges, strict=True))
-
-
-def _past_the_end(spec: StepSpec, step: StepSolution) -> float:
-    """How far a step's end is past the condition that ended it."""
-    return spec.all_stops[step.stop].distance(*_at_interval_ends(step)[-1])

@@ -16,7 +16,7 @@ from cellmodels.solver.consistent import consistent_point
 from cellmodels.solver.mesh import MeshOptions, agrees, thinned
 from cellmodels.solver.newton import NewtonOptions, converged, newton_step
 from cellmodels.solver.outcome import Reason, SolveFailure
-from cellmodels.solver.step import HOUR, StepSolution, StepSpec, Stop, skipped_step
+from cellmodels.solver.step import HOUR, StepSolution, StepSpec, Stop, skipped_step, watched
 
 
 def integrate_step(
@@ -41,7 +41,7 @@ def integrate_step(
         With the reason.
     """
     point, voltage = consistent_point(collocation, spec.control, start, theta, guess)
-    met = spec.met_at_start(point[-1], voltage)
+    met = spec.met_at_start(collocation.dae, point, voltage, theta)
     if met is not None:
         return skipped_step(start, point, voltage, met)
     step = _March(collocation, spec, theta, mesh, newton).run(start, point, voltage)
@@ -292,6 +292,7 @@ class _March:
         charge: float,
     ) -> tuple[int, float] | None:
         """The first end condition met in this interval: its index and a relative position."""
+        dae = self.collocation.dae
         volts = np.concatenate([[voltage], at.system[0, :, -1]])
         current = np.concatenate([[point[-1]], stages[:, -1]])
         charges = charge + h * np.concatenate([[0.0], radau.INTEGRAL @ stages[:, -1]]) / HOUR
@@ -300,10 +301,11 @@ class _March:
             if stop.quantity == "time":
                 past = time + h * radau.NODES - stop.value
             else:
+                outputs = watched(dae, stop, np.vstack([point, stages]), self.theta)
                 past = np.array(
                     [
-                        stop.distance(i, v, 0.0, q, np.sign(point[-1]))
-                        for i, v, q in zip(current, volts, charges, strict=True)
+                        stop.distance(i, v, 0.0, q, np.sign(point[-1]), out)
+                        for i, v, q, out in zip(current, volts, charges, outputs, strict=True)
                     ]
                 )
             met = np.flatnonzero(past[1:] >= 0.0)

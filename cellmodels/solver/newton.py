@@ -68,10 +68,10 @@ def newton_step(
     for _ in range(options.max_iterations):
         at = collocation.evaluate(stages, theta, jacobian=factors is None)
         if factors is None:
-            factors = collocation.factorise(stages, duration, widths, spec.control, stop, at)
+            factors = collocation.factorise(stages, duration, widths, spec.control, stop, at, theta)
             fresh = True
         residual = collocation.residual(start, stages, duration * widths, spec.control, at.system)
-        end = collocation.end_row(stop, stages, duration, widths, at).value
+        end = collocation.end_row(stop, stages, duration, widths, at, theta).value
         directions, change = factors.solve(-residual, -end)
         stages, duration, norm, full = _update(stages, duration, directions, change, options)
         if (

@@ -78,13 +78,21 @@ def step_sensitivity(
     factors = step.chord
     if not (isinstance(factors, Factors) and factors.stages is step.stages):
         at = collocation.evaluate(step.stages, theta, jacobian=True)
-        factors = collocation.factorise(step.stages, step.duration, widths, spec.control, stop, at)
+        factors = collocation.factorise(
+            step.stages, step.duration, widths, spec.control, stop, at, theta
+        )
     at = factors.at
     columns = np.flatnonzero(np.any(parameters, axis=0))
     rhs, voltage_theta = collocation.parametric_rhs(
         step.stages, step.duration * widths, spec.control, at, theta, parameters[:, columns]
     )
-    end_theta = voltage_theta[-1, -1] if stop.quantity == "voltage" else np.zeros(len(columns))
+    end_theta = np.zeros(len(columns))
+    if stop.quantity == "voltage":
+        end_theta = voltage_theta[-1, -1]
+    elif stop.quantity == "output":
+        _, by_theta = collocation.dae.outputs_jacobian(step.stages[-1, -1], theta)
+        row = collocation.dae.output_names.index(stop.name)
+        end_theta = by_theta[row] @ parameters[:, columns]
     moved = factors.propagate(
         start, -rhs, -end_theta, columns, collocation.voltage_slopes(at), keep_stages
     )

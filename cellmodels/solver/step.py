@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from cellmodels.solver import radau
+from cellmodels.solver.dae import Dae
 
 #: Seconds in an hour: charge and energy are reported in A.h and W.h.
 HOUR = 3600.0
@@ -44,27 +45,36 @@ class Control:
 class Stop:
     """An end condition: the step ends when sign * (quantity - value) reaches zero.
 
-    `quantity` is "voltage" [V], "current" (magnitude) [A], "time" [s] or "charge"
-    (magnitude) [A.h].
+    `quantity` is "voltage" [V], "current" (magnitude) [A], "time" [s], "charge"
+    (magnitude) [A.h] or "output", that output of the model which has the `name`.
     """
 
     quantity: str
     value: float
     sign: int = 1
+    name: str = ""
 
     def distance(
-        self, current: float, voltage: float, time: float, charge: float, direction: float = 0.0
+        self,
+        current: float,
+        voltage: float,
+        time: float,
+        charge: float,
+        direction: float = 0.0,
+        output: float = np.nan,
     ) -> float:
         """Signed distance past the condition: not negative once it is met.
 
         With the `direction` that the current had before, 1 or -1, one that has turned round
-        since counts as less than none: it has passed through zero.
+        since counts as less than none: it has passed through zero. `output` is the model's,
+        where the condition watches one.
         """
         quantity = {
             "voltage": voltage,
             "current": direction * current if direction else abs(current),
             "time": time,
             "charge": abs(charge),
+            "output": output,
         }
         return self.sign * (quantity[self.quantity] - self.value)
 
@@ -72,6 +82,13 @@ class Stop:
     def slack(self) -> float:
         """How close to the condition counts as met: 1e-5 of a current or charge, 1 uV, 1 us."""
         return {"voltage": 1e-6, "time": 1e-6}.get(self.quantity, 1e-5 * abs(self.value))
+
+
+def watched(dae: Dae, stop: Stop, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """The output of the model that a condition watches at M points, shape (M,), if it does."""
+    if stop.quantity != "output":
+        return np.full(len(points), np.nan)
+    return dae.outputs(points, theta)[:, dae.output_names.index(stop.name)]
 
 
 @dataclass(frozen=True)
@@ -87,10 +104,13 @@ class StepSpec:
     limit: float
     limit_is_end: bool = False
 
-    def met_at_start(self, current: float, voltage: float) -> int | None:
-        """Index of an end condition that is met before the step begins, or None."""
+    def met_at_start(
+        self, dae: Dae, point: np.ndarray, voltage: float, theta: np.ndarray
+    ) -> int | None:
+        """Index of an end condition that is met before the step begins at `point`, or None."""
         for k, stop in enumerate(self.all_stops):
-            if stop.distance(current, voltage, 0.0, 0.0) >= -stop.slack:
+            output = float(watched(dae, stop, point[None], theta)[0])
+            if stop.distance(point[-1], voltage, 0.0, 0.0, output=output) >= -stop.slack:
                 return k
         return None
 

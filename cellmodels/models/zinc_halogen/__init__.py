@@ -8,6 +8,7 @@ which ions support it comes from the chemistry alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -97,6 +98,7 @@ def required(level: str, mechanisms: Iterable[Mechanism], chemistry: Chemistry) 
     return tuple(build(level, mechanisms, chemistry).parameter_names)
 
 
+@lru_cache(maxsize=16)
 def known(chemistry: Chemistry) -> tuple[str, ...]:
     """Parameters that some model of this chemistry reads: all that a set may hold.
 
