@@ -13,11 +13,8 @@ import numpy as np
 from cellmodels.solver.collocation import Collocation, Factors, add_multiple
 from cellmodels.solver.compiled import compiled
 from cellmodels.solver.outcome import Reason, SolveFailure
-from cellmodels.solver.settle import settled
 from cellmodels.solver.step import StepSolution, StepSpec
 
-#: How often the algebraic states may be brought in line in one iteration.
-_SETTLINGS = 3
 #: Scaled corrections of this size that no longer shrink are rounding errors.
 _ROUNDING = 1e-10
 
@@ -64,7 +61,7 @@ def newton_step(
     stop = spec.all_stops[guess.stop]
     stages, duration = guess.stages.copy(), guess.duration
     factors = guess.chord if isinstance(guess.chord, Factors) else None
-    fresh, previous, settlings = False, np.inf, _SETTLINGS
+    fresh, previous = False, np.inf
     for _ in range(options.max_iterations):
         at = collocation.evaluate(stages, theta, jacobian=factors is None)
         if factors is None:
@@ -74,19 +71,6 @@ def newton_step(
         end = collocation.end_row(stop, stages, duration, widths, at, theta).value
         directions, change = factors.solve(-residual, -end)
         stages, duration, norm, full = _update(stages, duration, directions, change, options)
-        if (
-            norm > 1.0
-            and fresh
-            and settlings
-            and _only_algebraic(stages, directions, len(start), options.floor)
-        ):
-            # a front in the algebraic states has passed a point
-            stages, done = settled(collocation.dae, spec.control, stages, theta)
-            settlings -= 1
-            factors, fresh, previous = None, False, np.inf
-            if not done:
-                settlings = 0
-            continue
         rate = norm / previous
         if full and converged(norm, rate, options.tolerance):
             break
@@ -124,13 +108,6 @@ def _update(
     )
     # a new array: the matrix belongs to the old one
     return add_multiple(stages, factor, directions), duration + factor * change, norm, factor == 1.0
-
-
-def _only_algebraic(stages: np.ndarray, directions: np.ndarray, nx: int, floor: float) -> bool:
-    """Whether the differential states are corrected by little where the others are by much."""
-    part = slice(None), slice(None), slice(0, nx)
-    own, moved = np.ascontiguousarray(stages[part]), np.ascontiguousarray(directions[part])
-    return _scaled(own, moved, floor) < 0.3
 
 
 @compiled
