@@ -469,11 +469,10 @@ class Collocation:
         count, k = len(stages), direction.shape[1]
         pattern = dae.parametric_pattern
         nonzeros = dae.parametric(stages.reshape(-1, dae.n), theta)
-        flat = np.zeros((count * 3, dae.n, k))
-        # few parameters: add their nonzeros one by one, vectorised over the stages
-        for entry, (row, col) in enumerate(zip(pattern.rows, pattern.cols, strict=True)):
-            if np.any(direction[col]):
-                flat[:, row] += nonzeros[:, entry, None] * direction[col]
+        flat = np.zeros((count * 3, dae.n, len(direction)))
+        flat[:, pattern.rows, pattern.cols] = nonzeros
+        if not np.array_equal(direction, np.eye(len(direction))):
+            flat = flat @ direction
         full = flat.reshape(count, 3, dae.n, k)
         voltage = full[:, :, -1].copy()
         _, weight_v = control.weights(stages[:, :, -1], at.system[:, :, -1])
