@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cellmodels.solver.blocks import BlockLife
 from cellmodels.solver.cycle_map import FEATURES
 from cellmodels.solver.life import Life
 from cellmodels.solver.step import HOUR, StepSpec
@@ -52,7 +53,7 @@ class CycleObservables:
         """The quantities that can be asked for."""
         return tuple(CYCLE_UNITS)
 
-    def integer(self, life: Life, name: str, cycle: np.ndarray) -> Values:
+    def integer(self, life: Life | BlockLife, name: str, cycle: np.ndarray) -> Values:
         """A quantity in whole cycles, 1 … life.cycles.
 
         Returns
@@ -99,7 +100,7 @@ class CycleObservables:
         )
 
 
-def counters(life: Life) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def counters(life: Life | BlockLife) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Cycle number, throughput [A.h] and elapsed time [s] after 0 … life.cycles cycles.
 
     Returns
@@ -120,7 +121,7 @@ def counters(life: Life) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     return values, slopes
 
 
-def locate(life: Life, coordinate: str, at: np.ndarray) -> Values:
+def locate(life: Life | BlockLife, coordinate: str, at: np.ndarray) -> Values:
     """The number of completed cycles at which a coordinate has a value.
 
     Returns
@@ -158,7 +159,7 @@ def between(
     return value, direction
 
 
-def state_at(life: Life, n: float, dn: np.ndarray) -> Values:
+def state_at(life: Life | BlockLife, n: float, dn: np.ndarray) -> Values:
     """Cell state x after n cycles, not necessarily whole: (nx,) and (nx, n_theta)."""
     low = int(np.clip(np.floor(n), 0, max(life.cycles - 1, 0)))
     pair = np.array([low, min(low + 1, life.cycles)])

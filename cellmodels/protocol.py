@@ -156,6 +156,18 @@ class Protocol:
             steps = [step for checkup in checkups for step in checkup.steps]
             yield after, (*steps, *self.pauses.get(after, ()))
 
+    @property
+    def block(self) -> tuple[int, tuple[Step, ...]] | None:
+        """What repeats beyond the cycle: after how many cycles, and which steps interrupt them.
+
+        None where nothing interrupts the life, or not the same way each time.
+        """
+        disturbing = [(n, c) for n, c in self.every.items() if c.disturbs]
+        if len(disturbing) != 1 or self.pauses:
+            return None
+        every, checkup = disturbing[0]
+        return every, checkup.steps
+
     # --- files ---------------------------------------------------------------------------------
 
     @classmethod

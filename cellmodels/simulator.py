@@ -23,6 +23,7 @@ from cellmodels.observables import (
 )
 from cellmodels.observations import Outcome, Points, PointSet, Prediction
 from cellmodels.protocol import Protocol
+from cellmodels.solver.blocks import Block, BlockLife, BlockSolver
 from cellmodels.solver.collocation import Collocation
 from cellmodels.solver.cycle import SequenceSolver
 from cellmodels.solver.cycle_map import CycleMap
@@ -39,6 +40,9 @@ from cellmodels.steps import Step
 METHODS = ("auto", "macro", "direct")
 #: Shortest life that "auto" integrates over cycle number [cycles].
 _MACRO_CYCLES = 30
+#: Fewest blocks of a life that is integrated over their number, how many are simulated one by one
+#: at first, and the first element's length.
+_BLOCKS, _SETTLING_BLOCKS, _FIRST = 30, 3, 12
 
 
 #: How many times longer than expected a life may become to reach the last point.
@@ -90,7 +94,7 @@ class SolverOptions:
 class _WarmStart:
     """What one prediction leaves for the next."""
 
-    life: Life
+    life: Life | BlockLife
     checkups: Mapping[tuple, CheckupRun]
     cycles: int
 
@@ -137,6 +141,7 @@ class Simulator:
         kept = {n: v for n, v in self._states.items() if v in self.dae.output_names}
         self._checkups = CheckupSolver(protocol, cell, self._checkup_sequence, kept)
         self._between: dict[tuple[str, tuple[Step, ...]], CycleMap] = {}
+        self._block: CycleMap | None = None
 
     # --- simulation ----------------------------------------------------------------------------
 
@@ -186,17 +191,29 @@ class Simulator:
         cycles: int,
         *,
         sensitivities: bool = True,
-        previous: Life | None = None,
-    ) -> Life:
+        previous: Life | BlockLife | None = None,
+    ) -> Life | BlockLife:
         """The solver's own result, for those who need derivatives of everything.
 
         `values` are those of the free parameters, in natural units, shape (p,);
         derivatives are with respect to factors on the cell's values.
         """
         theta = self._theta(np.asarray(values, float))
-        return self._solver(cycles).run(
-            theta, cycles, sensitivities=sensitivities, previous=previous
-        )
+        return self._run(self._solver(cycles), theta, cycles, sensitivities, previous)
+
+    @staticmethod
+    def _run(
+        solver: LifeSolver | BlockSolver,
+        theta: np.ndarray,
+        cycles: int,
+        sensitivities: bool,
+        previous: Life | BlockLife | None,
+    ) -> Life | BlockLife:
+        """A life near another one, where that was simulated in the same way."""
+        if isinstance(solver, BlockSolver):
+            return solver.run(theta, cycles, sensitivities=sensitivities, previous=previous)
+        near = previous if isinstance(previous, Life) else None
+        return solver.run(theta, cycles, sensitivities=sensitivities, previous=near)
 
     def life_solver(self, cycles: int, options: LifeOptions) -> LifeSolver:
         """The solver of lives of so many cycles, with settings of one's own.
@@ -211,6 +228,21 @@ class Simulator:
             raise InputError(f"Unknown method {options.method!r}." + known)
         interruptions = self._interruptions(cycles, options.method)
         return LifeSolver(self._cycle[options.method], interruptions, options)
+
+    def _block_solver(self, cycles: int, options: LifeOptions) -> BlockSolver | None:
+        """The solver of a life in blocks, where one is interrupted regularly and often."""
+        found = self.protocol.block
+        if options.method != "macro" or found is None or cycles < _BLOCKS * found[0]:
+            return None
+        every, before = found
+        block = Block(len(before), len(self.protocol.cycle), every)
+        if self._block is None:
+            steps = (*before, *self.protocol.cycle * every)
+            self._block = CycleMap(self._sequence(steps), kept=block.ends)
+        macro = replace(options.macro, tolerance=every * options.macro.tolerance)
+        of_blocks = replace(options, macro=macro, settle=_SETTLING_BLOCKS, first_element=_FIRST)
+        plain = self.life_solver(cycles, replace(options, method="direct"))
+        return BlockSolver(LifeSolver(self._block, {}, of_blocks), block, plain)
 
     # --- prediction ----------------------------------------------------------------------------
 
@@ -277,14 +309,13 @@ class Simulator:
         jacobian: bool,
         tolerance: float | None,
         warm: _WarmStart | None,
-    ) -> tuple[Life, int]:
+    ) -> tuple[Life | BlockLife, int]:
         """A life that reaches all points; lengthened as long as it does not."""
         previous = warm.life if warm is not None else None
         most = _LONGEST * max(cycles, self._first_guess(points))
         while cycles <= most:
-            life = self._solver(cycles, tolerance).run(
-                theta, cycles, sensitivities=jacobian, previous=previous
-            )
+            solver = self._solver(cycles, tolerance)
+            life = self._run(solver, theta, cycles, jacobian, previous)
             short = self._shortfall(life, points)
             if short <= 1.0:
                 return life, cycles
@@ -294,7 +325,7 @@ class Simulator:
         message = f"the last point lies beyond {most} cycles, which pass less and less charge"
         raise SolveFailure(Reason.END_NOT_REACHED, message, cycle=most)
 
-    def _shortfall(self, life: Life, points: Points) -> float:
+    def _shortfall(self, life: Life | BlockLife, points: Points) -> float:
         """How many times longer the life would have to be for its points."""
         axes, _ = counters(life)
         worst = 0.0
@@ -320,7 +351,12 @@ class Simulator:
         return max(math.ceil(guess), 1)
 
     def _point_set(
-        self, life: Life, theta: np.ndarray, asked: PointSet, runs: dict, warm: _WarmStart | None
+        self,
+        life: Life | BlockLife,
+        theta: np.ndarray,
+        asked: PointSet,
+        runs: dict,
+        warm: _WarmStart | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         n, dn = locate(life, asked.coordinate, asked.at)
         if asked.group == "cycles":
@@ -341,7 +377,7 @@ class Simulator:
 
     def _checkup(
         self,
-        life: Life,
+        life: Life | BlockLife,
         theta: np.ndarray,
         n: float,
         dn: np.ndarray,
@@ -413,7 +449,7 @@ class Simulator:
             mesh = replace(mesh, share=_CHECKUP_SHARE * mesh.share, change=4.0 * mesh.change)
         return self._sequence(steps, mesh, replace(newton, tolerance=10.0 * newton.tolerance))
 
-    def _solver(self, cycles: int, tolerance: float | None = None) -> LifeSolver:
+    def _solver(self, cycles: int, tolerance: float | None = None) -> LifeSolver | BlockSolver:
         ampere_hours = self.options.tolerance * self.cell.nominal_capacity
         if tolerance is not None:
             ampere_hours = tolerance
@@ -421,7 +457,7 @@ class Simulator:
         if method == "auto":
             method = "macro" if cycles >= _MACRO_CYCLES else "direct"
         options = LifeOptions(method=method, macro=MacroOptions(tolerance=ampere_hours))
-        return self.life_solver(cycles, options)
+        return self._block_solver(cycles, options) or self.life_solver(cycles, options)
 
     def _interruptions(self, cycles: int, method: str) -> dict[int, CycleMap]:
         """Pauses and disturbing check-ups inside a life of so many cycles, compiled once each."""
@@ -473,7 +509,7 @@ class Simulator:
                 )
 
     def _tree(
-        self, life: Life, theta: np.ndarray, cycles: int, work: Mapping[str, int]
+        self, life: Life | BlockLife, theta: np.ndarray, cycles: int, work: Mapping[str, int]
     ) -> xr.DataTree:
         axes, _ = counters(life)
         n = np.arange(1, life.cycles + 1)
@@ -499,7 +535,7 @@ class Simulator:
         return out
 
     def _checkup_table(
-        self, life: Life, theta: np.ndarray, wanted: np.ndarray
+        self, life: Life | BlockLife, theta: np.ndarray, wanted: np.ndarray
     ) -> tuple[dict, SolveFailure | None]:
         """Check-up and state variables after `wanted` cycles; NaN where a check-up failed."""
         states, _ = life.states(wanted)
@@ -522,7 +558,7 @@ class Simulator:
         data = self._checkups.dataset(rows)
         return data, failure
 
-    def _attributes(self, life: Life, failure: SolveFailure | None) -> dict:
+    def _attributes(self, life: Life | BlockLife, failure: SolveFailure | None) -> dict:
         return {
             "schema": "cellmodels-record/1",
             "title": f"simulated life of {self.cell.parameters.name} ({self.cell.model})",

@@ -202,7 +202,8 @@ def test_cycles_simulated_one_by_one_have_finer_meshes() -> None:
     for name in ("discharge_energy", "charge_capacity"):
         errors = [relative(life, exact, "cycles", name) for life in (default, ten_times)]
         assert errors[0] < 2e-5
-        assert errors[0] < 0.3 * errors[1]
+        # below 1e-9 is what Newton's method leaves
+        assert errors[0] < max(0.3 * errors[1], 1e-9)
 
 
 def test_checkups_are_a_little_looser_than_cycles() -> None:

@@ -165,8 +165,10 @@ class SequenceSolver:
             point = np.concatenate([start, self.dae.start(theta)[1], [0.0]])
         steps: list[StepSolution] = []
         x = start
+        # without a neighbour, the last step of the same kind is one, if there was any
+        alike: dict[StepSpec, StepSolution] = {}
         for k, spec in enumerate(self.specs):
-            near = guess.steps[k] if guess is not None else None
+            near = guess.steps[k] if guess is not None else alike.get(spec)
             try:
                 step = self._solve_step(spec, x, theta, near, point, newton)
                 violated = self.dae.violated_event(step.stages[:, -1], theta)
@@ -175,6 +177,7 @@ class SequenceSolver:
             except SolveFailure as failure:
                 raise replace(failure, step=k) from None
             steps.append(step)
+            alike[spec] = step
             x, point = step.end, step.stages[-1, -1]
         return CycleSolution(tuple(steps))
 

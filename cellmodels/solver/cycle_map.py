@@ -2,11 +2,13 @@
 
 The life state is y = [x, throughput, elapsed time]: the cell's differential states, the
 charge discharged so far [A.h] and the time so far [s]. The features of a cycle are the
-duration [s], charge [A.h] and energy [W.h] of each of its steps, flattened.
+duration [s], charge [A.h] and energy [W.h] of each of its steps, flattened; a map may keep the
+state x at the end of some of the steps as further features.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,6 +69,8 @@ class CycleMap:
     may_be_empty : bool
         Whether all steps may end before they begin, such as a strip that finds nothing; a cycle
         that does is that of an exhausted cell.
+    kept : sequence of int
+        Steps at whose end x is kept among the features.
 
     Attributes
     ----------
@@ -74,9 +78,12 @@ class CycleMap:
         How many cycles have been simulated, those that failed included.
     """
 
-    def __init__(self, sequence: SequenceSolver, may_be_empty: bool = False) -> None:
+    def __init__(
+        self, sequence: SequenceSolver, may_be_empty: bool = False, kept: Sequence[int] = ()
+    ) -> None:
         self.sequence = sequence
         self.may_be_empty = may_be_empty
+        self.kept = tuple(kept)
         self.calls = 0
         self.nx = sequence.dae.nx
         self.ny = self.nx + 2
@@ -107,7 +114,8 @@ class CycleMap:
         if solution.duration == 0.0 and not self.may_be_empty:
             raise SolveFailure(Reason.EXHAUSTED, "every step ends before it begins")
         end = np.concatenate([solution.end, y[self.nx :] + _advance(solution)])
-        features = np.array([getattr(s, f) for s in solution.steps for f in FEATURES])
+        counted = np.array([getattr(s, f) for s in solution.steps for f in FEATURES])
+        features = np.concatenate([counted, *(solution.steps[k].end for k in self.kept)])
         none, no_features = np.zeros((self.ny, 0)), np.zeros((len(features), 0))
         point = CyclePoint(y, end, features, solution, none, none, no_features)
         if directions is None or directions[0].shape[1] == 0:
@@ -127,13 +135,14 @@ class CycleMap:
         dy, dtheta = directions
         dx, steps = self.sequence.sensitivity(point.solution, theta, dy[: self.nx], dtheta)
         solution = point.solution.with_chords([step.factors for step in steps])
+        counted = np.array([getattr(s, f) for s in steps for f in FEATURES])
         counters = dy[self.nx :] + _advance_directions(solution.steps, steps)
         return replace(
             point,
             solution=solution,
             start_directions=dy,
             end_directions=np.vstack([dx, counters]),
-            feature_directions=np.array([getattr(s, f) for s in steps for f in FEATURES]),
+            feature_directions=np.vstack([counted, *(steps[k].end for k in self.kept)]),
         )
 
     def pull_back(self, point: CyclePoint, outputs: np.ndarray) -> np.ndarray:

@@ -474,7 +474,7 @@ def element_error(cycle: CycleMap, element: Element, theta: np.ndarray, newton: 
     completes the estimate.
     """
     begin = element.points[0]
-    charge_of = _discharged(begin.features)
+    charge_of = _discharged(begin.features, len(FEATURES) * len(cycle.sequence.specs))
     low, high = place(element.nodes[[0, -1]], element.origin)
     where = element.origin + (low + CHECK_AT * (high - low)) ** 2
     state = (element.basis(where) @ element.states)[0]
@@ -500,11 +500,13 @@ def _growth(element: Element, at: float) -> float:
     return float(np.max(np.abs(sums)) / abs(np.prod(place(at, element.origin) - nodes)))
 
 
-def _discharged(features: np.ndarray) -> np.ndarray:
+def _discharged(features: np.ndarray, counted: int) -> np.ndarray:
     """Weights of the features that add up to a cycle's discharged charge, shape (n_features,).
 
-    Where no step discharges (a float hold, a rest) all charges count.
+    The first `counted` features are those of the steps. Where no step discharges (a float hold, a
+    rest) all charges count.
     """
-    charge = np.arange(len(features)) % len(FEATURES) == FEATURES.index("charge")
+    place = np.arange(len(features))
+    charge = (place % len(FEATURES) == FEATURES.index("charge")) & (place < counted)
     discharges = charge & (features > 0.0)
     return np.asarray(discharges if np.any(discharges) else charge, float)
