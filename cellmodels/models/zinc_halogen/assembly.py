@@ -68,6 +68,8 @@ class Electrode:
     formal : Potentials
     limit : pybamm.Symbol
         Limiting current density of plating [A.m-2 of cell].
+    halogen_slope : pybamm.Symbol
+        Change of the halogen's current with the potential at equilibrium [S.m-2 of cell].
     """
 
     potential: pybamm.Variable
@@ -78,6 +80,7 @@ class Electrode:
     halogen_potential: pybamm.Symbol
     formal: Potentials
     limit: pybamm.Symbol
+    halogen_slope: pybamm.Symbol
 
 
 @dataclass(frozen=True)

@@ -144,12 +144,7 @@ def halogen_current(
     pybamm.Symbol
         Per area of cell.
     """
-    name = halogen.capitalize()
-    exchange = numbers.activated(
-        f"{name} exchange-current density [A.m-2]", f"{name} kinetics activation energy [J.mol-1]"
-    )
-    alpha = numbers(f"{name} transfer coefficient")
-    rate = area * exchange / STANDARD
+    rate, alpha = _halogen_rate(numbers, halogen, area)
     f = numbers.f
     limit = _plateau(limit, -f * overpotential)
     if law == "Volmer":
@@ -161,6 +156,46 @@ def halogen_current(
     forward = rate * halide**2 / STANDARD * _exp(2 * alpha * f * overpotential)
     back = rate * free * _exp(2 * (alpha - 1) * f * overpotential)
     return (forward - back) / (1 + back / limit)
+
+
+def halogen_slope(
+    numbers: Numbers,
+    halogen: str,
+    law: str,
+    halide: pybamm.Symbol,
+    free: pybamm.Symbol,
+    area: pybamm.Symbol,
+) -> pybamm.Symbol:
+    r"""Change of the halogen's current with the potential at equilibrium [S.m-2 of cell].
+
+    With the exchange current that the forward and the backward rate of `halogen_current` share,
+    :math:`f j_0` for "Volmer" and :math:`2 f j_0` for "two-electron".
+
+    Parameters
+    ----------
+    numbers, halogen, law, halide, free, area
+        As for `halogen_current`.
+
+    Returns
+    -------
+    pybamm.Symbol
+    """
+    rate, alpha = _halogen_rate(numbers, halogen, area)
+    ratio = pybamm.log(free * STANDARD) / 2 - pybamm.log(halide)
+    if law == "Volmer":
+        return numbers.f * rate * halide * pybamm.exp(alpha * ratio)
+    return 2 * numbers.f * rate * halide**2 / STANDARD * pybamm.exp(2 * alpha * ratio)
+
+
+def _halogen_rate(
+    numbers: Numbers, halogen: str, area: pybamm.Symbol
+) -> tuple[pybamm.Symbol, pybamm.Symbol]:
+    """F k_0 per area of cell [A.m.mol-1], and the transfer coefficient."""
+    name = halogen.capitalize()
+    exchange = numbers.activated(
+        f"{name} exchange-current density [A.m-2]", f"{name} kinetics activation energy [J.mol-1]"
+    )
+    return area * exchange / STANDARD, numbers(f"{name} transfer coefficient")
 
 
 def hydrogen_current(

@@ -17,11 +17,10 @@ and the same with :math:`+N` for the positive one; :math:`j_M + j_X + \dots = i`
 is
 
 .. math::
-    V = \phi_p - \phi_n + \Delta\phi_{diff} - i\left(\frac{L_{gap} + N_M L_s
-    + L_p/(3\varepsilon_p^{3/2})}{\kappa} + R_m + R_c\right)
+    V = \phi_p - \phi_n + \Delta\phi_{diff} - i\left(\frac{L_{gap} + N_M L_s}{\kappa}
+    + R_p + R_m + R_c\right)
 
-where :math:`L_p/3` is the exact ionic path in an electrode that reacts uniformly and whose solid
-conducts well.
+with the ionic resistance :math:`R_p` of the positive electrode, see `_felt_resistance`.
 
 Sources: porous electrodes and transport: J. Newman, K. E. Thomas-Alyea, Electrochemical systems,
 3rd ed., Wiley 2004; models of zinc-bromine cells: T. I. Evans, R. E. White, J. Electrochem. Soc.
@@ -37,7 +36,7 @@ import pybamm
 
 from cellmodels.models.zinc_halogen import kinetics, outputs, thermal, transport
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, Compartment, Electrode
-from cellmodels.models.zinc_halogen.numbers import FARADAY, STANDARD
+from cellmodels.models.zinc_halogen.numbers import FARADAY, STANDARD, langevin
 from cellmodels.models.zinc_halogen.speciation import Speciation, positive, speciate
 from cellmodels.models.zinc_halogen.species import (
     ACID,
@@ -241,7 +240,7 @@ def _compartment(
 def _guess_log_halogen(
     cell: Assembly, side: str, initial: Mapping[str, pybamm.Symbol]
 ) -> pybamm.Symbol:
-    """Free halogen where all is in the first polyhalide and on no site, in logarithms."""
+    """Free halogen where all is in the first polyhalide, on sites or solid, in logarithms."""
     e, n = cell.electrolyte, cell.numbers
     held: pybamm.Symbol = pybamm.Scalar(1)
     for p in e.polyhalides[:1]:
@@ -250,7 +249,8 @@ def _guess_log_halogen(
         places = _places(cell, site.name, side, initial)
         if places is not None:
             held = held + places / n(site.half_loading)
-    return pybamm.log(positive(initial[HALOGEN], 1e-6) / held)
+    free = positive(initial[HALOGEN], 1e-6) / held
+    return pybamm.log(free if e.solid is None else pybamm.minimum(free, n(e.solid.constant)))
 
 
 def _places(
@@ -376,6 +376,9 @@ def _electrode(
         area,
         2 * FARADAY * transfer * area * side.species.dissolved,
     )
+    slope = kinetics.halogen_slope(
+        n, e.halogen, cell.halogen_law, side.species.halide, side.species.halogen, area
+    )
     return Electrode(
         potential,
         metal,
@@ -385,6 +388,7 @@ def _electrode(
         halogen_potential,
         formal,
         plating,
+        slope,
     )
 
 
@@ -394,17 +398,20 @@ def _add_circuit(cell: Assembly) -> pybamm.Symbol:
     solutes = cell.electrolyte.solutes
     path = n("Separator MacMullin number") * cell.separator_factor * n("Separator thickness [m]")
     cell.permeabilities = {s.key: transport.permeability(n, s, path) for s in solutes}
-    diffusion = transport.diffusion_potential(
-        n, solutes, cell.permeabilities, cell.negative.solutes, cell.positive.solutes
-    )
+    drop = cell.unknown("Potential drop in the separator by RT/F", 0.0)
+    sides = (cell.negative.solutes, cell.positive.solutes)
+    moving = transport.migrating(solutes, *sides, drop)
+    resting = transport.separator_drop(solutes, cell.permeabilities, *sides, moving, 0)
+    gammas = cell.plate.formal.log_gamma - cell.felt.formal.log_gamma
+    carried = transport.carried_activity(solutes, cell.permeabilities, moving)
+    diffusion = (carried * gammas - resting) / n.f
     mean = (cell.negative.totals[METAL_ION] + cell.positive.totals[METAL_ION]) / 2
     conductivity = n.law(
         "Electrolyte conductivity [S.m-1]", **{"c [mol.m-3]": mean, "T [K]": n.temperature}
     )
-    felt = n("Positive electrode thickness [m]") / (3 * n("Positive electrode porosity") ** 1.5)
     gap = n("Negative gap thickness [m]")
     membrane = n("Membrane area resistance [Ohm.m2]") * cell.separator_factor
-    resistance = (gap + path + felt) / conductivity + membrane
+    resistance = (gap + path) / conductivity + membrane + _felt_resistance(cell, conductivity)
     contact = n("Contact resistance [Ohm.m2]")
     open_circuit = cell.felt.potential - cell.plate.potential + diffusion
     inner = (open_circuit - cell.current * resistance) / (1 + cell.short * resistance)
@@ -416,12 +423,33 @@ def _add_circuit(cell: Assembly) -> pybamm.Symbol:
     return internal
 
 
+def _felt_resistance(cell: Assembly, conductivity: pybamm.Symbol) -> pybamm.Symbol:
+    r"""Ionic resistance of the positive electrode [Ohm.m2].
+
+    .. math:: R = \frac{L_p}{\kappa_p}\,\frac{\nu\coth\nu - 1}{\nu^2}, \qquad
+              \nu^2 = \frac{L_p}{\kappa_p}\frac{dj}{d\eta}, \qquad
+              \kappa_p = \varepsilon_p^{3/2}\kappa
+
+    with the slope of the rate law at equilibrium, by area of cell: what a porous electrode with
+    linear kinetics and a well-conducting solid has beyond the resistance of its whole area, a third
+    of the path where it reacts uniformly, less where the reaction keeps to the separator's side (J.
+    S. Newman, C. W. Tobias, J. Electrochem. Soc. 109 (1962) 1183, doi:10.1149/1.2425269).
+    """
+    n = cell.numbers
+    thickness = n("Positive electrode thickness [m]")
+    path = thickness / n("Positive electrode porosity") ** 1.5 / conductivity
+    return path * langevin(path * cell.felt.halogen_slope)
+
+
 def _add_balances(cell: Assembly, internal: pybamm.Symbol) -> None:
     """Electrode reactions and fluxes, as rates of the amounts."""
     e = cell.electrolyte
-    fluxes = transport.separator_fluxes(
-        e.solutes, cell.permeabilities, cell.negative.solutes, cell.positive.solutes, internal
-    )
+    unknown = cell.model.variables["Potential drop in the separator by RT/F"]
+    sides = (cell.negative.solutes, cell.positive.solutes)
+    moving = transport.migrating(e.solutes, *sides, unknown)
+    drop = transport.separator_drop(e.solutes, cell.permeabilities, *sides, moving, internal)
+    cell.model.algebraic[unknown] = unknown - drop
+    fluxes = transport.separator_fluxes(e.solutes, cell.permeabilities, *sides, moving, drop)
     cell.fluxes = fluxes
     for electrode, side, sign in ((cell.plate, cell.negative, -1), (cell.felt, cell.positive, 1)):
         dissolved = electrode.metal_current / (2 * FARADAY)

@@ -412,7 +412,6 @@ class HalogenLoss(ZincMechanism):
     """
 
     short_name: ClassVar[str] = "halogen loss"
-    aliases: ClassVar[tuple[str, ...]] = ("bromine loss", "iodine loss")
 
     @property
     def parameters(self) -> Mapping[str, str]:

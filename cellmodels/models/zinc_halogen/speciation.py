@@ -31,6 +31,8 @@ from cellmodels.models.zinc_halogen.species import HALIDE, HALOGEN, Electrolyte
 TRACE = 1e-6
 #: Steepness of the solid's isotherm, and the amount at saturation [mol.m-3].
 _STEEP, _SEED = 400.0, 1.0
+#: Exponent of the solid's isotherm beyond which it is gentle, so that no root finder overflows.
+_LARGEST = 200.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def speciate(
     solid: pybamm.Symbol = pybamm.Scalar(0)
     if electrolyte.solid is not None:
         saturation = numbers.equilibrium(electrolyte.solid.constant, electrolyte.solid.enthalpy, -1)
-        solid = _SEED * pybamm.exp(_STEEP * (log_halogen - pybamm.log(saturation)))
+        over = log_halogen - pybamm.log(saturation)
+        solid = _SEED * pybamm.exp(pybamm.minimum(_STEEP * over, _LARGEST + over))
         enthalpy = enthalpy + numbers(electrolyte.solid.enthalpy) * solid
     held = dissolved + sum(bound.values()) + solid
     return Speciation(

@@ -41,12 +41,15 @@ class Potentials:
         Activity coefficients included.
     metal_slope, halogen_slope : pybamm.Symbol
         Their change with temperature at fixed composition [V.K-1].
+    log_gamma : pybamm.Symbol
+        Logarithm of the mean activity coefficient.
     """
 
     metal: pybamm.Symbol
     halogen: pybamm.Symbol
     metal_slope: pybamm.Symbol
     halogen_slope: pybamm.Symbol
+    log_gamma: pybamm.Symbol
 
 
 def formal_potentials(
@@ -85,6 +88,7 @@ def formal_potentials(
         - kt * log_gamma,
         metal_slope=slopes[0] + per_kelvin / 2,
         halogen_slope=slopes[1] - per_kelvin,
+        log_gamma=log_gamma,
     )
 
 
@@ -103,17 +107,19 @@ def halogen_nernst(
 def _log_gamma(
     electrolyte: Electrolyte, numbers: Numbers, activity: str, metal_ion: pybamm.Symbol
 ) -> pybamm.Symbol:
-    """Logarithm of the mean activity coefficient of the metal halide."""
+    """Logarithm of the mean activity coefficient of the metal halide, by mol per litre."""
     salt = f"{electrolyte.metal} {electrolyte.halide}".capitalize()
     if activity == "ideal":
         return pybamm.Scalar(0)
     if activity == "constant":
         return pybamm.log(numbers(f"{salt} mean activity factor")) / 3
     volume = numbers(f"{salt} partial molar volume [m3.mol-1]")
-    molality = metal_ion / (_WATER * (1 - volume * metal_ion))
+    water = _WATER * (1 - volume * metal_ion)  # [kg.m-3]
+    molality = metal_ion / water
     names = ("beta0 [kg.mol-1]", "beta1 [kg.mol-1]", "Cphi [kg2.mol-2]", "limit [mol.kg-1]")
     beta0, beta1, cphi, most = (numbers(f"{salt} Pitzer {name}") for name in names)
-    return pitzer_log_gamma(pybamm.minimum(molality, most), beta0, beta1, cphi)
+    molal = pitzer_log_gamma(pybamm.minimum(molality, most), beta0, beta1, cphi)
+    return molal + pybamm.log(STANDARD / water)  # concentrations are by volume here
 
 
 def pitzer_log_gamma(molality: Any, beta0: Any, beta1: Any, cphi: Any) -> Any:

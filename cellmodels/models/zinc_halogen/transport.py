@@ -7,11 +7,20 @@ the measured one would make diffusion as much too slow: the fluxes are split by 
 ohmic drop is measured. With the permeabilities :math:`P_m = f_D D_m K_m/(N_M L_s)`,
 
 .. math::
-    N_m = P_m \Delta c_m + \frac{z_m P_m \bar c_m}{\sum_r z_r^2 P_r \bar c_r}
-    \left[\frac{i}{F} - \sum_r z_r P_r \Delta c_r\right]
+    N_m = P_m \left(\Delta c_m + z_m u\,\tilde c_m\right), \qquad
+    u = \frac{i/F - \sum_r z_r P_r \Delta c_r}{\sum_r z_r^2 P_r \tilde c_r}
 
-so that :math:`F \sum z_m N_m = i` for every composition. Nernst and Planck: J. Newman, K. E.
-Thomas-Alyea, Electrochemical systems, 3rd ed., Wiley 2004, ch. 11.
+so that :math:`F \sum z_m N_m = i` for every composition; u is the potential of the negative over
+the positive side, by RT/F. A solute migrates at a concentration between those of the two sides,
+
+.. math::
+    \tilde c = \theta\,c_n + (1 - \theta)\,c_p, \qquad
+    \theta = \tfrac12\left(1 + \coth\tfrac{zu}{2} - \frac{2}{zu}\right)
+
+which is that of a constant field (D. E. Goldman, J. Gen. Physiol. 27 (1943) 37,
+doi:10.1085/jgp.27.1.37): the mean at small u, and that of the side it comes from at large u. The
+plain mean would go on taking a solute out of a side that has none left. Nernst and Planck: J.
+Newman, K. E. Thomas-Alyea, Electrochemical systems, 3rd ed., Wiley 2004, ch. 11.
 """
 
 from __future__ import annotations
@@ -20,7 +29,7 @@ from collections.abc import Mapping, Sequence
 
 import pybamm
 
-from cellmodels.models.zinc_halogen.numbers import FARADAY, Numbers
+from cellmodels.models.zinc_halogen.numbers import FARADAY, Numbers, langevin
 from cellmodels.models.zinc_halogen.species import Electrolyte, Solute
 
 _DIFFUSION_ENERGY = "Diffusivity activation energy [J.mol-1]"
@@ -39,14 +48,46 @@ def permeability(numbers: Numbers, solute: Solute, path: pybamm.Symbol) -> pybam
     return diffusivity(numbers, solute) * partition / path
 
 
-def separator_fluxes(
+def migrating(
+    solutes: Sequence[Solute],
+    negative: Mapping[str, pybamm.Symbol],
+    positive: Mapping[str, pybamm.Symbol],
+    drop: pybamm.Symbol,
+) -> dict[str, pybamm.Symbol]:
+    """Concentrations at which the ions migrate through the separator [mol.m-3].
+
+    Parameters
+    ----------
+    solutes
+        What moves.
+    negative, positive
+        Concentrations [mol.m-3], by the solute's key.
+    drop
+        Potential of the negative over the positive side, by RT/F.
+
+    Returns
+    -------
+    dict of str to pybamm.Symbol
+        [mol.m-3], by key.
+    """
+    found = {}
+    for s in solutes:
+        if s.charge:
+            half = s.charge * drop / 2
+            share = (1 + half * langevin(half**2)) / 2
+            found[s.key] = positive[s.key] + share * (negative[s.key] - positive[s.key])
+    return found
+
+
+def separator_drop(
     solutes: Sequence[Solute],
     permeabilities: Mapping[str, pybamm.Symbol],
     negative: Mapping[str, pybamm.Symbol],
     positive: Mapping[str, pybamm.Symbol],
+    moving: Mapping[str, pybamm.Symbol],
     current: pybamm.Symbol,
-) -> dict[str, pybamm.Symbol]:
-    """Fluxes of all solutes from the negative to the positive compartment.
+) -> pybamm.Symbol:
+    """Potential of the negative over the positive side that drives the ions, by RT/F.
 
     Parameters
     ----------
@@ -54,45 +95,75 @@ def separator_fluxes(
         What moves.
     permeabilities
         [m.s-1], by the solute's key.
-    negative, positive
-        Concentrations [mol.m-3], by key.
+    negative, positive, moving
+        Concentrations of both sides and those at which ions migrate [mol.m-3], by key.
     current
         Ionic current density, positive on discharge [A.m-2].
+
+    Returns
+    -------
+    pybamm.Symbol
+    """
+    ions = [s for s in solutes if s.charge]
+    diffusing = sum(
+        s.charge * permeabilities[s.key] * (negative[s.key] - positive[s.key]) for s in ions
+    )
+    mobile = sum(s.charge**2 * permeabilities[s.key] * moving[s.key] for s in ions)
+    return (current / FARADAY - diffusing) / mobile
+
+
+def carried_activity(
+    solutes: Sequence[Solute],
+    permeabilities: Mapping[str, pybamm.Symbol],
+    moving: Mapping[str, pybamm.Symbol],
+) -> pybamm.Symbol:
+    r"""Transference numbers by charge numbers, :math:`\sum t_m/z_m`, of the separator [-].
+
+    Where the activity coefficient :math:`\gamma` of all ions differs between the sides, that times
+    :math:`(RT/F)\ln(\gamma_n/\gamma_p)` belongs to the diffusion potential.
+
+    Parameters
+    ----------
+    solutes, permeabilities, moving
+        As for `separator_drop`.
+
+    Returns
+    -------
+    pybamm.Symbol
+    """
+    ions = [s for s in solutes if s.charge]
+    signed = sum(s.charge * permeabilities[s.key] * moving[s.key] for s in ions)
+    mobile = sum(s.charge**2 * permeabilities[s.key] * moving[s.key] for s in ions)
+    return signed / mobile
+
+
+def separator_fluxes(
+    solutes: Sequence[Solute],
+    permeabilities: Mapping[str, pybamm.Symbol],
+    negative: Mapping[str, pybamm.Symbol],
+    positive: Mapping[str, pybamm.Symbol],
+    moving: Mapping[str, pybamm.Symbol],
+    drop: pybamm.Symbol,
+) -> dict[str, pybamm.Symbol]:
+    """Fluxes of all solutes from the negative to the positive compartment.
+
+    Parameters
+    ----------
+    solutes, permeabilities, negative, positive, moving
+        As for `separator_drop`.
+    drop
+        Potential of the negative over the positive side, by RT/F.
 
     Returns
     -------
     dict of str to pybamm.Symbol
         [mol.m-2.s-1], by key.
     """
-    diffusion = {
-        s.key: permeabilities[s.key] * (negative[s.key] - positive[s.key]) for s in solutes
-    }
-    mobile = {
-        s.key: s.charge * permeabilities[s.key] * _mean(s, negative, positive) for s in solutes
-    }
-    carried = sum(s.charge * mobile[s.key] for s in solutes)
-    left = current / FARADAY - sum(s.charge * diffusion[s.key] for s in solutes if s.charge)
-    return {
-        s.key: diffusion[s.key] + (mobile[s.key] / carried * left if s.charge else 0)
-        for s in solutes
-    }
-
-
-def diffusion_potential(
-    numbers: Numbers,
-    solutes: Sequence[Solute],
-    permeabilities: Mapping[str, pybamm.Symbol],
-    negative: Mapping[str, pybamm.Symbol],
-    positive: Mapping[str, pybamm.Symbol],
-) -> pybamm.Symbol:
-    r"""Potential of the positive compartment over the negative one without current [V].
-
-    .. math:: \Delta\phi = \frac{RT}{F}\frac{\sum z P \Delta c}{\sum z^2 P \bar c}
-    """
-    ions = [s for s in solutes if s.charge]
-    top = sum(s.charge * permeabilities[s.key] * (negative[s.key] - positive[s.key]) for s in ions)
-    below = sum(s.charge**2 * permeabilities[s.key] * _mean(s, negative, positive) for s in ions)
-    return top / below / numbers.f
+    fluxes = {}
+    for s in solutes:
+        driven = s.charge * drop * moving[s.key] if s.charge else 0
+        fluxes[s.key] = permeabilities[s.key] * (negative[s.key] - positive[s.key] + driven)
+    return fluxes
 
 
 def plating_limit(
@@ -136,9 +207,3 @@ def plating_limit(
     )
     film = numbers(f"{electrolyte.metal.capitalize()} diffusion-layer thickness [m]")
     return 2 * FARADAY * salt * concentrations[metal_ion] / ((1 - corrected) * film)
-
-
-def _mean(
-    solute: Solute, negative: Mapping[str, pybamm.Symbol], positive: Mapping[str, pybamm.Symbol]
-) -> pybamm.Symbol:
-    return (negative[solute.key] + positive[solute.key]) / 2

@@ -1,0 +1,86 @@
+"""Our zinc-halogen models as PyBaMM's, through the entry points ``pybamm_models``.
+
+With cellmodels installed, ``pybamm.Model("cellmodels_zinc_bromine_lumped")`` works. The names carry
+a prefix because entry points of all packages share one name space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import pybamm
+
+from cellmodels.chemistry import Chemistry
+from cellmodels.models.mechanisms import Mechanism
+from cellmodels.models.zinc_halogen import resolve
+from cellmodels.models.zinc_halogen.lumped import Lumped
+from cellmodels.models.zinc_halogen.mechanisms import ZincMechanism
+from cellmodels.models.zinc_halogen.species import electrolyte
+from cellmodels.pybamm_sets import content
+
+
+class _Lumped(Lumped):
+    """The lumped model of one of our chemistries, with that chemistry's parameter set."""
+
+    chemistry: ClassVar[str]
+
+    def __init__(self, mechanisms: Iterable[Mechanism | str | Mapping[str, Any]] = ()) -> None:
+        chemistry = Chemistry.load(self.chemistry)
+        chosen = [m for m in resolve(mechanisms) if isinstance(m, ZincMechanism)]
+        for mechanism in chosen:
+            chemistry.check_mechanism(mechanism.short_name)
+        super().__init__(electrolyte(chemistry), chosen, f"{chemistry.name} lumped")
+
+    @property
+    def default_parameter_values(self) -> pybamm.ParameterValues:
+        """The chemistry's own parameter set."""
+        return pybamm.ParameterValues(content(Chemistry.load(self.chemistry).defaults.parameters))
+
+
+class ZincBromineLumped(_Lumped):
+    """Zinc-bromine cell: two well-mixed compartments and a film at the plate.
+
+    See `cellmodels.models.zinc_halogen.lumped` for the equations. Its parameters come with it; most
+    of those that age the cell are estimates.
+
+    Parameters
+    ----------
+    mechanisms
+        What is modelled beyond the electrode reactions and crossover, as objects
+        (``cellmodels.DeadZinc()``) or short names (``"dead zinc"``).
+
+    Raises
+    ------
+    cellmodels.errors.InputError
+        If a mechanism is unknown or given twice.
+
+    Examples
+    --------
+    >>> model = ZincBromineLumped(mechanisms=["hydrogen evolution"])
+    >>> model.name
+    'zinc_bromine lumped'
+    """
+
+    chemistry = "zinc_bromine"
+
+
+class ZincIodineLumped(_Lumped):
+    """Zinc-iodine cell: two well-mixed compartments and a film at the plate.
+
+    See `cellmodels.models.zinc_halogen.lumped` for the equations. Its parameters, those of a flow
+    cell, come with it.
+
+    Parameters
+    ----------
+    mechanisms
+        What is modelled beyond the electrode reactions and crossover, as objects
+        (``cellmodels.DeadZinc()``) or short names (``"dead zinc"``).
+
+    Raises
+    ------
+    cellmodels.errors.InputError
+        If a mechanism is unknown or given twice.
+    """
+
+    chemistry = "zinc_iodine"
