@@ -357,7 +357,9 @@ def _electrode(
     ion = positive(side.totals[METAL_ION], _TRACE_ION)
     formal = formal_potentials(e, n, cell.activity, ion)
     metal_potential = formal.metal + metal_nernst(n, ion)
-    halogen_potential = formal.halogen + halogen_nernst(n, side.species.halide, side.log_halogen)
+    halogen_potential = formal.halogen + halogen_nernst(
+        n, side.species.halide, side.species.log_halogen
+    )
     couple = e.metal if side.side == "negative" else e.halogen
     potential = cell.unknown(
         f"{side.side.capitalize()} electrode potential [V]",

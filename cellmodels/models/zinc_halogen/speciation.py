@@ -7,9 +7,15 @@ With y = [X-] and b = [X2] [mol.m-3], each polyhalide X_{2n+1}^- has the concent
 .. math:: Y = y\,(1 + \sum_n K_n b^n), \qquad
    B = b + \sum_n n K_n y b^n + \sum s \frac{b}{b + c^*} + S(b)
 
-One scalar equation for :math:`\ell = \ln b` is left, which keeps b positive. Above its saturation
-the halogen is a solid, S; the jump of S(b) at saturation is a very steep power here, so that b may
-exceed the saturation by 2 % where a thousand mol.m-3 have settled: a quarter of a millivolt.
+One scalar equation for :math:`\ell = \ln b` is left, which keeps b positive. Where the halogen
+settles above its saturation :math:`b_s`, b stays there and the solid S grows: with
+:math:`x = \ell - \ln b_s` the unknown goes on,
+
+.. math:: \ln b = \ln b_s + x - \sigma(x), \qquad S = c^\circ \sigma(x), \qquad
+   \sigma(x) = w \ln\left(1 + e^{x/w}\right)
+
+so that both are smooth in it, and a root finder sees no jump; within w of the saturation, half a per
+cent, a few mol.m-3 have settled already.
 
 Sources: tribromide and pentabromide: The NBS tables of chemical thermodynamic properties, J. Phys.
 Chem. Ref. Data 11 Suppl. 2 (1982); triiodide: D. A. Palmer, R. W. Ramette, R. E. Mesmer,
@@ -24,15 +30,13 @@ from dataclasses import dataclass
 
 import pybamm
 
-from cellmodels.models.zinc_halogen.numbers import Numbers
+from cellmodels.models.zinc_halogen.numbers import STANDARD, Numbers
 from cellmodels.models.zinc_halogen.species import HALIDE, HALOGEN, Electrolyte
 
 #: Halogen below which its concentration is rounded off to a positive number [mol.m-3].
 TRACE = 1e-6
-#: Steepness of the solid's isotherm, and the amount at saturation [mol.m-3].
-_STEEP, _SEED = 400.0, 1.0
-#: Exponent of the solid's isotherm beyond which it is gentle, so that no root finder overflows.
-_LARGEST = 200.0
+#: Width of the onset of the solid, in the logarithm of the concentration.
+_ONSET = 0.005
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Speciation:
     ----------
     halide, halogen : pybamm.Symbol
         Free X- and X2 [mol.m-3].
+    log_halogen : pybamm.Symbol
+        Logarithm of the latter.
     polyhalides : dict of str to pybamm.Symbol
         Concentrations by the chemistry's key [mol.m-3].
     bound : dict of str to pybamm.Symbol
@@ -52,13 +58,14 @@ class Speciation:
     dissolved : pybamm.Symbol
         Halogen that is dissolved, in polyhalides included [mol.m-3].
     residual : pybamm.Symbol
-        Zero at equilibrium; its unknown is ln b.
+        Zero at equilibrium.
     enthalpy : pybamm.Symbol
         Enthalpy of the equilibria, from free X- and X2 [J.m-3].
     """
 
     halide: pybamm.Symbol
     halogen: pybamm.Symbol
+    log_halogen: pybamm.Symbol
     polyhalides: Mapping[str, pybamm.Symbol]
     bound: Mapping[str, pybamm.Symbol]
     solid: pybamm.Symbol
@@ -71,7 +78,7 @@ def speciate(
     electrolyte: Electrolyte,
     numbers: Numbers,
     totals: Mapping[str, pybamm.Symbol],
-    log_halogen: pybamm.Symbol,
+    unknown: pybamm.Symbol,
     sites: Mapping[str, pybamm.Symbol],
 ) -> Speciation:
     """The local equilibrium of a compartment.
@@ -84,8 +91,8 @@ def speciate(
         Parameters at the compartment's temperature.
     totals
         Concentrations of the components "halide" and "halogen" [mol.m-3].
-    log_halogen
-        The unknown, ln(b / (1 mol.m-3)).
+    unknown
+        ln(b / (1 mol.m-3)), and beyond the saturation, if there is one, what counts the solid.
     sites
         Isotherm's name -> concentration of its places for X2 in the electrolyte [mol.m-3].
 
@@ -93,6 +100,11 @@ def speciate(
     -------
     Speciation
     """
+    log_halogen, solid = unknown, pybamm.Scalar(0)
+    if electrolyte.solid is not None:
+        saturation = numbers.equilibrium(electrolyte.solid.constant, electrolyte.solid.enthalpy, -1)
+        over = _softplus(unknown - pybamm.log(saturation))
+        log_halogen, solid = unknown - over, STANDARD * over
     b = pybamm.exp(log_halogen)
     per_halide = {
         p.key: numbers.equilibrium(p.constant, p.enthalpy) * b**p.halogen
@@ -112,16 +124,13 @@ def speciate(
         half = numbers.equilibrium(each.half_loading, each.enthalpy, -1)
         bound[each.name] = sites[each.name] * b / (b + half)
         enthalpy = enthalpy + numbers(each.enthalpy) * bound[each.name]
-    solid: pybamm.Symbol = pybamm.Scalar(0)
     if electrolyte.solid is not None:
-        saturation = numbers.equilibrium(electrolyte.solid.constant, electrolyte.solid.enthalpy, -1)
-        over = log_halogen - pybamm.log(saturation)
-        solid = _SEED * pybamm.exp(pybamm.minimum(_STEEP * over, _LARGEST + over))
         enthalpy = enthalpy + numbers(electrolyte.solid.enthalpy) * solid
     held = dissolved + sum(bound.values()) + solid
     return Speciation(
         halide=y,
         halogen=b,
+        log_halogen=log_halogen,
         polyhalides=polyhalides,
         bound=bound,
         solid=solid,
@@ -134,3 +143,9 @@ def speciate(
 def positive(amount: pybamm.Symbol, trace: float) -> pybamm.Symbol:
     """`amount` where it is well above `trace`, and a small positive number below zero."""
     return (amount + pybamm.sqrt(amount**2 + trace**2)) / 2
+
+
+def _softplus(x: pybamm.Symbol) -> pybamm.Symbol:
+    """`x` above zero and nothing below, rounded off; it does not overflow."""
+    size = pybamm.AbsoluteValue(x)
+    return (x + size) / 2 + _ONSET * pybamm.log(1 + pybamm.exp(-size / _ONSET))
