@@ -85,7 +85,14 @@ def test_the_wheel_works_without_the_repository(wheel, tmp_path):
         "from pathlib import Path; from cellmodels import chemistry, parameter_set, paths;"
         f"assert paths.data_folder('parameters').is_relative_to({str(tmp_path)!r});"
         "print([chemistry.Chemistry.load(n).name for n in chemistry.names()]);"
-        "print([parameter_set.ParameterSet.load(n).name for n in parameter_set.names()])"
+        "print([parameter_set.ParameterSet.load(n).name for n in parameter_set.names()]);"
+        # PyBaMM finds sets and models by their entry points
+        "import pybamm;"
+        "values = pybamm.ParameterValues('cellmodels_zinc_iodine_pnnl');"
+        "model = pybamm.Model('cellmodels_zinc_iodine_lumped', mechanisms=['dead zinc']);"
+        "pybamm.Model('cellmodels_zinc_bromine_lumped');"
+        "pybamm.ParameterValues('cellmodels_zinc_bromine_static');"
+        "print(values['Electrode area [m2]'], model.name)"
     )
     environment = {"PYTHONPATH": str(tmp_path), "PYBAMM_DISABLE_TELEMETRY": "true"}
     command = [sys.executable, "-c", code]
@@ -95,6 +102,7 @@ def test_the_wheel_works_without_the_repository(wheel, tmp_path):
     assert result.returncode == 0, result.stderr
     assert "lithium_ion" in result.stdout
     assert "nmc_graphite_siox" in result.stdout
+    assert "0.004 zinc_iodine lumped" in result.stdout
 
 
 def test_entry_points_name_functions_that_exist():

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellmodels import parameter_set
+from cellmodels.chemistry import Chemistry
 from cellmodels.errors import InputError, UnitError
 from cellmodels.expressions import Expression
 from cellmodels.models.mechanisms import (
@@ -204,10 +205,11 @@ def test_lfp_set_keeps_the_base():
 def test_entry_points_hold_the_sets():
     from cellmodels import pybamm_sets
 
-    for name in parameter_set.names("lithium_ion"):
+    for name in parameter_set.names():
         content = getattr(pybamm_sets, name)()
-        assert content["chemistry"] == "lithium_ion"
-        assert set(content) >= set(ParameterSet.load(name).parameters)
+        it = ParameterSet.load(name)
+        assert content["chemistry"] == Chemistry.load(it.chemistry).family
+        assert set(content) >= set(it.parameters)
         pybamm.ParameterValues(content)
 
 

@@ -11,11 +11,12 @@ One scalar equation for :math:`\ell = \ln b` is left, which keeps b positive. Wh
 settles above its saturation :math:`b_s`, b stays there and the solid S grows: with
 :math:`x = \ell - \ln b_s` the unknown goes on,
 
-.. math:: \ln b = \ln b_s + x - \sigma(x), \qquad S = c^\circ \sigma(x), \qquad
-   \sigma(x) = w \ln\left(1 + e^{x/w}\right)
+.. math:: \ln b = \ln b_s + x - (1 - 10^{-3})\,\sigma(x), \qquad S = c^\circ \sigma(x),
+   \qquad \sigma(x) = w \ln\left(1 + e^{x/w}\right)
 
-so that both are smooth in it, and a root finder sees no jump; within w of the saturation, half a per
-cent, a few mol.m-3 have settled already.
+so that both are smooth in it, and a root finder sees no jump; within w of the saturation, half a
+per cent, a few mol.m-3 have settled already, and 1 mol per litre of solid moves the potential by
+13 uV. The solid dissolves at once, and does not cover the electrode.
 
 Sources: tribromide and pentabromide: The NBS tables of chemical thermodynamic properties, J. Phys.
 Chem. Ref. Data 11 Suppl. 2 (1982); triiodide: D. A. Palmer, R. W. Ramette, R. E. Mesmer,
@@ -37,6 +38,9 @@ from cellmodels.models.zinc_halogen.species import HALIDE, HALOGEN, Electrolyte
 TRACE = 1e-6
 #: Width of the onset of the solid, in the logarithm of the concentration.
 _ONSET = 0.005
+#: What the logarithm of the concentration still rises by with 1 mol per litre of solid. Without it
+#: no potential would depend on the unknown there.
+_RISE = 0.001
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def speciate(
     if electrolyte.solid is not None:
         saturation = numbers.equilibrium(electrolyte.solid.constant, electrolyte.solid.enthalpy, -1)
         over = _softplus(unknown - pybamm.log(saturation))
-        log_halogen, solid = unknown - over, STANDARD * over
+        log_halogen, solid = unknown - (1 - _RISE) * over, STANDARD * over
     b = pybamm.exp(log_halogen)
     per_halide = {
         p.key: numbers.equilibrium(p.constant, p.enthalpy) * b**p.halogen
