@@ -166,14 +166,34 @@ def numbers(value):
 @settings(max_examples=100)
 def test_ions_cross_as_goldman_says(charge, left, right, drop):
     ion = Solute("X", "ion", charge, ())
-    negative, positive = {"X": numbers(left)}, {"X": numbers(right)}
-    moving = transport.migrating([ion], negative, positive, numbers(drop))
-    symbol = transport.separator_fluxes(
-        [ion], {"X": numbers(1.0)}, negative, positive, moving, numbers(drop)
-    )["X"]
+    moving = transport.migrating([ion], {"X": numbers(left)}, {"X": numbers(right)}, numbers(drop))
     x = charge * drop
+    flux = left - right + x * float(moving["X"].evaluate())
     exact = x * (left - right * np.exp(-x)) / -np.expm1(-x)
-    assert float(symbol.evaluate()) == pytest.approx(exact, rel=1e-6, abs=1e-3)
+    assert flux == pytest.approx(exact, rel=1e-6, abs=1e-3)
+
+
+def test_the_charges_that_cross_add_up_to_the_current():
+    """Fluxes are those of the drop at which ions migrate, and carry the current."""
+    ions = [Solute(key, key, z, ()) for key, z in {"M": 2, "X": -1, "Y": -1}.items()]
+    permeabilities = {key: numbers(p) for key, p in {"M": 1e-7, "X": 3e-7, "Y": 1e-7}.items()}
+    sides = [
+        {key: numbers(c) for key, c in {"M": left, "X": 2 * left - other, "Y": other}.items()}
+        for left, other in ((1500, 0.0), (900, 700.0))
+    ]
+    current = 200.0
+
+    def at(drop):
+        moving = transport.migrating(ions, *sides, numbers(drop))
+        arguments = (ions, permeabilities, *sides, moving, numbers(current))
+        return transport.separator_drop(*arguments), transport.separator_fluxes(*arguments)
+
+    drop = brentq(lambda x: x - float(at(x)[0].evaluate()), 0.1, 50)
+    fluxes = {key: float(flux.evaluate()) for key, flux in at(drop)[1].items()}
+    assert 2 * fluxes["M"] - fluxes["X"] - fluxes["Y"] == pytest.approx(current / F, rel=1e-12)
+    x, left, right = drop * -1, 0.0, 700.0
+    goldman = 1e-7 * x * (left - right * np.exp(-x)) / -np.expm1(-x)
+    assert fluxes["Y"] == pytest.approx(goldman, rel=1e-5)
 
 
 # --- the felt ------------------------------------------------------------------------------------

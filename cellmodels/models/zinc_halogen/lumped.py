@@ -451,7 +451,7 @@ def _add_balances(cell: Assembly, internal: pybamm.Symbol) -> None:
     moving = transport.migrating(e.solutes, *sides, unknown)
     drop = transport.separator_drop(e.solutes, cell.permeabilities, *sides, moving, internal)
     cell.model.algebraic[unknown] = unknown - drop
-    fluxes = transport.separator_fluxes(e.solutes, cell.permeabilities, *sides, moving, drop)
+    fluxes = transport.separator_fluxes(e.solutes, cell.permeabilities, *sides, moving, internal)
     cell.fluxes = fluxes
     for electrode, side, sign in ((cell.plate, cell.negative, -1), (cell.felt, cell.positive, 1)):
         dissolved = electrode.metal_current / (2 * FARADAY)

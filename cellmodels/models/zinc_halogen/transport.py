@@ -143,26 +143,29 @@ def separator_fluxes(
     negative: Mapping[str, pybamm.Symbol],
     positive: Mapping[str, pybamm.Symbol],
     moving: Mapping[str, pybamm.Symbol],
-    drop: pybamm.Symbol,
+    current: pybamm.Symbol,
 ) -> dict[str, pybamm.Symbol]:
     """Fluxes of all solutes from the negative to the positive compartment.
 
     Parameters
     ----------
-    solutes, permeabilities, negative, positive, moving
+    solutes, permeabilities, negative, positive, moving, current
         As for `separator_drop`.
-    drop
-        Potential of the negative over the positive side, by RT/F.
 
     Returns
     -------
     dict of str to pybamm.Symbol
-        [mol.m-2.s-1], by key.
+        [mol.m-2.s-1], by key. That of the first anion is what the current leaves for it, so that
+        the charges add up to the current whatever the rounding.
     """
+    drop = separator_drop(solutes, permeabilities, negative, positive, moving, current)
     fluxes = {}
     for s in solutes:
         driven = s.charge * drop * moving[s.key] if s.charge else 0
         fluxes[s.key] = permeabilities[s.key] * (negative[s.key] - positive[s.key] + driven)
+    last = next(s for s in solutes if s.charge < 0)
+    others = sum(s.charge * fluxes[s.key] for s in solutes if s.charge and s is not last)
+    fluxes[last.key] = (current / FARADAY - others) / last.charge
     return fluxes
 
 
