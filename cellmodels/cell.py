@@ -16,9 +16,9 @@ import pybamm
 from cellmodels.chemistry import Chemistry
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.expressions import Expression
-from cellmodels.models import family
+from cellmodels.models import family, parameters_read
 from cellmodels.models.mechanisms import Mechanism
-from cellmodels.parameter_set import ParameterSet
+from cellmodels.parameter_set import ParameterSet, Status
 
 _FORMAT = "cellmodels-cell/1"
 
@@ -183,6 +183,20 @@ class Cell:
         values = self._values
         return tuple(n for n in names if n in values and _is_number(values[n]))
 
+    @cached_property
+    def estimates(self) -> tuple[str, ...]:
+        """Parameters of status "estimate" that the equations read.
+
+        Those by which mechanisms age the cell come first. What is fitted or measured no longer
+        counts; figures and tables made with such a cell say "estimate" until none is left.
+        """
+        if not self.parameters.estimates:
+            return ()
+        read = parameters_read(self.pybamm_model())
+        read += tuple(quoted for name in read for quoted in self._quoted(name))
+        first = [name for m in self.mechanisms for name in m.parameters if name in read]
+        return tuple(n for n in dict.fromkeys([*first, *read]) if n in self.parameters.estimates)
+
     @property
     def simpler_models(self) -> tuple[str, ...]:
         """Model levels whose fit to the same data is a start for this one's, simplest first."""
@@ -201,7 +215,12 @@ class Cell:
 
     # --- other cells ---------------------------------------------------------------------------
 
-    def with_parameters(self, values: Mapping[str, float], source: str = "set by the user") -> Cell:
+    def with_parameters(
+        self,
+        values: Mapping[str, float],
+        source: str = "set by the user",
+        status: Status | None = None,
+    ) -> Cell:
         """A new cell with other numbers.
 
         Parameters
@@ -210,6 +229,9 @@ class Cell:
             Parameter name -> value, in the unit in the name's bracket.
         source
             Where they come from; kept with the parameters.
+        status
+            "measured", "fitted", "literature" or "estimate". By default an estimate stays one,
+            as a number that is merely changed is no better known; anything else is "fitted".
 
         Returns
         -------
@@ -220,7 +242,9 @@ class Cell:
         InputError
             If a parameter is unknown or its value is not possible.
         """
-        return self._with(parameters=self.parameters.replace(dict(values), source=source))
+        return self._with(
+            parameters=self.parameters.replace(dict(values), source=source, status=status)
+        )
 
     def with_model(self, model: str) -> Cell:
         """The same cell at another model level.
@@ -348,6 +372,13 @@ class Cell:
     def _laws(self) -> dict[str, Any]:
         """The chemistry's property laws that the parameter set does not replace by its own."""
         return {n: law for n, law in self.chemistry.properties.items() if not self._holds(n)}
+
+    def _quoted(self, name: str) -> tuple[str, ...]:
+        """Parameters that the formula behind a parameter quotes, if it is one."""
+        if name in self._laws:
+            return self._laws[name].expression.parameters
+        held = self.parameters.parameters.get(name)
+        return held.value.parameters if held and isinstance(held.value, Expression) else ()
 
     def _holds(self, name: str) -> bool:
         """Whether the parameter set itself, or its base, has a parameter."""

@@ -100,6 +100,7 @@ def simulate(
 ) -> None:
     """Simulate the life of a cell."""
     with _reported():
+        from cellmodels.estimates import names_in
         from cellmodels.fit_file import read_simulate_file
         from cellmodels.plotting import plot_life
         from cellmodels.record import write_record
@@ -114,7 +115,7 @@ def simulate(
             _fail(f"The life ended in its first cycle: {life.attrs['message']}", _FAILED)
         write_record(life, data)
         for group, path in tables.items():
-            _table(life[group].to_dataset()).to_csv(path, index=False)
+            _write_table(_table(life[group].to_dataset()), path, names_in(life.attrs), index=False)
         _save_figure(plot_life(life), figure)
         typer.echo(_life_text(life))
         _say_written([data, *tables.values(), figure])
@@ -153,12 +154,11 @@ def list_parameters() -> None:
         from cellmodels.base_sets import base_names
         from cellmodels.parameter_set import ParameterSet, names
 
-        sets = [ParameterSet.load(name) for name in names()]
-        typer.echo(
-            _aligned(
-                [("name", "chemistry", "title")] + [(s.name, s.chemistry, s.title) for s in sets]
-            )
-        )
+        rows = [("name", "chemistry", "estimates", "title")]
+        for each in map(ParameterSet.load, names()):
+            share = f"{len(each.estimates)} of {len(each.parameters)}"
+            rows.append((each.name, each.chemistry, share, each.title))
+        typer.echo(_aligned(rows))
         typer.echo("PyBaMM's own: " + ", ".join(base_names()))
 
 
@@ -168,6 +168,7 @@ def show_parameters(
 ) -> None:
     """Show the parameters of a set, with their ranges and sources."""
     with _reported():
+        from cellmodels.estimates import sentence
         from cellmodels.parameter_set import ParameterSet
 
         found = ParameterSet.load(name)
@@ -181,6 +182,9 @@ def show_parameters(
             source = f"PyBaMM's {found.base}"
             rows += [(key, _short(rest[key]), "", "", source) for key in sorted(rest)]
         typer.echo(_aligned(rows))
+        said = sentence(found.estimates)
+        if said:
+            typer.echo(said)
 
 
 # --- fits --------------------------------------------------------------------------------------
@@ -206,7 +210,7 @@ def _run_fit(job: FitJob, again: Sequence[str], resume: bool, progress: bool) ->
         _fail(f"Interrupted. To continue:\n  {command}", _INTERRUPTED)
     data, table, figure = written
     found.save(data)
-    found.table.to_csv(table)
+    _write_table(found.table, table, found.estimates)
     _save_figure(found.plot(), figure)
     return found
 
@@ -273,6 +277,8 @@ def _table(dataset: xr.Dataset) -> pd.DataFrame:
 
 def _life_text(life: xr.DataTree) -> str:
     """The check-ups of a life, or some of its cycles."""
+    from cellmodels.estimates import names_in, sentence
+
     group = "checkups" if "checkups" in life.children else "cycles"
     dataset = life[group].to_dataset()
     scalars = dataset[[name for name in dataset.data_vars if dataset[name].ndim == 1]]
@@ -282,9 +288,12 @@ def _life_text(life: xr.DataTree) -> str:
     rows = [tuple(_heading(h) for h in table.columns)]
     rows += [tuple(f"{value:.5g}" for value in row) for row in table.itertuples(index=False)]
     attrs = life.attrs
+    said = sentence(names_in(attrs))
     return (
         f"{attrs['title']}: {attrs['completed_cycles']} cycles, {attrs['outcome']}; solver error "
-        f"about {attrs['estimated_error_Ah']:.1g} A.h\n" + _aligned(rows)
+        f"about {attrs['estimated_error_Ah']:.1g} A.h\n"
+        + _aligned(rows)
+        + (f"\n{said}" if said else "")
     )
 
 
@@ -326,6 +335,16 @@ def _base(name: str) -> dict[str, Any]:
     from cellmodels.base_sets import base_values
 
     return {k: v for k, v in base_values(name).items() if k not in ("chemistry", "citations")}
+
+
+def _write_table(table: pd.DataFrame, path: Path, estimates: Sequence[str], **options: Any) -> None:
+    """A CSV file; a first line, which `read_record` skips, names parameters that are estimates."""
+    from cellmodels.estimates import sentence
+
+    with path.open("w", encoding="utf8", newline="") as file:
+        if estimates:
+            file.write(f"# {sentence(estimates)}\n")
+        table.to_csv(file, **options)
 
 
 def _short(value: object) -> str:

@@ -211,7 +211,7 @@ class ParameterSet:
         values: Mapping[str, Value | int],
         *,
         source: str,
-        status: Status = "fitted",
+        status: Status | None = "fitted",
         note: str = "",
     ) -> ParameterSet:
         """Return a set with some values changed, which says where they come from.
@@ -222,8 +222,9 @@ class ParameterSet:
             Full parameter name -> new value in the unit of the name's bracket.
         source : str
             Where the values are from, such as ``"fit to cell_017.csv"``.
-        status : {"measured", "fitted", "literature", "estimate"}, optional
-            How well they are known.
+        status : {"measured", "fitted", "literature", "estimate"} or None, optional
+            How well they are known. With None an estimate that is changed stays an estimate;
+            anything else counts as fitted.
         note : str, optional
             Anything else. The earlier value and its source are noted in any case.
 
@@ -248,7 +249,7 @@ class ParameterSet:
         return replace(self, parameters=changed)
 
     def _replaced(
-        self, name: str, value: Value | int, source: str, status: Status, note: str
+        self, name: str, value: Value | int, source: str, status: Status | None, note: str
     ) -> Parameter:
         """Return the parameter with a new value and a note of what it was."""
         if not isinstance(value, (Expression, Table)):
@@ -256,6 +257,8 @@ class ParameterSet:
         old = self.parameters.get(name)
         before = self._earlier(name)
         bounds = old.range if old is not None and isinstance(value, float) else None
+        if status is None:
+            status = "estimate" if old is not None and old.status == "estimate" else "fitted"
         notes = [note, before]
         if bounds is not None and isinstance(value, float) and not bounds[0] <= value <= bounds[1]:
             notes.append(f"outside the earlier range [{bounds[0]:g}, {bounds[1]:g}]")
@@ -264,6 +267,11 @@ class ParameterSet:
         text = "; ".join(part for part in notes if part)
         new = old is not None and old.new
         return Parameter(name, value, unit, source, status, bounds, text, new)
+
+    @property
+    def estimates(self) -> tuple[str, ...]:
+        """Parameters of status "estimate", in the set's order."""
+        return tuple(n for n, each in self.parameters.items() if each.status == "estimate")
 
     def _earlier(self, name: str) -> str:
         """Say what a parameter was before it is replaced."""

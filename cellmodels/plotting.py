@@ -7,6 +7,7 @@ Nothing here touches pyplot or its global state: every function returns a new
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +24,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from cellmodels.errors import InputError
+from cellmodels.estimates import names_in, sentence
 
-__all__ = ["plot_fit", "plot_life", "plot_trace_fit"]
+__all__ = ["mark", "plot_fit", "plot_life", "plot_trace_fit"]
 
 _BLUE, _ORANGE, _GREEN, _RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 _DATA, _MODEL, _FLAG, _GREY = "#555555", _BLUE, _RED, "#9A9A9A"
@@ -37,6 +39,7 @@ _AXIS_NAMES = {
     "elapsed_time": "Time [days]",
 }
 _SECONDS_A_DAY = 86400.0
+_LETTERS = 14.0  # of a title, an inch
 _UNITS = {"A.h": "A·h", "W.h": "W·h", "ohm": "Ω", "Ohm": "Ω", "-": "", "": ""}
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _STYLE: Any = {
@@ -91,8 +94,7 @@ def plot_fit(tree: xr.DataTree) -> Figure:
         for subfigure, panel in zip(cells, panels, strict=False):
             _draw_panel(subfigure, panel)
         _draw_parameters(lower, parameters)
-        if "record" in tree.children:
-            _mark_synthetic(figure, tree.children["record"])
+        mark(figure, tree)
     return figure
 
 
@@ -130,7 +132,7 @@ def plot_life(tree: xr.DataTree) -> Figure:
                 _draw_scalars(ax, dataset, names)
         for ax in axes[len(panels) :]:
             ax.set_axis_off()
-        _mark_synthetic(figure, tree)
+        mark(figure, tree)
     return figure
 
 
@@ -169,13 +171,28 @@ def plot_trace_fit(tree: xr.DataTree) -> Figure:
         rest.set_ylabel("Fit − data [mV]")
         rest.set_xlabel("Time [h]")
         _draw_parameters(lower, parameters)
+        mark(figure, tree)
     return figure
 
 
-def _mark_synthetic(figure: Figure, record: xr.DataTree) -> None:
-    """Say on the figure that its data were simulated, not measured."""
-    if int(record.attrs.get("synthetic", 0)):
-        figure.suptitle("SYNTHETIC DATA (simulated, not measured)", fontsize=9.5, color="0.4")
+def mark(figure: Figure, *trees: xr.DataTree) -> None:
+    """Say on a figure what a reader must know of its numbers.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Changed: its title says whether data were simulated and not measured, and which parameters
+        are estimates, neither fitted nor measured. It stays without a title where neither is so.
+    *trees : xarray.DataTree
+        Lives, records and fits that the figure shows.
+    """
+    records = [tree.children.get("record", tree) for tree in trees]
+    names = dict.fromkeys(name for tree in (*trees, *records) for name in names_in(tree.attrs))
+    synthetic = any(int(record.attrs.get("synthetic", 0)) for record in records)
+    lines = ["SYNTHETIC DATA (simulated, not measured)"] if synthetic else []
+    lines += textwrap.wrap(sentence(tuple(names)), int(_LETTERS * figure.get_figwidth()))
+    if lines:
+        figure.suptitle("\n".join(lines), fontsize=9.0, color="0.4")
 
 
 # A fit's variables ------------------------------------------------------------------------

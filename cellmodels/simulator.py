@@ -12,6 +12,7 @@ import xarray as xr
 from cellmodels.cell import Cell
 from cellmodels.checkup_solver import CheckupRun, CheckupSolver
 from cellmodels.errors import InputError, did_you_mean
+from cellmodels.estimates import ATTRIBUTE, as_attribute
 from cellmodels.lowering import step_specs
 from cellmodels.observables import (
     CYCLE_UNITS,
@@ -571,6 +572,7 @@ class Simulator:
             "simulated_cycles": life.simulated,
             "estimated_error_Ah": life.error,
             "cell_hash": self.cell.hash,
+            ATTRIBUTE: as_attribute(self.cell.estimates),
         }
 
 

@@ -260,7 +260,7 @@ def _with_series_resistance(
     if abs(wanted - held) <= 1e-6 * max(wanted, held):
         return cell
     note = f"{source}: measured minus simulated resistance"
-    return cell.with_parameters({CONTACT_RESISTANCE: wanted}, source=note)
+    return cell.with_parameters({CONTACT_RESISTANCE: wanted}, source=note, status="fitted")
 
 
 # Electrode balance ------------------------------------------------------------------------
@@ -335,7 +335,8 @@ def balance_electrodes(cell: Cell, record: xr.DataTree, ocv: str, source: str = 
         for i, side in enumerate(("negative", "positive"))
     }
     note = f"{source}: electrode balance from voltage_{ocv}"
-    return resize(cell, size, source).with_parameters({**fraction, **concentration}, source=note)
+    found = {**fraction, **concentration}
+    return resize(cell, size, source).with_parameters(found, source=note, status="fitted")
 
 
 def _slow_discharge(

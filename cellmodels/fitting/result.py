@@ -26,6 +26,7 @@ import xarray as xr
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError
+from cellmodels.estimates import ATTRIBUTE, as_attribute, names_in
 from cellmodels.fitting.empirical import Comparison, compare_with_empirical
 from cellmodels.fitting.least_squares import Optimum
 from cellmodels.fitting.residuals import Observations
@@ -142,6 +143,11 @@ class FittedCell:
     def notes(self) -> list[str]:
         """What a reader of the numbers must know."""
         return notes(self.tree)
+
+    @property
+    def estimates(self) -> tuple[str, ...]:
+        """Parameters of the model that are still estimates: neither fitted nor measured."""
+        return names_in(self.tree.attrs)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -306,8 +312,10 @@ def fitted_cell(
         scaling, best.scaled, summary.covariance, summary.degrees_of_freedom
     )
     source = f"fitted to {record.attrs.get('title') or 'a record'}"
-    values = {estimate.name: estimate.value for estimate in estimates}
-    fitted = cell.with_parameters(values, source=source)
+    fitted = cell
+    for known in (True, False):  # what the data do not determine is no better known than before
+        values = {e.name: e.value for e in estimates if e.identifiable is known}
+        fitted = fitted.with_parameters(values, source, "fitted" if known else None)
     groups = {
         "parameters": _parameters(estimates, summary),
         "points": _points(observations, optimum, scaling),
@@ -322,6 +330,7 @@ def fitted_cell(
         **_attributes(optimum, summary, remarks),
         "cell": json.dumps(fitted.to_dict()),
         "cell_hash": fitted.hash,
+        ATTRIBUTE: as_attribute(fitted.estimates),
     }
     return fitted, tree
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from cellmodels.cell import Cell
+from cellmodels.estimates import names_in, sentence
 from cellmodels.fitting.residuals import TOLERANCE_TO_NOISE
 from cellmodels.fitting.statistics import SIGNIFICANT, strong_correlations
 
@@ -23,6 +24,7 @@ def notes(tree: xr.DataTree) -> list[str]:
         *_variable_notes(tree["variables"].to_dataset()),
         *_comparison_notes(tree),
         *_simpler_notes(tree),
+        *_estimate_notes(tree),
         *json.loads(tree.attrs["remarks"]),
     ]
 
@@ -81,6 +83,11 @@ def _simpler_notes(tree: xr.DataTree) -> list[str]:
         for fit in fits[["status", "message"]].to_dataframe().reset_index().itertuples()
         if fit.status == "left out"
     ]
+
+
+def _estimate_notes(tree: xr.DataTree) -> list[str]:
+    said = sentence(names_in(tree.attrs))
+    return [f"{said}."] if said else []
 
 
 def _comparison_notes(tree: xr.DataTree) -> list[str]:

@@ -22,6 +22,8 @@ from __future__ import annotations
 import importlib
 from types import MappingProxyType, ModuleType
 
+import pybamm
+
 from cellmodels.errors import InputError, did_you_mean
 
 FAMILIES = MappingProxyType(
@@ -52,3 +54,37 @@ def family(name: str) -> ModuleType:
     if name not in FAMILIES:
         raise InputError(f"model family: {name!r} is not known.{did_you_mean(name, FAMILIES)}")
     return importlib.import_module(FAMILIES[name])
+
+
+def parameters_read(model: pybamm.BaseModel) -> tuple[str, ...]:
+    """Parameters that the equations of a model read, by name.
+
+    Parameters
+    ----------
+    model
+        Before its parameters are set.
+
+    Returns
+    -------
+    tuple of str
+        Of differential and algebraic equations, initial conditions, voltage and events; not of
+        variables that are only reported.
+    """
+    waiting = [
+        *model.rhs.values(),
+        *model.algebraic.values(),
+        *model.initial_conditions.values(),
+        model.variables["Voltage [V]"],
+        *(event.expression for event in model.events),
+    ]
+    seen: set[int] = set()
+    names: dict[str, None] = {}
+    while waiting:
+        symbol = waiting.pop()
+        if id(symbol) in seen:
+            continue
+        seen.add(id(symbol))
+        if isinstance(symbol, (pybamm.Parameter, pybamm.FunctionParameter)):
+            names[symbol.name] = None
+        waiting.extend(symbol.children)
+    return tuple(names)
