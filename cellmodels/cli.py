@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # imported where they are used: a wrong option should not tak
 _FAILED, _WRONG_INPUT, _INTERRUPTED = 1, 2, 130
 _CHECKPOINT = ".checkpoint.json"
 _ROWS = 12  # of a printed life
+_WIDTH = 120  # of its tables
 
 app = typer.Typer(
     help="Cell models: simulate whole lives, fit ageing to cycling data.",
@@ -292,7 +293,7 @@ def _life_text(life: xr.DataTree) -> str:
     return (
         f"{attrs['title']}: {attrs['completed_cycles']} cycles, {attrs['outcome']}; solver error "
         f"about {attrs['estimated_error_Ah']:.1g} A.h\n"
-        + _aligned(rows)
+        + _blocks(rows)
         + (f"\n{said}" if said else "")
     )
 
@@ -354,6 +355,19 @@ def _short(value: object) -> str:
         return f"{value:g}"
     text = " ".join(value.text.split()) if isinstance(value, Expression) else "a function"
     return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _blocks(rows: Sequence[Sequence[str]]) -> str:
+    """A wide table as several below each other, the first column in each."""
+    widths = [2 + max(map(len, column)) for column in zip(*rows, strict=True)]
+    blocks, used = [[0]], widths[0]
+    for k, width in enumerate(widths[1:], start=1):
+        if used + width > _WIDTH and len(blocks[-1]) > 1:
+            blocks.append([0])
+            used = widths[0]
+        blocks[-1].append(k)
+        used += width
+    return "\n\n".join(_aligned([[row[k] for k in block] for row in rows]) for block in blocks)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

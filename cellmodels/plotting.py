@@ -39,6 +39,16 @@ _AXIS_NAMES = {
     "elapsed_time": "Time [days]",
 }
 _SECONDS_A_DAY = 86400.0
+_MANY = 8  # panels, from which on there are more columns
+#: Quantities of a cell's state that are compared, and the name of their panel.
+_TOGETHER = {
+    "metal_state_of_charge": "State of charge",
+    "halogen_state_of_charge": "State of charge",
+    "ph_negative": "pH",
+    "ph_positive": "pH",
+    "metal_amount": "Amount on an electrode",
+    "halogen_amount": "Amount on an electrode",
+}
 _LETTERS = 14.0  # of a title, an inch
 _UNITS = {"A.h": "A·h", "W.h": "W·h", "ohm": "Ω", "Ohm": "Ω", "-": "", "": ""}
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -120,7 +130,7 @@ def plot_life(tree: xr.DataTree) -> Figure:
     panels = _life_panels(tree)
     if not panels:
         raise InputError("There is nothing to plot: the record has no cycles and no check-ups.")
-    columns = min(2, len(panels))
+    columns = min(2 if len(panels) <= _MANY else 4, len(panels))
     rows = -(-len(panels) // columns)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(4.6 * columns + 0.4, 2.9 * rows), layout="constrained")
@@ -475,7 +485,7 @@ def _life_panels(tree: xr.DataTree) -> list[tuple[xr.Dataset, list[str]]]:
                 continue
             if not np.isfinite(array.values.astype(float)).any():
                 continue
-            alone = name if array.ndim == 2 else _kind(str(array.attrs.get("units", "")), name)
+            alone = name if array.ndim == 2 else _kind_of(dataset, name)
             place = (group, alone, str(array.attrs.get("units", "")))
             panels.setdefault(place, (dataset, []))[1].append(name)
     return list(panels.values())
@@ -493,13 +503,15 @@ def _draw_scalars(ax: Axes, dataset: xr.Dataset, names: Sequence[str]) -> None:
         std = dataset[f"{name}_std"].values[~flags] if f"{name}_std" in dataset else None
         ax.errorbar(
             at[~flags], values[~flags], yerr=std, color=colour, ecolor=colour,
-            fmt="-" if dense else "o-", ms=4, lw=1.2, elinewidth=0.6, mew=0, label=_title(name),
+            fmt="-" if dense else "o-", ms=4, lw=1.2, elinewidth=0.6, mew=0,
+            label=_title(name, dataset),
         )  # fmt: skip
         if flags.any():
             ax.plot(at[flags], values[flags], "x", color=colour, ms=5, mew=1.2)
     unit = str(dataset[names[0]].attrs.get("units", ""))
-    ax.set_title(_title(names[0]) if len(names) == 1 else _kind(unit, names[0]))
-    ax.set_ylabel(_with_unit(_kind(unit, names[0]), unit))
+    kind, title = _kind_of(dataset, names[0]), _title(names[0], dataset)
+    ax.set_title(title if len(names) == 1 else kind)
+    ax.set_ylabel(_with_unit("" if kind == title else kind, unit))
     ax.set_xlabel(_AXIS_NAMES[coordinate])
     if len(names) > 1:
         ax.legend(loc="best")
@@ -544,10 +556,17 @@ def _shown(at: Any, coordinate: str) -> Any:
     return np.asarray(at, dtype=float) / (_SECONDS_A_DAY if coordinate == "elapsed_time" else 1.0)
 
 
-def _title(name: str) -> str:
-    """``capacity_C20`` -> ``Capacity C20``."""
-    text = name.replace("_", " ")
-    return text[:1].upper() + text[1:]
+def _title(name: str, dataset: xr.Dataset | None = None) -> str:
+    """``capacity_C20`` -> ``Capacity C20``, or the long name that a dataset has."""
+    known = {} if dataset is None else dataset[name].attrs
+    text = str(known.get("long_name", name.replace("_", " ")))
+    return text if text.startswith("pH") else text[:1].upper() + text[1:]
+
+
+def _kind_of(dataset: xr.Dataset, name: str) -> str:
+    """What an axis is called on which a variable is shown."""
+    kind = _kind(str(dataset[name].attrs.get("units", "")), name)
+    return _TOGETHER.get(name, _title(name, dataset) if kind == _title(name) else kind)
 
 
 def _kind(unit: str, name: str = "") -> str:
@@ -560,7 +579,7 @@ def _kind(unit: str, name: str = "") -> str:
 
 def _with_unit(text: str, unit: str) -> str:
     pretty = _pretty_unit(unit)
-    return f"{text} [{pretty}]" if pretty else text
+    return f"{text} [{pretty}]".strip() if pretty else text
 
 
 def _pretty_unit(unit: str) -> str:

@@ -218,6 +218,16 @@ def test_simulate_writes_a_record_that_can_be_read(folder):
     assert re.search(r"\n +10 +\d", result.stdout)
 
 
+def test_a_wide_table_is_printed_in_parts_that_all_have_the_first_column():
+    names = ["cycle", *(f"quantity number {k} [mol.m-2]" for k in range(9))]
+    rows = [names, *([str(n), *(["0.123456"] * 9)] for n in (0, 10))]
+    lines = cli._blocks(rows).splitlines()
+    assert max(map(len, lines)) <= 120
+    assert sum(line.startswith("  cycle") for line in lines) == lines.count("") + 1 > 1
+    for name in names[1:]:
+        assert sum(name in line for line in lines) == 1
+
+
 def test_a_life_that_ends_early(folder, monkeypatch):
     def end(self, *, progress):
         life = cm.build_record(cycles={"cycle": [1], "discharge_capacity": [5.0]}, synthetic=True)

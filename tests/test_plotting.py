@@ -152,6 +152,42 @@ def test_life_puts_quantities_of_one_kind_together():
     assert shown == {"Discharge capacity", "Charge capacity"}
 
 
+def make_states() -> xr.DataTree:
+    def state(values, unit, about):
+        return "checkup", values, {"units": unit, "long_name": about}
+
+    checkups = xr.Dataset(
+        {
+            "ph_negative": state([3.0, 4.0], "-", "pH at the negative electrode"),
+            "ph_positive": state([3.0, 3.5], "-", "pH at the positive electrode"),
+            "hydrogen": state([0.0, 0.1], "mol.m-2", "hydrogen made"),
+            "plate_margin": state([1.0, 0.9], "-", "metal ion at the plate"),
+        },
+        coords={"cycle": ("checkup", [0, 10])},
+    )
+    return xr.DataTree.from_dict({"checkups": checkups})
+
+
+def test_quantities_of_the_state_are_called_by_their_long_names():
+    figure = plot_life(make_states())
+    draw(figure)
+    assert titled(figure, "Hydrogen made").get_ylabel() == "[mol·m⁻²]"
+    assert titled(figure, "Metal ion at the plate").get_ylabel() == ""  # the title says it
+    shown = {text.get_text() for text in titled(figure, "pH").get_legend().get_texts()}
+    assert shown == {"pH at the negative electrode", "pH at the positive electrode"}
+    assert titled(figure, "pH").get_ylabel() == "pH"
+
+
+def test_many_panels_are_not_one_long_column():
+    tree = make_states()
+    many = tree["checkups"].to_dataset()
+    for k in range(9):
+        many[f"end_voltage_{k}"] = many["hydrogen"].assign_attrs(long_name=f"state {k}")
+    tree["checkups"] = xr.DataTree(many)
+    width, height = plot_life(tree).get_size_inches()
+    assert width > height
+
+
 def test_time_is_shown_in_days():
     figure = plot_life(make_life(coordinate="elapsed_time"))
     ax = titled(figure, "Capacity")
