@@ -15,7 +15,7 @@ HALF_LOADING = "Complexing agent half-loading bromine concentration [mol.m-3]"
 
 def cycled(cell, current, capacity, cycles=3):
     """Some cycles at a current [mA.cm-2], charge limited by capacity [mAh.cm-2], and a rest."""
-    charge = f"Charge at {current} mA/cm2 for {3600 * capacity / current:.0f} seconds"
+    charge = f"Charge at {current} mA/cm2 until {capacity} mAh/cm2"
     discharge = f"Discharge at {current} mA/cm2 until 0.8 V"
     rest = "Rest for 10 minutes"
     tests = (
