@@ -192,10 +192,12 @@ class Cell:
         """
         if not self.parameters.estimates:
             return ()
-        read = parameters_read(self.pybamm_model())
-        read += tuple(quoted for name in read for quoted in self._quoted(name))
-        first = [name for m in self.mechanisms for name in m.parameters if name in read]
-        return tuple(n for n in dict.fromkeys([*first, *read]) if n in self.parameters.estimates)
+        read = set(parameters_read(self.pybamm_model()))
+        read |= {quoted for name in read for quoted in self._quoted(name)}
+        found = [name for name in self.parameters.estimates if name in read]
+        first = [name for m in self.mechanisms for name in m.parameters if name in found]
+        # sets list dimensions first, which are soon measured, and kinetics last
+        return tuple(dict.fromkeys([*first, *reversed(found)]))
 
     @property
     def simpler_models(self) -> tuple[str, ...]:

@@ -185,7 +185,7 @@ def plot_trace_fit(tree: xr.DataTree) -> Figure:
     return figure
 
 
-def mark(figure: Figure, *trees: xr.DataTree) -> None:
+def mark(figure: Figure, *trees: xr.DataTree, estimates: Sequence[str] = ()) -> None:
     """Say on a figure what a reader must know of its numbers.
 
     Parameters
@@ -195,9 +195,12 @@ def mark(figure: Figure, *trees: xr.DataTree) -> None:
         are estimates, neither fitted nor measured. It stays without a title where neither is so.
     *trees : xarray.DataTree
         Lives, records and fits that the figure shows.
+    estimates : sequence of str
+        Names of further estimates, such as `Cell.estimates` where PyBaMM made the results.
     """
     records = [tree.children.get("record", tree) for tree in trees]
-    names = dict.fromkeys(name for tree in (*trees, *records) for name in names_in(tree.attrs))
+    told = [names_in(tree.attrs) for tree in (*trees, *records)]
+    names = dict.fromkeys(name for each in (estimates, *told) for name in each)
     synthetic = any(int(record.attrs.get("synthetic", 0)) for record in records)
     lines = ["SYNTHETIC DATA (simulated, not measured)"] if synthetic else []
     lines += textwrap.wrap(sentence(tuple(names)), int(_LETTERS * figure.get_figwidth()))

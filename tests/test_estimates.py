@@ -129,6 +129,8 @@ def test_a_figure_of_several_names_each_once(life):
     known.attrs = {"estimates": as_attribute(["Something else [m]"])}
     mark(figure, life, life, known)
     assert f"{len(names_in(life.attrs)) + 1} parameters are estimates" in title_of(figure)
+    mark(figure, estimates=["One", "Two [m]"])
+    assert title_of(figure).startswith("ESTIMATE: 2 parameters")
 
 
 def test_the_command_line_says_it(tmp_path):
