@@ -199,7 +199,7 @@ def mark(figure: Figure, *trees: xr.DataTree, estimates: Sequence[str] = ()) -> 
         Names of further estimates, such as `Cell.estimates` where PyBaMM made the results.
     """
     records = [tree.children.get("record", tree) for tree in trees]
-    told = [names_in(tree.attrs) for tree in (*trees, *records)]
+    told = [names_in(tree.attrs) for tree in trees]
     names = dict.fromkeys(name for each in (estimates, *told) for name in each)
     synthetic = any(int(record.attrs.get("synthetic", 0)) for record in records)
     lines = ["SYNTHETIC DATA (simulated, not measured)"] if synthetic else []

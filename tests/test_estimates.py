@@ -209,6 +209,7 @@ def test_a_fit_says_it_in_text_page_figure_and_file(fit, tmp_path):
 def test_a_fit_without_estimates_says_nothing(fit):
     tree = fit.to_datatree()
     tree.attrs["estimates"] = as_attribute(())
+    tree["record"].attrs["estimates"] = as_attribute([DEAD])  # made by a cell of which it was one
     assert title_of(plot_fit(tree)) == ""
     assert "ESTIMATE" not in repr(cm.Fit(fit.cell, fit.protocol, tree))
 
