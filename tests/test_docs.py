@@ -1,5 +1,6 @@
 """The documentation says what is there."""
 
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 
 from cellmodels.chemistry import Chemistry
 from cellmodels.fit_file import read_fit_file, read_simulate_file
+from cellmodels.models import family
 from cellmodels.parameter_set import ParameterSet
-from cellmodels.protocol import Protocol
+from cellmodels.protocol import Protocol, Step
 from cellmodels.record import read_record
 
 ROOT = Path(__file__).parents[1]
@@ -97,3 +99,75 @@ def test_example_files_can_be_read(folder, name):
 def test_the_examples_are_of_every_kind():
     kinds = {read for text in examples().values() for read in readers(text)}
     assert len(kinds) == 6
+
+
+# --- the page about zinc-halogen cells -----------------------------------------------------------
+
+ZINC = DOCS / "zinc_halogen.md"
+
+
+@pytest.fixture(scope="module")
+def zinc_page():
+    return ZINC.read_text(encoding="utf8")
+
+
+@pytest.fixture(scope="module")
+def zinc_model():
+    """A model with all mechanisms that a cell may have, and its chemistry."""
+    chemistry = Chemistry.load("zinc_bromine")
+    return family(chemistry.family).build(
+        "lumped", list(chemistry.mechanisms), chemistry
+    ), chemistry
+
+
+@pytest.fixture(scope="module")
+def parameter_tables():
+    spec = importlib.util.spec_from_file_location("tables", DOCS / "parameter_tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_of_parameters_are_those_of_the_sets(parameter_tables, zinc_page):
+    made = parameter_tables.written(zinc_page)
+    assert made == zinc_page, "run python docs/parameter_tables.py"
+    assert set(re.findall("<!-- table: (.+?) -->", zinc_page)) == set(parameter_tables.TABLES)
+
+
+def test_tables_hold_every_parameter_and_what_it_means(parameter_tables):
+    rows = [p for name in ("every cell", "mechanisms") for _, p in parameter_tables.TABLES[name]()]
+    assert sorted(p.name for p in rows) == sorted(
+        ParameterSet.load("zinc_bromine_static").parameters
+    )
+    for make in parameter_tables.TABLES.values():
+        assert [p.name for _, p in make() if not p.note] == []
+
+
+def test_the_zinc_page_names_every_mechanism_state_and_event(zinc_page, zinc_model):
+    model, chemistry = zinc_model
+    mechanisms = family(chemistry.family).resolve(list(chemistry.mechanisms))
+    names = [f"`{type(m).__name__}`" for m in mechanisms]
+    names += [f"`{name}`" for name in family(chemistry.family).state_variables(chemistry)]
+    text = " ".join(zinc_page.split())
+    assert [name for name in names if name not in text] == []
+    events = {event.name for event in model.events if "crystallises" not in event.name}
+    assert [name for name in events if f'"{name}"' not in text] == []
+
+
+@pytest.mark.slow
+def test_the_code_of_the_zinc_page_runs(zinc_page, capsys):
+    blocks = re.findall(r"^```python\n(.*?)^```$", zinc_page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    scope = {}
+    for block in blocks:
+        exec(compile(block, "zinc_halogen.md", "exec"), scope)  # noqa: S102
+    assert scope["life"].attrs["outcome"] == "completed"
+    assert float(scope["bromine"].max()) > 10
+    assert "numbers of this cell are estimates" in capsys.readouterr().out
+
+
+def test_protocols_of_the_zinc_page_can_be_read(zinc_page):
+    steps = re.findall(r'"((?:Charge|Discharge|Hold|Rest) [^"…]*)"', zinc_page)
+    assert len(steps) > 10
+    for step in steps:
+        Step.parse(step)

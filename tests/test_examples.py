@@ -52,6 +52,19 @@ def test_example_runs_and_writes_its_results(name, tmp_path):
 
 
 @pytest.mark.slow
+def test_example_without_data_makes_its_pictures(tmp_path):
+    done = run("zinc_bromine_cell", CELLMODELS_QUICK="1", CELLMODELS_OUTPUT=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    names = {"schematic", "efficiency", "states", "standby", "ageing"}
+    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(made) == {f"zinc_{name}.png" for name in names}
+    assert set(made) <= {path.name for path in (EXAMPLES.parent / "images").iterdir()}
+    for data in made.values():
+        assert data.startswith(b"\x89PNG") and len(data) > 20_000
+    assert "float at" in done.stdout and "energy efficiency [%]" in done.stdout
+
+
+@pytest.mark.slow
 def test_without_data_an_example_says_what_to_set(tmp_path):
     done = run("fit_tju_nca", CELLMODELS_DATA=None, CELLMODELS_OUTPUT=str(tmp_path))
     assert done.returncode == 1
