@@ -14,6 +14,8 @@ from cellmodels.solver.step import Control
 _TOLERANCE, _MOST = 1e-9, 60
 #: How far an unknown may always move in one iteration.
 _FREE = 0.3
+#: Smallest share of a correction that is tried.
+_LEAST = 1e-8
 
 
 def consistent_point(
@@ -25,8 +27,8 @@ def consistent_point(
 ) -> tuple[np.ndarray, float]:
     """Algebraic states and current that fit the state x and the control.
 
-    Returns v, shape (n,), and the voltage [V]. Newton with halving, from the guess, and where that
-    fails from the model's own guess at its start: a potential may have to jump by a volt.
+    Returns v, shape (n,), and the voltage [V]. Newton's method from the guess, and where that fails
+    from the model's own guess at its start: a potential may have to jump by a volt.
     """
     try:
         return _from_guess(collocation, control, start, theta, guess)
@@ -42,21 +44,21 @@ def _from_guess(
     theta: np.ndarray,
     guess: np.ndarray,
 ) -> tuple[np.ndarray, float]:
-    """From one guess; if that fails, the current is brought from zero to its value in stages."""
+    """From one guess, with corrections that are shortened if need be, and then by way of rest."""
     point = np.concatenate([start, guess[len(start) :]])
     if control.kind == "current":
         point[-1] = control.value
-    try:
-        return _solve_algebraic(collocation, control, point, theta)
-    except SolveFailure:
-        if control.kind == "voltage":
-            raise
-    point = np.concatenate([start, guess[len(start) :]])
+    for solve in (_solve_algebraic, _solve_damped):
+        try:
+            return solve(collocation, control, point, theta)
+        except SolveFailure as failure:
+            if control.kind == "voltage" and solve is _solve_damped:
+                raise failure from None
     for fraction in (0.0, 0.1, 0.3, 0.6, 1.0):
         ramped = Control(control.kind, fraction * control.value)
         if control.kind == "current":
             point[-1] = ramped.value
-        point, voltage = _solve_algebraic(collocation, ramped, point, theta)
+        point, voltage = _solve_damped(collocation, ramped, point, theta)
     return point, voltage
 
 
@@ -87,6 +89,50 @@ def _solve_algebraic(
     raise SolveFailure(Reason.NO_CONSISTENT_START, "no algebraic state fits the control")
 
 
+def _solve_damped(
+    collocation: Collocation, control: Control, point: np.ndarray, theta: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Newton's method that shortens a correction until the next one would be smaller.
+
+    What is compared are corrections with the same matrix (natural monotonicity test; P. Deuflhard,
+    Newton methods for nonlinear problems, Springer 2004, section 3.3), so that a potential finds
+    its way across the plateau of a limiting current to where the next reaction sets in.
+    """
+    dae, nx = collocation.dae, collocation.dae.nx
+    if dae.nz == 0 and control.kind == "current":
+        return point, _finite(dae.voltage(point[None, :], theta)[0])
+
+    def corrections(at: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
+        system = dae.evaluate(at[None, :], theta)[0]
+        if not np.all(np.isfinite(system)):
+            return np.full(dae.n - nx, np.inf)
+        return _pivoted(dae, control, at, system, jacobian)
+
+    share = 1.0
+    for _ in range(_MOST):
+        system, jacobian = (row[0] for row in dae.linearise(point[None, :], theta))
+        _finite(system[-1])
+        change = _pivoted(dae, control, point, system, jacobian)
+        scale = 1e-2 + np.abs(point[nx:])
+        size = float(np.max(np.abs(change) / scale))
+        if not np.isfinite(size):
+            break
+        if size < _TOLERANCE:
+            point = np.append(point[:nx], point[nx:] + change)
+            return point, _finite(dae.voltage(point[None, :], theta)[0])
+        share = min(1.0, 4.0 * share, 1.0 / size)
+        while share > _LEAST / max(1.0, size):
+            trial = np.append(point[:nx], point[nx:] + share * change)
+            next_size = float(np.max(np.abs(corrections(trial, jacobian)) / scale))
+            if next_size <= (1.0 - share / 4.0) * size:
+                break
+            share *= 0.5
+        else:
+            break
+        point = trial
+    raise SolveFailure(Reason.NO_CONSISTENT_START, "no algebraic state fits the control")
+
+
 def _finite(voltage: float) -> float:
     if not np.isfinite(voltage):
         raise SolveFailure(Reason.NO_CONSISTENT_START, "the model is not finite there")
@@ -96,7 +142,10 @@ def _finite(voltage: float) -> float:
 def _pivoted(
     dae: Dae, control: Control, point: np.ndarray, system: np.ndarray, jacobian: np.ndarray
 ) -> np.ndarray:
-    """Newton's correction of [z, I] with pivots chosen anew, where fixed ones are too small."""
+    """Newton's correction of [z, I] with pivots chosen anew, where fixed ones are too small.
+
+    `system` is F at the point, `jacobian` dF/dv there or near.
+    """
     rows, cols, nx = dae.pattern.rows, dae.pattern.cols, dae.nx
     weight_i, weight_v = control.weights(point[-1:], system[-1:])
     inner = (rows >= nx) & (cols >= nx)

@@ -14,6 +14,9 @@ from cellmodels.solver.instructions import instructions, rebuild
 
 #: Share of the Jacobian's entries that an auxiliary state has to save.
 _WORTHWHILE = 0.1
+#: Entries from which a Jacobian gains by it. Smaller ones are cheap as they are, and without
+#: auxiliary states their equations conserve what they conserve to rounding errors.
+_LARGE = 1000
 #: Auxiliary states at most.
 _MOST = 20
 
@@ -31,6 +34,8 @@ def lift(function: ca.Function) -> ca.Function:
     casadi.Function
         ([x, z, u, I], theta) -> [f, g, u - mean, V]; the same function if nothing is gained.
     """
+    if function.jac_sparsity(0, 0).nnz() < _LARGE:
+        return function
     for _ in range(_MOST):
         place = _worst_bottleneck(function)
         if place is None:

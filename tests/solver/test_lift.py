@@ -15,18 +15,18 @@ def mean_field(count: int) -> ca.Function:
 
 
 def test_a_mean_becomes_a_state_and_solutions_stay():
-    plain = mean_field(20)
+    plain = mean_field(40)
     lifted = lift(plain)
     assert lifted.numel_in(0) == plain.numel_in(0) + 1
     assert lifted.jac_sparsity(0, 0).nnz() < 0.3 * plain.jac_sparsity(0, 0).nnz()
     rng = np.random.default_rng(0)
-    x, current, theta = rng.normal(size=20), 0.3, 1.7
+    x, current, theta = rng.normal(size=40), 0.3, 1.7
     without = lifted(np.concatenate([x, [0.0, current]]), theta).full().ravel()
-    added = -without[20]  # 0 = u - mean
+    added = -without[40]  # 0 = u - mean
     with_it = lifted(np.concatenate([x, [added, current]]), theta).full().ravel()
     expected = plain(np.concatenate([x, [current]]), theta).full().ravel()
-    np.testing.assert_allclose(np.delete(with_it, 20), expected, rtol=1e-12)
-    assert abs(with_it[20]) < 1e-12
+    np.testing.assert_allclose(np.delete(with_it, 40), expected, rtol=1e-12)
+    assert abs(with_it[40]) < 1e-12
 
 
 def test_a_sparse_function_stays_as_it_is():

@@ -6,6 +6,7 @@ end the sums become the equations.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pybamm
@@ -139,9 +140,8 @@ class Assembly:
         Currents of the plate beside its couples.
     chemical_heat : pybamm.Symbol
         Heat of reactions without electrodes [W.m-2].
-    kept : dict of str to list of pybamm.Symbol
-        Component -> amounts that are neither dissolved nor on an electrode [mol.m-2]: a balance
-        of the component needs them.
+    holds : dict of pybamm.Variable to mapping of str to float
+        State [mol.m-2] -> how much of each conserved quantity one mole of it holds; see `balances`.
     """
 
     current: pybamm.Symbol
@@ -174,16 +174,26 @@ class Assembly:
         self.plate_reactions: list[ElectrodeReaction] = []
         self.chemical_heat: pybamm.Symbol = none
         self.cathode_loss: pybamm.Symbol = none
-        self.kept: dict[str, list[pybamm.Symbol]] = {}
+        self.holds: dict[pybamm.Variable, Mapping[str, float]] = {}
 
     # --- states --------------------------------------------------------------------------------
 
     def state(
-        self, name: str, initial: pybamm.Symbol | float = 0.0, scale: float = 1.0
+        self,
+        name: str,
+        initial: pybamm.Symbol | float = 0.0,
+        scale: float = 1.0,
+        holds: Mapping[str, float] | None = None,
     ) -> pybamm.Variable:
-        """A differential state whose rates are added by `add`."""
+        """A differential state whose rates are added by `add`.
+
+        `holds` tells how much of each conserved quantity one mole of it holds, where it is an
+        amount of matter.
+        """
         variable = pybamm.Variable(name, scale=scale)
         self._rates[variable] = []
+        if holds is not None:
+            self.holds[variable] = holds
         self.model.initial_conditions[variable] = pybamm.convert_to_symbol(initial)
         self.model.variables[name] = variable
         return variable
@@ -212,10 +222,6 @@ class Assembly:
         """Hand the summed rates to the model."""
         for state in self._rates:
             self.model.rhs[state] = self.rate(state)
-
-    def keep(self, component: str, amount: pybamm.Symbol) -> None:
-        """Count an amount that is neither dissolved nor on an electrode in a balance."""
-        self.kept.setdefault(component, []).append(amount)
 
     def event(self, name: str, margin: pybamm.Symbol) -> None:
         """A limit of the model, reached where `margin` falls to zero."""

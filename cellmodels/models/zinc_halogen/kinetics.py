@@ -92,8 +92,12 @@ def metal_current(
 
 
 def coverage(numbers: Numbers, metal: str, amount: pybamm.Symbol) -> pybamm.Symbol:
-    """Share of an electrode that the metal covers [-]."""
-    return amount / (amount + numbers(f"Residual {metal} threshold [mol.m-2]"))
+    """Share of an electrode that the metal covers [-].
+
+    It has the sign of the amount, so that a solver's error below zero dissolves nothing further.
+    """
+    threshold = numbers(f"Residual {metal} threshold [mol.m-2]")
+    return amount / (pybamm.AbsoluteValue(amount) + threshold)
 
 
 def halogen_current(

@@ -36,11 +36,13 @@ import pybamm
 
 from cellmodels.models.zinc_halogen import kinetics, outputs, thermal, transport
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, Compartment, Electrode
+from cellmodels.models.zinc_halogen.balances import balances
 from cellmodels.models.zinc_halogen.numbers import FARADAY, STANDARD, langevin
 from cellmodels.models.zinc_halogen.speciation import Speciation, positive, speciate
 from cellmodels.models.zinc_halogen.species import (
     ACID,
     AGENT,
+    ELEMENT,
     HALIDE,
     HALOGEN,
     METAL_ION,
@@ -88,6 +90,13 @@ class Lumped(pybamm.BaseModel):
         What is modelled beyond the cell's own reactions.
     name
         The model's name.
+
+    Attributes
+    ----------
+    balances : dict of str to mapping of str to float
+        What the model conserves: variable -> state -> factor, see `balances`.
+    parameter_names : tuple of str
+        All parameters that the model reads.
     """
 
     def __init__(
@@ -121,7 +130,7 @@ class Lumped(pybamm.BaseModel):
         _add_compartments(cell)
         _add_electrodes(cell)
         internal = _add_circuit(cell)
-        _add_balances(cell, internal)
+        _add_fluxes(cell, internal)
         for mechanism in mechanisms:
             mechanism.act(cell)
         _close_electrodes(cell, internal)
@@ -129,6 +138,7 @@ class Lumped(pybamm.BaseModel):
         if cell.temperature_state is not None:
             cell.add(cell.temperature_state, thermal.temperature_rate(cell, internal))
         cell.close()
+        self.balances = balances(cell)
         outputs.add_variables(cell, internal)
         outputs.add_events(cell, internal)
         self.parameter_names = tuple(cell.numbers.names)
@@ -221,6 +231,7 @@ def _compartment(
             f"{side.capitalize()} compartment {e.word(c)} [mol.m-2]",
             initial[c] * height0,
             _SCALE.get(c, 1.0),
+            e.conserved(c),
         )
         for c in e.components
     }
@@ -328,8 +339,8 @@ def _add_electrodes(cell: Assembly) -> None:
     start = n(f"Initial {e.metal} areal amount [mol.m-2]") + n("Initial state of charge") * n(
         f"Maximum {e.metal} areal capacity [mol.m-2]"
     )
-    plated = cell.state(f"{e.metal.capitalize()} areal amount [mol.m-2]", start)
-    stray = cell.state(f"{e.metal.capitalize()} on the positive electrode [mol.m-2]")
+    plated = cell.state(f"{e.metal.capitalize()} areal amount [mol.m-2]", start, holds=ELEMENT)
+    stray = cell.state(f"{e.metal.capitalize()} on the positive electrode [mol.m-2]", holds=ELEMENT)
     felt_area = (
         n("Positive electrode surface area to volume ratio [m-1]")
         * n("Positive electrode thickness [m]")
@@ -443,8 +454,8 @@ def _felt_resistance(cell: Assembly, conductivity: pybamm.Symbol) -> pybamm.Symb
     return path * langevin(path * cell.felt.halogen_slope)
 
 
-def _add_balances(cell: Assembly, internal: pybamm.Symbol) -> None:
-    """Electrode reactions and fluxes, as rates of the amounts."""
+def _add_fluxes(cell: Assembly, internal: pybamm.Symbol) -> None:
+    """What crosses the separator, as rates of the amounts."""
     e = cell.electrolyte
     unknown = cell.model.variables["Potential drop in the separator by RT/F"]
     sides = (cell.negative.solutes, cell.positive.solutes)
@@ -453,22 +464,49 @@ def _add_balances(cell: Assembly, internal: pybamm.Symbol) -> None:
     cell.model.algebraic[unknown] = unknown - drop
     fluxes = transport.separator_fluxes(e.solutes, cell.permeabilities, *sides, moving, internal)
     cell.fluxes = fluxes
-    for electrode, side, sign in ((cell.plate, cell.negative, -1), (cell.felt, cell.positive, 1)):
-        dissolved = electrode.metal_current / (2 * FARADAY)
-        formed = electrode.halogen_current / (2 * FARADAY)
-        cell.add(electrode.metal, -dissolved)
-        cell.add(side.amounts[METAL_ION], dissolved)
-        cell.add(side.amounts[HALIDE], -2 * formed)
-        cell.add(side.amounts[HALOGEN], formed)
+    for side, sign in ((cell.negative, -1), (cell.positive, 1)):
         for solute in e.solutes:
             for component, count in solute.contents:
                 cell.add(side.amounts[component], sign * count * fluxes[solute.key])
 
 
 def _close_electrodes(cell: Assembly, internal: pybamm.Symbol) -> None:
-    """The partial currents of an electrode add up to the cell's current."""
+    """The partial currents of an electrode add up to the cell's current.
+
+    Where an electrode's main couple reacts, that sum stands in for its own current, so that charge
+    and redox state are conserved whatever a solver leaves of the algebraic equations.
+    """
+    plate, felt = cell.plate, cell.felt
     others = sum((r.current for r in cell.plate_reactions), pybamm.Scalar(0))
-    plate = cell.plate.metal_current + cell.plate.halogen_current + others
-    felt = cell.felt.metal_current + cell.felt.halogen_current
-    cell.model.algebraic[cell.plate.potential] = (plate - internal) / _CURRENT
-    cell.model.algebraic[cell.felt.potential] = (felt + internal) / _CURRENT
+    dissolving = internal - plate.halogen_current - others
+    forming = -internal - felt.metal_current
+    plated = plate.metal_current + plate.halogen_current + others
+    felted = felt.metal_current + felt.halogen_current
+    cell.model.algebraic[plate.potential] = _apart(plated, internal)
+    cell.model.algebraic[felt.potential] = _apart(felted, -internal)
+    _react(cell, plate, cell.negative, dissolving, plate.halogen_current)
+    _react(cell, felt, cell.positive, felt.metal_current, forming)
+
+
+def _apart(one: pybamm.Symbol, other: pybamm.Symbol) -> pybamm.Symbol:
+    """A measure of how far apart two current densities are.
+
+    Exponential rate laws are nearly linear on this scale, so that Newton's method finds a potential
+    from far away.
+    """
+    return pybamm.arcsinh(one / _CURRENT) - pybamm.arcsinh(other / _CURRENT)
+
+
+def _react(
+    cell: Assembly,
+    electrode: Electrode,
+    side: Compartment,
+    dissolving: pybamm.Symbol,
+    forming: pybamm.Symbol,
+) -> None:
+    """Currents that dissolve metal and form halogen, as rates of the amounts."""
+    dissolved, formed = dissolving / (2 * FARADAY), forming / (2 * FARADAY)
+    cell.add(electrode.metal, -dissolved)
+    cell.add(side.amounts[METAL_ION], dissolved)
+    cell.add(side.amounts[HALIDE], -2 * formed)
+    cell.add(side.amounts[HALOGEN], formed)

@@ -22,10 +22,23 @@ from cellmodels.models.zinc_halogen import kinetics, thermal, thermodynamics
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, ElectrodeReaction
 from cellmodels.models.zinc_halogen.numbers import FARADAY, GAS, REFERENCE_TEMPERATURE, STANDARD
 from cellmodels.models.zinc_halogen.speciation import positive
-from cellmodels.models.zinc_halogen.species import ACID, AGENT, HALIDE, HALOGEN, METAL_ION
+from cellmodels.models.zinc_halogen.species import (
+    ACID,
+    AGENT,
+    ELEMENT,
+    HALIDE,
+    HALOGEN,
+    METAL,
+    METAL_ION,
+    REDOX,
+)
 
 #: Current density below which a sign is rounded off [A.m-2].
 _TRACE_CURRENT = 0.01
+#: Zinc below which its amount is rounded off to a positive number [mol.m-2].
+_TRACE_ZINC = 1e-9
+#: What carbon oxide holds, counted from carbon and water, for each X2 that made it.
+_OXIDISED = MappingProxyType({ACID: -2.0, REDOX: 1.0})
 _LN10 = 2.302585092994046
 
 
@@ -153,11 +166,12 @@ class LumpedThermal(ZincMechanism):
 class DeadZinc(ZincMechanism):
     r"""Zinc loses contact while it is stripped; bromine that arrives dissolves it again.
 
-    .. math:: \dot n_{dead} = f_{dead}\,\frac{\max(j_M, 0)}{2F}
+    .. math:: \dot n_{dead} = f_{dead}\,\frac{\max(j_M, 0)}{2F}\,\frac{n}{n + n_{min}}
               - k_{chem}\,c_B\,\frac{n_{dead}}{n_{dead} + n_{min}}
 
-    Source: a first-order form written for this model; dead zinc in zinc-bromine cells: Y. Xu et
-    al., Renew. Sustain. Energy Rev. 127 (2020) 109838, doi:10.1016/j.rser.2020.109838.
+    with the zinc n of the plate: where nothing is left, nothing loses contact. Source: a
+    first-order form written for this model; dead zinc in zinc-bromine cells: Y. Xu et al., Renew.
+    Sustain. Energy Rev. 127 (2020) 109838, doi:10.1016/j.rser.2020.109838.
     """
 
     short_name: ClassVar[str] = "dead zinc"
@@ -175,9 +189,10 @@ class DeadZinc(ZincMechanism):
     def act(self, cell: Assembly) -> None:
         """Move zinc from the plate to the dead, and from there into the electrolyte."""
         n, metal = cell.numbers, cell.electrolyte.metal
-        dead = cell.state("Dead zinc [mol.m-2]")
+        dead = cell.state("Dead zinc [mol.m-2]", holds=ELEMENT)
         stripped = positive(cell.plate.metal_current, _TRACE_CURRENT) / (2 * FARADAY)
-        isolated = n("Dead zinc fraction") * stripped
+        plated = kinetics.coverage(n, metal, cell.plate.metal)
+        isolated = n("Dead zinc fraction") * stripped * plated
         covered = kinetics.coverage(n, metal, dead)
         velocity = n(f"{metal.capitalize()} chemical attack velocity [m.s-1]")
         attacked = velocity * cell.negative.species.dissolved * covered
@@ -190,7 +205,6 @@ class DeadZinc(ZincMechanism):
         cell.chemical_heat = cell.chemical_heat + 2 * FARADAY * attacked * (
             halogen_heat - metal_heat
         )
-        cell.keep(METAL_ION, dead)
 
 
 @dataclass(frozen=True)
@@ -287,8 +301,9 @@ class HydrogenEvolution(ZincMechanism):
     def act(self, cell: Assembly) -> None:
         """Add its current to the plate's, and count the gas."""
         n = cell.numbers
-        gas = cell.state("Hydrogen [mol.m-2]", scale=1e-2)
-        covered = kinetics.coverage(n, cell.electrolyte.metal, cell.plate.metal)
+        gas = cell.state("Hydrogen [mol.m-2]", scale=1e-2, holds={ACID: 2.0, REDOX: -1.0})
+        plated = positive(cell.plate.metal, _TRACE_ZINC)
+        covered = kinetics.coverage(n, cell.electrolyte.metal, plated)
         rate = kinetics.hydrogen_current(n, cell.plate.potential, cell.negative.ph)
         current = covered * rate
         cell.add(gas, -current / (2 * FARADAY))
@@ -330,7 +345,9 @@ class Precipitation(ZincMechanism):
     def act(self, cell: Assembly) -> None:
         """Take zinc from the negative compartment, and give back protons."""
         n = cell.numbers
-        settled = cell.state("Zinc precipitate [mol.m-2]", scale=1e-2)
+        settled = cell.state(
+            "Zinc precipitate [mol.m-2]", scale=1e-2, holds={METAL: 1.0, ACID: -2.0}
+        )
         ion = positive(cell.negative.totals[METAL_ION], 1e-3) / STANDARD
         log_omega = (
             pybamm.log(ion)
@@ -345,7 +362,6 @@ class Precipitation(ZincMechanism):
         cell.add(settled, rate)
         cell.add(cell.negative.amounts[METAL_ION], -rate)
         cell.add(cell.negative.amounts[ACID], 2 * rate)
-        cell.keep(METAL_ION, settled)
 
 
 # --- the electrolyte -----------------------------------------------------------------------------
@@ -436,10 +452,9 @@ class HalogenLoss(ZincMechanism):
             n("Halogen irreversible reaction rate [s-1]") * side.species.halogen * side.height,
         )
         for name, rate in zip(self.states, rates, strict=True):
-            lost = cell.state(name, scale=1e-2)
+            lost = cell.state(name, scale=1e-2, holds=cell.electrolyte.conserved(HALOGEN))
             cell.add(lost, rate)
             cell.add(side.amounts[HALOGEN], -rate)
-            cell.keep(HALOGEN, lost)
 
 
 @dataclass(frozen=True)
@@ -519,7 +534,7 @@ class CathodeSelfDischarge(ZincMechanism):
             "Positive electrode thickness [m]"
         )
         rate = n("Cathode self-discharge rate [m.s-1]") * area * cell.positive.species.halogen
-        oxidised = cell.state("Carbon oxidised [mol.m-2]", scale=1e-2)
+        oxidised = cell.state("Carbon oxidised [mol.m-2]", scale=1e-2, holds=_OXIDISED)
         cell.add(oxidised, rate)
         _reduce_halogen(cell, rate)
 
@@ -571,7 +586,9 @@ class CarbonOxidation(ZincMechanism):
             "Positive electrode thickness [m]"
         )
         used = n("Carbon oxidation halogen demand [mol.m-2]") * area * rate
-        worn = cell.state("Carbon oxidised with area loss [mol.m-2]", scale=1e-2)
+        worn = cell.state(
+            "Carbon oxidised with area loss [mol.m-2]", scale=1e-2, holds=_OXIDISED
+        )
         cell.add(factor, -rate)
         cell.add(worn, used)
         _reduce_halogen(cell, used)

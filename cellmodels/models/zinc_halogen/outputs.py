@@ -6,6 +6,7 @@ import pybamm
 
 from cellmodels.models.zinc_halogen import thermal
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, Compartment
+from cellmodels.models.zinc_halogen.balances import total
 from cellmodels.models.zinc_halogen.numbers import FARADAY
 from cellmodels.models.zinc_halogen.species import HALIDE, HALOGEN, METAL_ION
 
@@ -41,6 +42,8 @@ def add_variables(cell: Assembly, internal: pybamm.Symbol) -> None:
     _add_electrodes(cell)
     _add_charge(cell)
     _add_losses(cell)
+    for name, balance in model.balances.items():
+        model.variables[name] = total(cell, balance)
 
 
 def open_circuit_voltage(cell: Assembly) -> pybamm.Symbol:

@@ -10,12 +10,18 @@ so that no equilibrium can break the balance of atoms.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from cellmodels.chemistry import Chemistry, Reaction
 from cellmodels.errors import InputError, did_you_mean
 
 #: Components with a state on either side of the separator, beside the supporting ions.
 METAL_ION, HALIDE, HALOGEN, AGENT, ACID = "metal ion", "halide", "halogen", "agent", "acid"
+
+#: What no reaction can change, beside the ions, the agent and the acid; see `balances`.
+METAL, ATOMS, REDOX = "metal", "halogen atoms", "redox state"
+#: The same of one atom of the metal that is not dissolved.
+ELEMENT = MappingProxyType({METAL: 1.0, REDOX: -1.0})
 
 _ELECTROLYTE = "electrolyte"
 _METAL, _HALOGEN, _WATER = "metal electrode", "halogen electrode", "water"
@@ -118,6 +124,11 @@ class Electrolyte:
         """A component in words."""
         words = {METAL_ION: self.metal_ion, HALIDE: self.halide, HALOGEN: self.halogen}
         return words.get(component, self.agent if component == AGENT else component) or component
+
+    def conserved(self, component: str) -> dict[str, float]:
+        """How much of each conserved quantity one of a component holds."""
+        held = {METAL_ION: {METAL: 1.0}, HALIDE: {ATOMS: 1.0}, HALOGEN: {ATOMS: 2.0, REDOX: 1.0}}
+        return held.get(component, {component: 1.0})
 
     def charge(self, component: str) -> int:
         """Charge that one of a component brings, in whatever species it is bound."""
