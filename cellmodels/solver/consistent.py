@@ -54,12 +54,27 @@ def _from_guess(
         except SolveFailure as failure:
             if control.kind == "voltage" and solve is _solve_damped:
                 raise failure from None
-    for fraction in (0.0, 0.1, 0.3, 0.6, 1.0):
+    point = np.concatenate([start, guess[len(start) : -1], [0.0]])
+    point, voltage = _solve_damped(collocation, Control("current", 0.0), point, theta)
+    for fraction in (0.1, 0.3, 0.6, 1.0):
         ramped = Control(control.kind, fraction * control.value)
-        if control.kind == "current":
-            point[-1] = ramped.value
+        point[-1] = ramped.value / (voltage if control.kind == "power" else 1.0)
         point, voltage = _solve_damped(collocation, ramped, point, theta)
     return point, voltage
+
+
+def power_slope(dae: Dae, point: np.ndarray, theta: np.ndarray) -> float:
+    """Change of the power with the current at fixed differential states, by the voltage [-].
+
+    One without resistance, zero where the cell gives its greatest power.
+    """
+    system, jacobian = (row[0] for row in dae.linearise(point[None, :], theta))
+    rows, cols, nx = dae.pattern.rows, dae.pattern.cols, dae.nx
+    inner = (rows >= nx) & (cols >= nx)
+    matrix = np.zeros((dae.n - nx, dae.n - nx))
+    matrix[rows[inner] - nx, cols[inner] - nx] = jacobian[inner]
+    by_current = np.append(np.linalg.lstsq(matrix[:-1, :-1], -matrix[:-1, -1])[0], 1.0)
+    return float(1.0 + point[-1] * (matrix[-1] @ by_current) / system[-1])
 
 
 def _solve_algebraic(

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cellmodels.solver.collocation import Collocation
-from cellmodels.solver.consistent import consistent_point
 from cellmodels.solver.dae import Dae
-from cellmodels.solver.integrate import integrate_step
+from cellmodels.solver.integrate import begin_step, integrate_step
 from cellmodels.solver.mesh import MeshOptions
 from cellmodels.solver.newton import NewtonOptions, newton_step
 from cellmodels.solver.outcome import Reason, SolveFailure
@@ -291,8 +290,7 @@ class SequenceSolver:
         self, spec: StepSpec, x: np.ndarray, theta: np.ndarray, guess: np.ndarray
     ) -> StepSolution | None:
         """The step if its end condition is met when it begins, or None."""
-        at, voltage = consistent_point(self.collocation, spec.control, x, theta, guess)
-        met = spec.met_at_start(self.dae, at, voltage, theta)
+        at, voltage, met = begin_step(self.collocation, spec, x, theta, guess)
         return None if met is None else skipped_step(x, at, voltage, met)
 
     def _valid(self, spec: StepSpec, step: StepSolution, theta: np.ndarray) -> bool:

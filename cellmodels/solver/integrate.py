@@ -12,11 +12,19 @@ import numpy as np
 
 from cellmodels.solver import radau
 from cellmodels.solver.collocation import Collocation, Linearisation
-from cellmodels.solver.consistent import consistent_point
+from cellmodels.solver.consistent import consistent_point, power_slope
 from cellmodels.solver.mesh import MeshOptions, agrees, thinned
 from cellmodels.solver.newton import NewtonOptions, converged, newton_step
 from cellmodels.solver.outcome import Reason, SolveFailure
-from cellmodels.solver.step import HOUR, StepSolution, StepSpec, Stop, skipped_step, watched
+from cellmodels.solver.step import (
+    HOUR,
+    Control,
+    StepSolution,
+    StepSpec,
+    Stop,
+    skipped_step,
+    watched,
+)
 
 
 def integrate_step(
@@ -40,12 +48,44 @@ def integrate_step(
     SolveFailure
         With the reason.
     """
-    point, voltage = consistent_point(collocation, spec.control, start, theta, guess)
-    met = spec.met_at_start(collocation.dae, point, voltage, theta)
+    point, voltage, met = begin_step(collocation, spec, start, theta, guess)
     if met is not None:
         return skipped_step(start, point, voltage, met)
     step = _March(collocation, spec, theta, mesh, newton).run(start, point, voltage)
     return _with_fewer_intervals(collocation, spec, theta, step, mesh, newton)
+
+
+def begin_step(
+    collocation: Collocation,
+    spec: StepSpec,
+    start: np.ndarray,
+    theta: np.ndarray,
+    guess: np.ndarray,
+) -> tuple[np.ndarray, float, int | None]:
+    """The point v at the start of a step, its voltage, and the end condition that is met there.
+
+    A discharge at constant power has ended where the cell does not give that power above its
+    cut-off: there is no such point, and v is that of the cut-off.
+
+    Raises
+    ------
+    SolveFailure
+        If no algebraic state fits.
+    """
+    control = spec.control
+    try:
+        point, voltage = consistent_point(collocation, control, start, theta, guess)
+    except SolveFailure:
+        if control.kind != "power" or control.value <= 0.0:
+            raise
+        for k, stop in enumerate(spec.stops):
+            if stop.quantity == "voltage":
+                held = Control("voltage", stop.value)
+                point, voltage = consistent_point(collocation, held, start, theta, guess)
+                if point[-1] * voltage < control.value:
+                    return point, voltage, k
+        raise SolveFailure(Reason.EXHAUSTED, f"it does not give {control.value:g} W") from None
+    return point, voltage, spec.met_at_start(collocation.dae, point, voltage, theta)
 
 
 def _with_fewer_intervals(
@@ -82,6 +122,8 @@ _NEAR = 1e-3
 #: One place of a DFN's electrode may lose its material and the rest go on, but only in so short an
 #: interval [s]: as a rule the voltage has ended the step before.
 _BRIEF = 1e-6
+#: The power is at its peak where its change with the current, by the voltage, is below this.
+_PEAK = 0.05
 #: A step whose end condition is met within this time takes no time [s].
 _INSTANT = 1e-3
 
@@ -121,6 +163,8 @@ class _March:
                 failure = self._stuck(point, times[-1])
                 if missed is None and failure.reason != Reason.MODEL_EVENT:
                     missed = self._vanishing(point)
+                if missed is None and failure.reason == Reason.EXHAUSTED:
+                    missed = self._cut_off(point)
                 if missed is not None and stages:
                     # the end lies within so short a time, behind a jump such as that of depletion
                     return self._finish(start, times, stages, voltages, missed)
@@ -194,7 +238,8 @@ class _March:
     def _stuck(self, point: np.ndarray, time: float) -> SolveFailure:
         """Why the intervals become ever shorter: often a limit of the model is being reached.
 
-        A quantity that must stay positive may tend to zero ever faster, as the last pores do.
+        A quantity that must stay positive may tend to zero ever faster, as the last pores do. And a
+        cell gives a power only as long as more current would give more.
         """
         dae = self.collocation.dae
         fresh = np.append(np.concatenate(dae.start(self.theta)), 0.0)
@@ -203,6 +248,9 @@ class _March:
         if len(near):
             name = dae.event_names[near[np.argmin(left[near] / whole[near])]]
             return SolveFailure(Reason.MODEL_EVENT, f"{name}, at {time:.6g} s")
+        power = self.spec.control.value if self.spec.control.kind == "power" else 0.0
+        if power > 0.0 and power_slope(dae, point, self.theta) < _PEAK:
+            return SolveFailure(Reason.EXHAUSTED, f"no more than {power:g} W, at {time:.6g} s")
         return SolveFailure(Reason.STEP_TOO_SMALL, f"at {time:.6g} s")
 
     def _predict(

@@ -79,8 +79,9 @@ def metal_current(
     cathodic = 2 - anodic
     f = numbers.f
     covered = coverage(numbers, metal, amount)
+    bare = 1 - pybamm.maximum(covered, 0)
     nucleation = numbers(f"{name} nucleation overpotential [V]")
-    seeded = covered + (1 - covered) * pybamm.exp(-cathodic * f * nucleation)
+    seeded = 1 - bare + bare * pybamm.exp(-cathodic * f * nucleation)
     strip = rate * _exp(anodic * f * overpotential)
     plate = rate * seeded * concentration / STANDARD * _exp(-cathodic * f * overpotential)
     whole = amount + numbers(f"Residual {metal} threshold [mol.m-2]")
@@ -94,7 +95,8 @@ def metal_current(
 def coverage(numbers: Numbers, metal: str, amount: pybamm.Symbol) -> pybamm.Symbol:
     """Share of an electrode that the metal covers [-].
 
-    It has the sign of the amount, so that a solver's error below zero dissolves nothing further.
+    It has the sign of the amount: where a solver's error has left less than nothing, the metal is
+    plated, not dissolved.
     """
     threshold = numbers(f"Residual {metal} threshold [mol.m-2]")
     return amount / (pybamm.AbsoluteValue(amount) + threshold)

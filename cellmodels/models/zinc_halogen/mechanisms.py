@@ -35,8 +35,6 @@ from cellmodels.models.zinc_halogen.species import (
 
 #: Current density below which a sign is rounded off [A.m-2].
 _TRACE_CURRENT = 0.01
-#: Zinc below which its amount is rounded off to a positive number [mol.m-2].
-_TRACE_ZINC = 1e-9
 #: What carbon oxide holds, counted from carbon and water, for each X2 that made it.
 _OXIDISED = MappingProxyType({ACID: -2.0, REDOX: 1.0})
 _LN10 = 2.302585092994046
@@ -302,10 +300,9 @@ class HydrogenEvolution(ZincMechanism):
         """Add its current to the plate's, and count the gas."""
         n = cell.numbers
         gas = cell.state("Hydrogen [mol.m-2]", scale=1e-2, holds={ACID: 2.0, REDOX: -1.0})
-        plated = positive(cell.plate.metal, _TRACE_ZINC)
-        covered = kinetics.coverage(n, cell.electrolyte.metal, plated)
+        covered = kinetics.coverage(n, cell.electrolyte.metal, cell.plate.metal)
         rate = kinetics.hydrogen_current(n, cell.plate.potential, cell.negative.ph)
-        current = covered * rate
+        current = pybamm.maximum(covered, 0) * rate
         cell.add(gas, -current / (2 * FARADAY))
         cell.add(cell.negative.amounts[ACID], current / FARADAY)
         # enthalpies count from H+ and H2, so that the thermoneutral potential is zero
