@@ -38,6 +38,8 @@ _TRACE_CURRENT = 0.01
 #: What carbon oxide holds, counted from carbon and water, for each X2 that made it.
 _OXIDISED = MappingProxyType({ACID: -2.0, REDOX: 1.0})
 _LN10 = 2.302585092994046
+#: Enthalpy of vaporisation of water [J.mol-1], and its molar volume [m3.mol-1], at 25 degC.
+_VAPORISATION, _WATER_VOLUME = 44000.0, 1.807e-5
 
 
 class ZincMechanism(Mechanism):
@@ -370,7 +372,8 @@ class WaterLoss(ZincMechanism):
 
     .. math:: \dot n_{H_2O} = -k_v\,(a_w\,p_{sat}(T) - p_{out})
 
-    with :math:`p_{sat}` = 3169 Pa at 25 degC and an enthalpy of vaporisation of 44 kJ mol-1.
+    with :math:`p_{sat}` = 3169 Pa at 25 degC and an enthalpy of vaporisation of 44 kJ mol-1, which
+    cools the cell.
     Hydrogen takes no water of its own: its two protons leave two OH-, and only what precipitates
     with them binds oxygen. Source: a first-order form written for this model.
     """
@@ -406,11 +409,12 @@ class WaterLoss(ZincMechanism):
         """Evaporate as long as there is electrolyte."""
         n = cell.numbers
         warmer = 1 / n.temperature - 1 / REFERENCE_TEMPERATURE
-        saturated = 3169.0 * pybamm.exp(-44000.0 / GAS * warmer)
+        saturated = 3169.0 * pybamm.exp(-_VAPORISATION / GAS * warmer)
         pull = n("Electrolyte water activity") * saturated - n("Ambient water vapour pressure [Pa]")
         moles = n("Water vapour loss coefficient [mol.m-2.s-1.Pa-1]") * pull
+        cell.chemical_heat = cell.chemical_heat - _VAPORISATION * moles
         for side, name in zip((cell.negative, cell.positive), self.states, strict=True):
-            cell.add(cell.model.variables[name], 1.807e-5 * moles / 2)
+            cell.add(cell.model.variables[name], _WATER_VOLUME * moles / 2)
             cell.event(f"{side.side.capitalize()} compartment dry", side.height / 1e-5 - 1)
 
 
@@ -583,9 +587,7 @@ class CarbonOxidation(ZincMechanism):
             "Positive electrode thickness [m]"
         )
         used = n("Carbon oxidation halogen demand [mol.m-2]") * area * rate
-        worn = cell.state(
-            "Carbon oxidised with area loss [mol.m-2]", scale=1e-2, holds=_OXIDISED
-        )
+        worn = cell.state("Carbon oxidised with area loss [mol.m-2]", scale=1e-2, holds=_OXIDISED)
         cell.add(factor, -rate)
         cell.add(worn, used)
         _reduce_halogen(cell, used)

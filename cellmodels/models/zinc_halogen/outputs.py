@@ -35,7 +35,7 @@ def add_variables(cell: Assembly, internal: pybamm.Symbol) -> None:
             "Diffusion potential [V]": cell.diffusion_potential,
             "Ohmic area resistance [Ohm.m2]": cell.resistance + cell.contact,
             "Electrolyte conductivity [S.m-1]": cell.conductivity,
-            "Heat generation [W.m-2]": thermal.heat_sources(cell, internal),
+            "Heat generation [W.m-2]": thermal.heat_generation(cell, internal),
         }
     )
     _add_compartments(cell)

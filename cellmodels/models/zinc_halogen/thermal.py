@@ -10,35 +10,56 @@ enthalpy of the polyhalides, of what sites hold and of the solid, whose change a
 equilibria follows by the chain rule. Source: J. Newman, K. E. Thomas-Alyea, Electrochemical
 systems, 3rd ed., Wiley 2004, ch. 9; D. Bernardi, E. Pawlikowski, J. Newman, J. Electrochem. Soc.
 132 (1985) 5, doi:10.1149/1.2113792.
+
+It is the first law, :math:`dH/dt = -iV - h(T - T_{amb})`, for the enthalpy
+
+.. math::
+    H = C\,(T - T_0) + H_{eq} + 2F\left(E_M - T\frac{dE_M}{dT}\right) n_{M^{2+}}
+    - F\left(E_X - T\frac{dE_X}{dT}\right) n_Y + \Delta h_{vap}\, n_{vapour}
+
+of all that is in the cell or has left it, with the enthalpies of the metal (dead or not), of the
+dissolved halogen X2, of H+, OH-, hydrogen, water, carbon and its oxide, of supporting ions and of
+the complexing agent taken as zero. So no heat is counted for the neutralisation of acid, for
+the hydroxide's precipitation (it holds the metal ion's enthalpy), for dilution, and for halogen
+that leaves as vapour or reacts for good.
 """
 
 from __future__ import annotations
 
 import pybamm
 
-from cellmodels.models.zinc_halogen.assembly import Assembly, Electrode
+from cellmodels.models.zinc_halogen.assembly import Assembly, Compartment, Electrode
 
 
 def temperature_rate(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:
     """Rate of the temperature [K.s-1]."""
     t = cell.temperature_state
-    heat = heat_sources(cell, internal) - heat_loss(cell)
     capacity: pybamm.Symbol = cell.numbers("Cell areal heat capacity [J.K-1.m-2]")
     for side in (cell.negative, cell.positive):
-        enthalpy = side.height * side.species.enthalpy
-        residual = cell.model.algebraic[side.log_halogen]
-        slope = enthalpy.diff(side.log_halogen) / residual.diff(side.log_halogen)
-        capacity = capacity + enthalpy.diff(t) - slope * residual.diff(t)
+        capacity = capacity + _along(cell, side, t)
+    return (heat_generation(cell, internal) - heat_loss(cell)) / capacity
+
+
+def heat_generation(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:
+    """Heat that the cell gives off at constant temperature [W.m-2]."""
+    heat = electrode_heat(cell, internal)
+    for side in (cell.negative, cell.positive):
         for state in cell.states:
-            if state is t:
-                continue
-            along = enthalpy.diff(state) - slope * residual.diff(state)
-            heat = heat - along * cell.rate(state)
-    return heat / capacity
+            if state is not cell.temperature_state:
+                heat = heat - _along(cell, side, state) * cell.rate(state)
+    return heat
 
 
-def heat_sources(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:
-    """Heat set free by all reactions and resistances [W.m-2]."""
+def _along(cell: Assembly, side: Compartment, state: pybamm.Variable) -> pybamm.Symbol:
+    """Change of a side's equilibrium enthalpy with a state, along the local equilibrium."""
+    enthalpy = side.height * side.species.enthalpy
+    residual = cell.model.algebraic[side.log_halogen]
+    slope = enthalpy.diff(side.log_halogen) / residual.diff(side.log_halogen)
+    return enthalpy.diff(state) - slope * residual.diff(state)
+
+
+def electrode_heat(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:
+    """Heat of all reactions and resistances, that of the local equilibria left out [W.m-2]."""
     heat = cell.chemical_heat
     for electrode in (cell.plate, cell.felt):
         metal, halogen = thermoneutral_potentials(cell, electrode)

@@ -1,0 +1,200 @@
+"""The energy balance, through an enthalpy of all that is in the cell.
+
+The enthalpy is computed here from the amounts alone, with local equilibria of its own: nothing of
+the heat equation is used.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pybamm
+import pytest
+from scipy.optimize import brentq
+
+import cellmodels as cm
+
+from .conftest import CHEMISTRIES, FAST, cell_of, mechanisms_of, solve
+
+FARADAY, GAS, WARM = 96485.33212331001, 8.31446261815324, 298.15
+CYCLE = (
+    "Rest for 5 minutes",
+    "Charge at 0.5C for 1 hour",
+    "Rest for 30 minutes",
+    "Discharge at 0.5C until 0.5 V",
+    "Hold at 0.05 V for 30 minutes",
+)
+
+
+class Enthalpy:
+    """Enthalpy of a cell from its amounts and its temperature [J.m-2].
+
+    Zero are those of metal, X2 in water, H+, OH-, hydrogen, water, carbon and its oxide.
+    """
+
+    def __init__(self, cell: cm.Cell) -> None:
+        self.cell, self.chemistry = cell, cell.chemistry
+        self.value = cell.value
+        self.words = {key: s.title for key, s in self.chemistry.species.items()}
+        metal = self.chemistry.reactions["metal electrode"]
+        halogen = self.chemistry.reactions["halogen electrode"]
+        self.metal, self.metal_ion = metal.products[0].species, metal.reactants[0].species
+        self.halogen, self.halide = halogen.reactants[0].species, halogen.products[0].species
+
+    def __call__(self, amount, temperature: float) -> float:
+        """`amount` gives a state by its name."""
+        metal, ion, halide = (self.words[k] for k in (self.metal, self.metal_ion, self.halide))
+        ions = sum(amount(f"{side} compartment {ion} [mol.m-2]") for side in SIDES)
+        halides = sum(amount(f"{side} compartment {halide} [mol.m-2]") for side in SIDES)
+        settled = self.optional(amount, "Zinc precipitate [mol.m-2]")
+        offset = self.value("Positive electrode formal potential offset [V]")
+        per_ion = 2 * FARADAY * self.thermoneutral(metal)
+        per_halide = -FARADAY * (self.thermoneutral(self.words[self.halogen]) + offset)
+        vapour = sum(
+            self.optional(amount, f"{side} compartment water lost [m]") for side in SIDES
+        )
+        return (
+            self.value("Cell areal heat capacity [J.K-1.m-2]") * (temperature - WARM)
+            + per_ion * (ions + settled)
+            + per_halide * halides
+            + 44000.0 * vapour / 1.807e-5
+            + sum(self.held(amount, side, temperature) for side in SIDES)
+        )
+
+    def thermoneutral(self, word: str) -> float:
+        """E - T dE/dT of a couple, the same at every temperature [V]."""
+        name = word.capitalize()
+        slope = self.value(f"{name} standard potential change [V.K-1]")
+        return self.value(f"{name} standard potential [V]") - WARM * slope
+
+    def optional(self, amount, name: str) -> float:
+        try:
+            return amount(name)
+        except KeyError:
+            return 0.0
+
+    def held(self, amount, side: str, temperature: float) -> float:
+        """Enthalpy of polyhalides, of what sites hold and of the solid."""
+        height = self.height(amount, side)
+        total = {
+            key: amount(f"{side} compartment {self.words[key]} [mol.m-2]") / height
+            for key in (self.halide, self.halogen)
+        }
+        inverse = 1 / temperature - 1 / WARM
+
+        def constant(each, name: str, sign: int) -> float:
+            change = sign * self.value(each.enthalpy) / GAS * inverse
+            return self.value(name) * np.exp(-change)
+
+        poly = []
+        for each in self.chemistry.equilibria.values():
+            reaction = self.chemistry.reactions[each.reaction]
+            count = next(t.count for t in reaction.reactants if t.species == self.halogen)
+            poly.append((count, constant(each, each.constant, 1), self.value(each.enthalpy)))
+        sites = []
+        for each in self.chemistry.isotherms.values():
+            places = self.value(each.capacity)
+            if each.host == "positive electrode":
+                thickness = self.value("Positive electrode thickness [m]")
+                places *= thickness / height if side == "Positive" else 0.0
+            else:
+                active = self.optional(amount, "Complexing agent activity") or 1.0
+                agent = amount(f"{side} compartment {self.words[each.host]} [mol.m-2]")
+                places *= agent / height * active
+            half = constant(each, each.half_loading, -1)
+            sites.append((places, half, self.value(each.enthalpy)))
+        solids = [
+            (constant(each, each.constant, -1), self.value(each.enthalpy))
+            for each in self.chemistry.saturations.values()
+        ]
+
+        def parts(b: float) -> list[tuple[float, float]]:
+            """Halogen of each kind and its enthalpy, where `b` is free [mol.m-3, J.m-3]."""
+            free = total[self.halide] / (1 + sum(k * b**n for n, k, _ in poly))
+            found = [(b, 0.0)]
+            found += [(n * k * free * b**n, h * k * free * b**n) for n, k, h in poly]
+            found += [(s * b / (b + c), h * s * b / (b + c)) for s, c, h in sites]
+            # the solid as the model has it, a steep power of the supersaturation
+            found += [((b / c) ** 400, h * (b / c) ** 400) for c, h in solids]
+            return found
+
+        def excess(log: float) -> float:
+            return sum(held for held, _ in parts(np.exp(log))) - total[self.halogen]
+
+        top = np.log(total[self.halogen])
+        if solids:
+            top = min(top, np.log(1.05 * solids[0][0]))
+        log = brentq(excess, np.log(1e-15), top, xtol=1e-14, rtol=1e-15)
+        return height * sum(h for _, h in parts(np.exp(log)))
+
+    def height(self, amount, side: str) -> float:
+        shared = self.value("Separator porosity") * self.value("Separator thickness [m]") / 2
+        own = self.value("Negative compartment electrolyte height [m]")
+        if side == "Positive":
+            porosity = self.value("Positive electrode porosity")
+            own = porosity * self.value("Positive electrode thickness [m]")
+            own += self.value("Positive reservoir electrolyte height [m]")
+        return own + shared - self.optional(amount, f"{side} compartment water lost [m]")
+
+
+SIDES = ("Negative", "Positive")
+
+
+def with_heat_counted(model: pybamm.BaseModel, variable: str) -> pybamm.BaseModel:
+    """The model with the integral of a variable as one more state, "Counted" [J.m-2]."""
+    counted = pybamm.Variable("Counted", scale=1e4)
+    model.rhs[counted] = model.variables[variable]
+    model.initial_conditions[counted] = pybamm.Scalar(0)
+    model.variables["Counted"] = counted
+    return model
+
+
+def work(solution: pybamm.Solution, cell: cm.Cell) -> np.ndarray:
+    """Energy that has left through the terminals [J.m-2]."""
+    return solution["Discharge energy [W.h]"].entries * 3600 / cell.electrode_area
+
+
+def enthalpies(cell: cm.Cell, solution: pybamm.Solution) -> np.ndarray:
+    """The enthalpy at every time of a solution."""
+    enthalpy = Enthalpy(cell)
+    names = [v.name for v in cell.pybamm_model().rhs]
+    entries = {name: solution[name].entries for name in names}
+    warmth = solution["Cell temperature [K]"].entries
+    return np.array(
+        [enthalpy(lambda name: entries[name][k], t) for k, t in enumerate(warmth)]  # noqa: B023
+    )
+
+
+def assert_first_law(gained: np.ndarray, given_off: np.ndarray, scale: float) -> None:
+    np.testing.assert_allclose(gained - gained[0] + given_off, 0.0, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("name", CHEMISTRIES)
+def test_the_first_law_with_every_mechanism(name):
+    """H(t) - H(0) = -int iV dt - int h (T - T_amb) dt."""
+    cell = cell_of(name, tuple(mechanisms_of(name)), tuple(FAST.items()))
+    model = cell.pybamm_model()
+    ambient = cell.value("Ambient temperature [K]")
+    model.variables["Loss"] = cell.value("Heat transfer coefficient [W.m-2.K-1]") * (
+        model.variables["Cell temperature [K]"] - ambient
+    )
+    solution = solve(cell, *CYCLE, model=with_heat_counted(model, "Loss"), rtol=1e-9)
+    assert len(solution.cycles[0].steps) == len(CYCLE)
+    moved = work(solution, cell)
+    warmth = solution["Cell temperature [K]"].entries
+    assert np.ptp(warmth) > 0.5
+    scale = np.sum(np.abs(np.diff(moved)))
+    gained = enthalpies(cell, solution)
+    assert np.ptp(gained) > 0.5 * scale / 2
+    assert_first_law(gained, moved + solution["Counted"].entries, scale)
+
+
+@pytest.mark.parametrize("name", CHEMISTRIES)
+def test_isothermal_heat_of_the_same_enthalpy(name):
+    """H(t) - H(0) = -int iV dt - int Q dt at constant temperature."""
+    mechanisms = [m for m in mechanisms_of(name) if m != "lumped thermal"]
+    cell = cell_of(name, tuple(mechanisms), tuple(FAST.items()))
+    model = with_heat_counted(cell.pybamm_model(), "Heat generation [W.m-2]")
+    solution = solve(cell, *CYCLE, model=model, rtol=1e-9)
+    moved = work(solution, cell)
+    scale = np.sum(np.abs(np.diff(moved)))
+    assert_first_law(enthalpies(cell, solution), moved + solution["Counted"].entries, scale)
