@@ -29,6 +29,8 @@ from cellmodels.solver.simd import block_product
 _SINGULAR = 1e-14
 #: A pivot may be this much smaller than the largest entry of its column when the order is chosen.
 _THRESHOLD = 1e-3
+#: Entries by which a counter depends on others are taken as so much smaller.
+_COUNTED = 1e-12
 #: Directions that `sweep` and `sweep_back` treat together.
 LANES = 16
 
@@ -38,6 +40,20 @@ _WIDE, _THREE, _NINE = np.uint64(_ROWS), np.uint64(3), np.uint64(9)
 _subtract = block_product(((0, 1, 2), (3, 4, 5), (6, 7, 8)), LANES)
 _subtract_transposed = block_product(((0, 3, 6), (1, 4, 7), (2, 5, 8)), LANES)
 _subtract_diagonal = block_product(((0, -1, -1), (-1, 1, -1), (-1, -1, 2)), LANES)
+
+
+def _without_counters(matrix: sp.csc_matrix) -> sp.csc_matrix:
+    """The same pattern, in which no unknown is found from what only counts it.
+
+    An unknown that no other equation sees, such as the energy that has passed, follows from its own
+    equation. That must not be used up for another unknown: at rest the energy depends on none.
+    """
+    out = sp.csc_matrix(matrix, copy=True)
+    alone = np.flatnonzero(np.diff(out.indptr) == 1)
+    of_counters = np.isin(out.indices, out.indices[out.indptr[alone]])
+    of_counters[out.indptr[alone]] = False
+    out.data[of_counters] *= _COUNTED
+    return out
 
 
 class Order(NamedTuple):
@@ -93,11 +109,12 @@ def analyse(matrix: sp.csc_matrix, nx: int) -> Order:
         If the matrix is singular.
     """
     n = matrix.shape[0]
+    weighed = _without_counters(matrix)
     # rows of very different size would mislead the choice of pivots
-    size = np.maximum(abs(matrix).max(axis=1).toarray().ravel(), 1e-300)
+    size = np.maximum(abs(weighed).max(axis=1).toarray().ravel(), 1e-300)
     try:
         lu = spl.splu(
-            sp.csc_matrix(sp.diags(1.0 / size) @ matrix),
+            sp.csc_matrix(sp.diags(1.0 / size) @ weighed),
             permc_spec="MMD_AT_PLUS_A",
             diag_pivot_thresh=_THRESHOLD,
         )

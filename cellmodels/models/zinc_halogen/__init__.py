@@ -83,7 +83,8 @@ def build(
     return kind(electrolyte(chemistry), chosen, f"{chemistry.name} {level}")
 
 
-def required(level: str, mechanisms: Iterable[Mechanism], chemistry: Chemistry) -> tuple[str, ...]:
+@lru_cache(maxsize=64)
+def required(level: str, mechanisms: tuple[Mechanism, ...], chemistry: Chemistry) -> tuple[str, ...]:
     """Parameters that a model reads, in the order in which it reads them.
 
     Parameters
@@ -114,10 +115,10 @@ def known(chemistry: Chemistry) -> tuple[str, ...]:
     quoted = [name for law in chemistry.properties.values() for name in law.expression.parameters]
     every = [kind() for kind in MECHANISMS if kind.short_name in chemistry.mechanisms]
     more = [name for each in every for name in each.requires]
-    variants: list[Iterable[Mechanism]] = [every]
+    variants: list[tuple[Mechanism, ...]] = [tuple(every)]
     for each in every:
         for other in each.variants():
-            variants.append([other])
+            variants.append((other,))
     read = [name for v in variants for level in LEVELS for name in required(level, v, chemistry)]
     return tuple(dict.fromkeys([*read, *more, *quoted]))
 

@@ -36,10 +36,13 @@ def metal_current(
     r"""Plating and stripping of the metal.
 
     .. math::
-        j = \frac{j_0^{ref}\left[\theta\,e^{\alpha_a f\eta}
-        - \theta_c\,\frac{c}{c_{ref}}\,e^{-\alpha_c f\eta}\right]}
-        {1 + \theta j_0^{ref} e^{\alpha_a f\eta}/j_{max} + \theta_c j_0^{ref} c\,
-        e^{-\alpha_c f\eta}/(c_{ref}\, j_L)}, \qquad \theta = \frac{n}{n + n_{min}}, \qquad
+        j = \frac{\theta\,s - (\theta + (1 - \theta)\,g)\,p}
+        {1 + \theta s/j_{max} + (\theta + (1 - \theta)\,g)\, p/j_L}, \qquad
+        s = j_0^{ref} e^{\alpha_a f\eta}, \qquad
+        p = j_0^{ref} \frac{c}{c_{ref}} e^{-\alpha_c f\eta}
+
+        \theta = \frac{n}{n + n_{min}}, \qquad
+        g = \left(\frac{p}{p + s\,e^{2 f \eta_{nuc}}}\right)^2, \qquad
         j_{max} = \frac{2F n}{\tau}
 
     with :math:`\alpha_a + \alpha_c = 2` (two one-electron steps; apparent
@@ -48,9 +51,10 @@ def metal_current(
     stripping. The first term of the denominator lets the last of the metal dissolve with the time
     constant :math:`\tau`, so that a fast discharge leaves some for a slow strip; the second is the
     diffusion of metal ions to the plate in a quasi-steady film: :math:`c_s = c\,(1 + j/j_L)`.
-    Bare substrate takes the metal with :math:`\theta_c = \theta + (1 - \theta)
-    e^{-\alpha_c f \eta_{nuc}}`: nucleation costs :math:`\eta_{nuc}`. The coverage and the
-    nucleation law are forms chosen for this model.
+    Bare substrate takes metal only at a supersaturation, by g: nucleation costs about
+    :math:`\eta_{nuc}`. At the equilibrium potential it takes next to none, so that this is where
+    the current is zero whatever the coverage. The coverage and the nucleation law are forms chosen
+    for this model.
 
     Parameters
     ----------
@@ -80,11 +84,12 @@ def metal_current(
     f = numbers.f
     covered = coverage(numbers, metal, amount)
     bare = 1 - pybamm.maximum(covered, 0)
-    nucleation = numbers(f"{name} nucleation overpotential [V]")
-    seeded = 1 - bare + bare * pybamm.exp(-cathodic * f * nucleation)
+    dilution = concentration / STANDARD
+    hindrance = pybamm.exp(2 * f * numbers(f"{name} nucleation overpotential [V]"))
+    nucleated = 1 / (1 + hindrance / dilution * _exp(2 * f * overpotential, 100.0)) ** 2
     strip = rate * _exp(anodic * f * overpotential)
-    plate = rate * seeded * concentration / STANDARD * _exp(-cathodic * f * overpotential)
-    whole = amount + numbers(f"Residual {metal} threshold [mol.m-2]")
+    plate = rate * dilution * _exp(-cathodic * f * overpotential) * (1 - bare + bare * nucleated)
+    whole = pybamm.AbsoluteValue(amount) + numbers(f"Residual {metal} threshold [mol.m-2]")
     # covered * strip / j_max, written so that it holds without metal too
     most = 2 * FARADAY * whole / numbers(f"{name} dissolution time [s]")
     share = strip / _plateau(most, f * overpotential)
@@ -158,7 +163,7 @@ def halogen_current(
         back = rate * pybamm.sqrt(free * STANDARD) * _exp((alpha - 1) * f * overpotential)
         both = limit + forward
         root = 2 * both / (back + pybamm.sqrt(back**2 + 4 * limit * both))
-        return limit * (root**2 - 1)
+        return forward - back * root
     forward = rate * halide**2 / STANDARD * _exp(2 * alpha * f * overpotential)
     back = rate * free * _exp(2 * (alpha - 1) * f * overpotential)
     return (forward - back) / (1 + back / limit)
@@ -240,6 +245,6 @@ def _plateau(limit: pybamm.Symbol, drive: pybamm.Symbol) -> pybamm.Symbol:
     return limit * (1 + _SLOPE * (drive + pybamm.sqrt(drive**2 + 4)) / 2)
 
 
-def _exp(exponent: pybamm.Symbol) -> pybamm.Symbol:
+def _exp(exponent: pybamm.Symbol, largest: float = _LARGEST) -> pybamm.Symbol:
     """An exponential that does not overflow."""
-    return pybamm.exp(pybamm.minimum(exponent, _LARGEST))
+    return pybamm.exp(pybamm.minimum(exponent, largest))

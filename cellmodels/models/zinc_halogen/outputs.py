@@ -17,7 +17,7 @@ _EXHAUSTED = 1.0
 
 
 def add_variables(cell: Assembly, internal: pybamm.Symbol) -> None:
-    """Add the variables that are not states."""
+    """Add the variables that are not states; the rates of all states are known."""
     model, n = cell.model, cell.numbers
     current = model.variables["Current [A]"]
     voltage = cell.voltage

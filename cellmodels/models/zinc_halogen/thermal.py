@@ -33,10 +33,9 @@ from cellmodels.models.zinc_halogen.assembly import Assembly, Compartment, Elect
 
 def temperature_rate(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:
     """Rate of the temperature [K.s-1]."""
-    t = cell.temperature_state
     capacity: pybamm.Symbol = cell.numbers("Cell areal heat capacity [J.K-1.m-2]")
     for side in (cell.negative, cell.positive):
-        capacity = capacity + _along(cell, side, t)
+        capacity = capacity + _equilibrium_slopes(cell, side).get(cell.temperature_state, 0)
     return (heat_generation(cell, internal) - heat_loss(cell)) / capacity
 
 
@@ -44,18 +43,25 @@ def heat_generation(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:
     """Heat that the cell gives off at constant temperature [W.m-2]."""
     heat = electrode_heat(cell, internal)
     for side in (cell.negative, cell.positive):
-        for state in cell.states:
+        for state, slope in _equilibrium_slopes(cell, side).items():
             if state is not cell.temperature_state:
-                heat = heat - _along(cell, side, state) * cell.rate(state)
+                heat = heat - slope * cell.rate(state)
     return heat
 
 
-def _along(cell: Assembly, side: Compartment, state: pybamm.Variable) -> pybamm.Symbol:
-    """Change of a side's equilibrium enthalpy with a state, along the local equilibrium."""
+def _equilibrium_slopes(
+    cell: Assembly, side: Compartment
+) -> dict[pybamm.Variable, pybamm.Symbol]:
+    """Changes of a side's equilibrium enthalpy with the states, along the local equilibrium."""
     enthalpy = side.height * side.species.enthalpy
     residual = cell.model.algebraic[side.log_halogen]
     slope = enthalpy.diff(side.log_halogen) / residual.diff(side.log_halogen)
-    return enthalpy.diff(state) - slope * residual.diff(state)
+    seen = {node for both in (enthalpy, residual) for node in both.pre_order()}
+    return {
+        state: enthalpy.diff(state) - slope * residual.diff(state)
+        for state in cell.states
+        if state in seen
+    }
 
 
 def electrode_heat(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pybamm
 
 from cellmodels.models.zinc_halogen.numbers import REFERENCE_TEMPERATURE, STANDARD, Numbers
@@ -140,8 +141,8 @@ def pitzer_log_gamma(molality: Any, beta0: Any, beta1: Any, cphi: Any) -> Any:
     """
     strength = 3 * molality
     root = strength**0.5
-    f_gamma = -_A_PHI * (root / (1 + _B * root) + 2 / _B * pybamm.log(1 + _B * root))
-    decay = pybamm.exp(-_ALPHA * root)
+    f_gamma = -_A_PHI * (root / (1 + _B * root) + 2 / _B * np.log(1 + _B * root))
+    decay = np.exp(-_ALPHA * root)
     bracket = 1 - (1 + _ALPHA * root - _ALPHA**2 * strength / 2) * decay
     b_gamma = 2 * beta0 + 2 * beta1 / (_ALPHA**2 * strength) * bracket
     return 2 * f_gamma + 4 / 3 * molality * b_gamma + 2**2.5 / 3 * molality**2 * 1.5 * cphi
