@@ -84,7 +84,9 @@ def build(
 
 
 @lru_cache(maxsize=64)
-def required(level: str, mechanisms: tuple[Mechanism, ...], chemistry: Chemistry) -> tuple[str, ...]:
+def required(
+    level: str, mechanisms: tuple[Mechanism, ...], chemistry: Chemistry
+) -> tuple[str, ...]:
     """Parameters that a model reads, in the order in which it reads them.
 
     Parameters

@@ -49,9 +49,7 @@ def heat_generation(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:
     return heat
 
 
-def _equilibrium_slopes(
-    cell: Assembly, side: Compartment
-) -> dict[pybamm.Variable, pybamm.Symbol]:
+def _equilibrium_slopes(cell: Assembly, side: Compartment) -> dict[pybamm.Variable, pybamm.Symbol]:
     """Changes of a side's equilibrium enthalpy with the states, along the local equilibrium."""
     enthalpy = side.height * side.species.enthalpy
     residual = cell.model.algebraic[side.log_halogen]

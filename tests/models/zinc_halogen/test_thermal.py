@@ -49,9 +49,7 @@ class Enthalpy:
         offset = self.value("Positive electrode formal potential offset [V]")
         per_ion = 2 * FARADAY * self.thermoneutral(metal)
         per_halide = -FARADAY * (self.thermoneutral(self.words[self.halogen]) + offset)
-        vapour = sum(
-            self.optional(amount, f"{side} compartment water lost [m]") for side in SIDES
-        )
+        vapour = sum(self.optional(amount, f"{side} compartment water lost [m]") for side in SIDES)
         return (
             self.value("Cell areal heat capacity [J.K-1.m-2]") * (temperature - WARM)
             + per_ion * (ions + settled)
