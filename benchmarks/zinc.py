@@ -208,7 +208,7 @@ def gradients(size: Size) -> tuple[list[dict[str, Any]], list[Target]]:
     for k, name in enumerate(names):
         scaled = exact.jacobian[:, k] * values[k]
         own = _difference(lambda v: simulator.predict(v, points, False).values, values, k, 1e-3)
-        theirs = _difference(lambda v: _peer_capacities(peer, names, v, n), values, k, 1e-2)
+        theirs = _difference(lambda v: _peer_capacities(peer, names, v, n), values, k, 5e-2)
         size_of = float(np.abs(scaled).max())
         rows.append(
             {
