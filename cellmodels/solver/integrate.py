@@ -51,6 +51,9 @@ def integrate_step(
     point, voltage, met = begin_step(collocation, spec, start, theta, guess)
     if met is not None:
         return skipped_step(start, point, voltage, met)
+    violated = collocation.dae.violated_event(point[None], theta)
+    if violated:
+        raise SolveFailure(Reason.MODEL_EVENT, f"{violated}, as the step begins")
     step = _March(collocation, spec, theta, mesh, newton).run(start, point, voltage)
     return _with_fewer_intervals(collocation, spec, theta, step, mesh, newton)
 
