@@ -90,6 +90,7 @@ class Cell:
         )
         self._check_chemistry()
         self._check_parameters()
+        self._check_numbers()
         self._check_mesh()
 
     # --- what the solvers need -----------------------------------------------------------------
@@ -422,6 +423,16 @@ class Cell:
                     f"Parameter set '{self.parameters.name}': no model of '{self.chemistry.name}' "
                     f"reads '{name}'.{did_you_mean(name, known)}"
                 )
+
+    def _check_numbers(self) -> None:
+        """What the family knows to be impossible."""
+        check = getattr(self._family, "check_values", None)
+        if check is None:
+            return
+        try:
+            check(self._values, self.chemistry)
+        except InputError as error:
+            raise InputError(f"Parameter set '{self.parameters.name}': {error}") from None
 
     def _check_found(self, names: Iterable[str], what: str) -> None:
         """The parameters `names`, and those that their laws quote, must be there."""

@@ -17,6 +17,7 @@ import pybamm
 from cellmodels.chemistry import Chemistry
 from cellmodels.models.mechanisms import LumpedThermal as SharedThermal
 from cellmodels.models.mechanisms import Mechanism, canonical, choose, mechanism
+from cellmodels.models.zinc_halogen import checks
 from cellmodels.models.zinc_halogen.lumped import Lumped
 from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS, LumpedThermal, ZincMechanism
 from cellmodels.models.zinc_halogen.species import electrolyte
@@ -195,3 +196,21 @@ def electrode_area(values: pybamm.ParameterValues) -> float:
     float
     """
     return float(values["Electrode area [m2]"])
+
+
+def check_values(values: pybamm.ParameterValues, chemistry: Chemistry) -> None:
+    """Check that the numbers of a cell are possible, alone and together.
+
+    Parameters
+    ----------
+    values
+        The cell's parameter values.
+    chemistry
+        What reacts.
+
+    Raises
+    ------
+    InputError
+        Naming what is not possible, and what would be.
+    """
+    checks.check_values(values, electrolyte(chemistry))

@@ -37,7 +37,7 @@ import pybamm
 from cellmodels.models.zinc_halogen import kinetics, outputs, thermal, transport
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, Compartment, Electrode
 from cellmodels.models.zinc_halogen.balances import balances
-from cellmodels.models.zinc_halogen.numbers import FARADAY, STANDARD, langevin
+from cellmodels.models.zinc_halogen.numbers import FARADAY, STANDARD, Numbers, langevin
 from cellmodels.models.zinc_halogen.speciation import Speciation, positive, speciate
 from cellmodels.models.zinc_halogen.species import (
     ACID,
@@ -180,15 +180,14 @@ def _add_counters(cell: Assembly, current: pybamm.Symbol) -> None:
 
 def _add_compartments(cell: Assembly) -> None:
     """Amounts, concentrations and local equilibria on both sides."""
-    heights = _heights(cell)
-    initial = _initial_concentrations(cell)
+    heights = _heights(cell.numbers)
+    initial = initial_concentrations(cell.electrolyte, cell.numbers)
     for side in SIDES:
         setattr(cell, side, _compartment(cell, side, heights[side], initial[side]))
 
 
-def _heights(cell: Assembly) -> dict[str, pybamm.Symbol]:
+def _heights(n: Numbers) -> dict[str, pybamm.Symbol]:
     """Electrolyte of either side, per area of cell, at the start [m]."""
-    n = cell.numbers
     shared = n("Separator porosity") * n("Separator thickness [m]") / 2
     felt = n("Positive electrode porosity") * n("Positive electrode thickness [m]")
     return {
@@ -197,13 +196,24 @@ def _heights(cell: Assembly) -> dict[str, pybamm.Symbol]:
     }
 
 
-def _initial_concentrations(cell: Assembly) -> dict[str, dict[str, pybamm.Symbol]]:
-    """Concentrations at the start [mol.m-3]: the recipe, less what the state of charge took.
+def initial_concentrations(e: Electrolyte, n: Numbers) -> dict[str, dict[str, pybamm.Symbol]]:
+    """Concentrations at the start: the recipe, less what the state of charge took.
 
     The halide closes the recipe's electroneutrality. A charged start has its metal ion and halide
     taken evenly from both sides, and its halogen on the positive one.
+
+    Parameters
+    ----------
+    e
+        What is dissolved.
+    n
+        Parameters.
+
+    Returns
+    -------
+    dict of str to dict of str to pybamm.Symbol
+        Side -> component -> concentration [mol.m-3].
     """
-    n, e = cell.numbers, cell.electrolyte
     recipe: dict[str, pybamm.Symbol] = {
         c: n(f"Initial {e.word(c)} concentration [mol.m-3]")
         for c in (METAL_ION, HALOGEN, *e.supporting, *([AGENT] if e.agent else []))
@@ -211,7 +221,7 @@ def _initial_concentrations(cell: Assembly) -> dict[str, dict[str, pybamm.Symbol
     proton = STANDARD * 10 ** (-n("Initial pH"))
     recipe[ACID] = proton - n("Water ionic product [mol2.m-6]") / proton
     recipe[HALIDE] = sum(e.charge(c) * recipe[c] for c in recipe)
-    heights = _heights(cell)
+    heights = _heights(n)
     charged = n("Initial state of charge") * n(f"Maximum {e.metal} areal capacity [mol.m-2]")
     taken = charged / (heights["negative"] + heights["positive"])
     recipe[METAL_ION] = recipe[METAL_ION] - taken
@@ -275,7 +285,7 @@ def _places(
     if side != "positive":
         return None
     felt = n("Positive electrode thickness [m]")
-    return n(site.capacity) * felt / _heights(cell)["positive"]
+    return n(site.capacity) * felt / _heights(n)["positive"]
 
 
 def _sites(
