@@ -28,6 +28,9 @@ from cellmodels.units import parse_unit, unit_of_name
 #: Families of models that a chemistry may ask for.
 Family = Literal["lithium_ion", "zinc_halogen"]
 
+#: Tables that a chemistry may do without.
+_OPTIONAL = ("equilibria", "isotherms", "saturations")
+
 _CONFIG = ConfigDict(extra="forbid", str_strip_whitespace=True)
 _Text = Annotated[str, Field(min_length=1)]
 _Names = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -433,10 +436,10 @@ class Chemistry:
         Returns
         -------
         dict
-            As in the TOML file.
+            As in the TOML file; optional tables that are empty are left out.
         """
         data: dict[str, Any] = to_jsonable_python(self)
-        return data
+        return {key: value for key, value in data.items() if value or key not in _OPTIONAL}
 
     def check_model(self, model: str) -> str:
         """Return the model level, if the chemistry has it.

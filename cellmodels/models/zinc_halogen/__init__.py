@@ -17,7 +17,7 @@ import pybamm
 from cellmodels.chemistry import Chemistry
 from cellmodels.models.mechanisms import LumpedThermal as SharedThermal
 from cellmodels.models.mechanisms import Mechanism, canonical, choose, mechanism
-from cellmodels.models.zinc_halogen import checks
+from cellmodels.models.zinc_halogen import checks, reactions
 from cellmodels.models.zinc_halogen.lumped import Lumped
 from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS, LumpedThermal, ZincMechanism
 from cellmodels.models.zinc_halogen.species import electrolyte
@@ -81,7 +81,11 @@ def build(
     """
     kind = LEVELS[choose(level, LEVELS, "model level")]
     chosen = [m for m in resolve(mechanisms) if isinstance(m, ZincMechanism)]
-    return kind(electrolyte(chemistry), chosen, f"{chemistry.name} {level}")
+    dissolved = electrolyte(chemistry)
+    reactions.check_cell(chemistry, dissolved)
+    for each in chosen:
+        reactions.check_mechanism(chemistry, dissolved, each.short_name, each.runs)
+    return kind(dissolved, chosen, f"{chemistry.name} {level}")
 
 
 @lru_cache(maxsize=64)

@@ -21,6 +21,7 @@ from cellmodels.models.mechanisms import Mechanism, choose
 from cellmodels.models.zinc_halogen import kinetics, thermal, thermodynamics
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, ElectrodeReaction
 from cellmodels.models.zinc_halogen.numbers import FARADAY, GAS, REFERENCE_TEMPERATURE, STANDARD
+from cellmodels.models.zinc_halogen.reactions import ATTACK, DEPOSIT, PLATING, REDUCTION, Change
 from cellmodels.models.zinc_halogen.speciation import positive
 from cellmodels.models.zinc_halogen.species import (
     ACID,
@@ -43,7 +44,15 @@ _VAPORISATION, _WATER_VOLUME = 44000.0, 1.807e-5
 
 
 class ZincMechanism(Mechanism):
-    """Base of the mechanisms of zinc-halogen cells."""
+    """Base of the mechanisms of zinc-halogen cells.
+
+    Attributes
+    ----------
+    runs : tuple of mapping of str to float
+        What the reactions that a chemistry lists for it make, see `reactions`.
+    """
+
+    runs: ClassVar[tuple[Change, ...]] = ()
 
     def prepare(self, cell: Assembly) -> None:
         """Declare states, and change what depends on them, before the cell is put together."""
@@ -81,6 +90,7 @@ class HalogenKinetics(ZincMechanism):
     law: str = "Volmer"
 
     short_name: ClassVar[str] = "halogen kinetics"
+    runs: ClassVar[tuple[Change, ...]] = (REDUCTION,)
 
     def __post_init__(self) -> None:
         choose(self.law, kinetics.HALOGEN_LAWS, "HalogenKinetics law")
@@ -175,6 +185,10 @@ class DeadZinc(ZincMechanism):
     """
 
     short_name: ClassVar[str] = "dead zinc"
+    runs: ClassVar[tuple[Change, ...]] = (
+        {DEPOSIT: -1.0, "isolated": 1.0},
+        {"isolated": -1.0, METAL_ION: 1.0, HALOGEN: -1.0, HALIDE: 2.0},
+    )
 
     @property
     def parameters(self) -> Mapping[str, str]:
@@ -223,6 +237,7 @@ class Dendrites(ZincMechanism):
 
     short_name: ClassVar[str] = "dendrites"
     aliases: ClassVar[tuple[str, ...]] = ("short circuit",)
+    runs: ClassVar[tuple[Change, ...]] = (PLATING, ATTACK)
 
     @property
     def parameters(self) -> Mapping[str, str]:
@@ -281,6 +296,7 @@ class HydrogenEvolution(ZincMechanism):
 
     short_name: ClassVar[str] = "hydrogen evolution"
     aliases: ClassVar[tuple[str, ...]] = ("corrosion",)
+    runs: ClassVar[tuple[Change, ...]] = ({ACID: -2.0, "gas": 1.0},)
 
     @property
     def parameters(self) -> Mapping[str, str]:
@@ -325,6 +341,7 @@ class Precipitation(ZincMechanism):
     """
 
     short_name: ClassVar[str] = "precipitation"
+    runs: ClassVar[tuple[Change, ...]] = ({METAL_ION: -1.0, "precipitate": 1.0, ACID: 2.0},)
 
     @property
     def parameters(self) -> Mapping[str, str]:

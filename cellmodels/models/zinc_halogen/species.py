@@ -161,8 +161,6 @@ def electrolyte(chemistry: Chemistry) -> Electrolyte:
     water = _reaction(chemistry, _WATER)
     ion_key, metal_key = _one(metal.reactants, _METAL), _one(metal.products, _METAL)
     halogen_key, halide_key = _one(positive.reactants, _HALOGEN), _one(positive.products, _HALOGEN)
-    _check_electrons(chemistry, metal, ion_key, 1.0, _METAL)
-    _check_electrons(chemistry, positive, halide_key, 2.0, _HALOGEN)
     polyhalides = _polyhalides(chemistry, halide_key, halogen_key)
     agents = [h.host for h in chemistry.isotherms.values() if h.host in chemistry.species]
     if len(set(agents)) > 1:
@@ -217,19 +215,6 @@ def _one(side: tuple, name: str) -> str:
     if len(found) != 1:
         raise InputError(f"The reaction '{name}' has one species on either side, not {found}.")
     return str(found[0])
-
-
-def _check_electrons(
-    chemistry: Chemistry, reaction: Reaction, ion: str, count: float, name: str
-) -> None:
-    """The models take up two electrons, for one metal ion or for two halide ions."""
-    terms = (*reaction.reactants, *reaction.products)
-    found = next(term.count for term in terms if term.species == ion)
-    if reaction.electrons != 2.0 or found != count:
-        raise InputError(
-            f"chemistry '{chemistry.name}': the reaction '{name}' must take two electrons and "
-            f"{count:g} {ion}, as a reduction; it is written '{reaction.equation}'."
-        )
 
 
 def _polyhalides(chemistry: Chemistry, halide: str, halogen: str) -> tuple[Polyhalide, ...]:
