@@ -152,6 +152,9 @@ predicted = simulate(cell)
 without = by_charge(predicted) | by_time(predicted)
 measured_efficiency = float(measured["discharge"][0][-1] / DURATION)
 
+numbers = cell.parameters.parameters.values()
+estimates = sum(number.status == "estimate" for number in numbers)
+print(f"{estimates} of the set's {len(numbers)} numbers are estimates, none is fitted")
 print("rms over 20-90 % of charge, no fitted parameter [mV]")
 print(f"  mid-line of both branches   {without['mid_line']:6.1f}   (target 10)")
 print(f"  open-circuit voltage        {without['open_circuit']:6.1f}")
@@ -259,6 +262,7 @@ for axis, name in zip(axes, ("charge", "discharge"), strict=True):
     axis.set(xlabel=f"share of the {name}'s own time", title=title)
     axis.legend()
 axes[0].set(ylabel="voltage [V]", ylim=(1.0, 1.5))
+figure.suptitle("PNNL's zinc-iodine cell; kinetics, contacts and start-up: estimate")
 figure.savefig(output("zinc_iodine_pnnl.png"), dpi=140)
 
 figures = {f"predicted_{key}": value for key, value in without.items()}
