@@ -65,6 +65,28 @@ def zinc_bromine_static() -> dict[str, Any]:
     return content("zinc_bromine_static")
 
 
+def zinc_bromine_strong_agent() -> dict[str, Any]:
+    """Return the parameter set ``zinc_bromine_strong_agent``.
+
+    Returns
+    -------
+    dict
+        Parameter name -> float or function, with PyBaMM's key ``"chemistry"``.
+    """
+    return content("zinc_bromine_strong_agent")
+
+
+def zinc_bromine_activated_carbon() -> dict[str, Any]:
+    """Return the parameter set ``zinc_bromine_activated_carbon``.
+
+    Returns
+    -------
+    dict
+        Parameter name -> float or function, with PyBaMM's key ``"chemistry"``.
+    """
+    return content("zinc_bromine_activated_carbon")
+
+
 def zinc_iodine_pnnl() -> dict[str, Any]:
     """Return the parameter set ``zinc_iodine_pnnl``.
 

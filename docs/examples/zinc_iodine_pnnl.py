@@ -19,6 +19,7 @@ import xarray as xr
 from example_tools import data_file, output
 
 import cellmodels as cm
+from cellmodels.plotting import mark
 
 # %% [markdown]
 # **Data.** One row a minute, and more where the voltage moves fast: 15 of the 255 rows of the
@@ -262,7 +263,7 @@ for axis, name in zip(axes, ("charge", "discharge"), strict=True):
     axis.set(xlabel=f"share of the {name}'s own time", title=title)
     axis.legend()
 axes[0].set(ylabel="voltage [V]", ylim=(1.0, 1.5))
-figure.suptitle("PNNL's zinc-iodine cell; kinetics, contacts and start-up: estimate")
+mark(figure, estimates=cell.estimates)
 figure.savefig(output("zinc_iodine_pnnl.png"), dpi=140)
 
 figures = {f"predicted_{key}": value for key, value in without.items()}
