@@ -132,8 +132,8 @@ class Assembly:
         Across the separator [V]; of the electrolyte [S.m-1].
     permeabilities, fluxes : dict of str to pybamm.Symbol
         Of all solutes, by key [m.s-1], [mol.m-2.s-1].
-    cathode_loss : pybamm.Symbol
-        Charge that the positive electrode loses to itself [A.m-2].
+    halogen_losses : pybamm.Symbol
+        Charge of the halogen that is lost beside what is reduced at the plate [A.m-2].
     temperature_state : pybamm.Variable or None
         Where the temperature is a state.
     plate_reactions : list of ElectrodeReaction
@@ -173,7 +173,7 @@ class Assembly:
         self.water_lost: dict[str, pybamm.Symbol] = dict.fromkeys(SIDES, none)
         self.plate_reactions: list[ElectrodeReaction] = []
         self.chemical_heat: pybamm.Symbol = none
-        self.cathode_loss: pybamm.Symbol = none
+        self.halogen_losses: pybamm.Symbol = none
         self.holds: dict[pybamm.Variable, Mapping[str, float]] = {}
 
     # --- states --------------------------------------------------------------------------------

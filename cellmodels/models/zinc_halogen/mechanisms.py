@@ -174,7 +174,7 @@ class LumpedThermal(ZincMechanism):
 
 @dataclass(frozen=True)
 class DeadZinc(ZincMechanism):
-    r"""Zinc loses contact while it is stripped; bromine that arrives dissolves it again.
+    r"""Zinc loses contact as it dissolves, stripped or corroded; bromine dissolves it again.
 
     .. math:: \dot n_{dead} = f_{dead}\,\frac{\max(j_M, 0)}{2F}\,\frac{n}{n + n_{min}}
               - k_{chem}\,c_B\,\frac{n_{dead}}{n_{dead} + n_{min}}
@@ -215,6 +215,7 @@ class DeadZinc(ZincMechanism):
         cell.add(cell.negative.amounts[METAL_ION], attacked)
         cell.add(cell.negative.amounts[HALIDE], 2 * attacked)
         cell.add(cell.negative.amounts[HALOGEN], -attacked)
+        cell.halogen_losses = cell.halogen_losses + 2 * FARADAY * attacked
         metal_heat, halogen_heat = thermal.thermoneutral_potentials(cell, cell.plate)
         cell.chemical_heat = cell.chemical_heat + 2 * FARADAY * attacked * (
             halogen_heat - metal_heat
@@ -473,6 +474,7 @@ class HalogenLoss(ZincMechanism):
             lost = cell.state(name, scale=1e-2, holds=cell.electrolyte.conserved(HALOGEN))
             cell.add(lost, rate)
             cell.add(side.amounts[HALOGEN], -rate)
+            cell.halogen_losses = cell.halogen_losses + 2 * FARADAY * rate
 
 
 @dataclass(frozen=True)
@@ -690,7 +692,7 @@ def _reduce_halogen(cell: Assembly, rate: pybamm.Symbol) -> None:
     cell.add(amounts[HALOGEN], -rate)
     cell.add(amounts[HALIDE], 2 * rate)
     cell.add(amounts[ACID], 2 * rate)
-    cell.cathode_loss = cell.cathode_loss + 2 * FARADAY * rate
+    cell.halogen_losses = cell.halogen_losses + 2 * FARADAY * rate
     # enthalpies count from carbon and its oxide, so that all of the halogen's is set free
     _, halogen_heat = thermal.thermoneutral_potentials(cell, cell.felt)
     cell.chemical_heat = cell.chemical_heat + 2 * FARADAY * rate * halogen_heat

@@ -12,6 +12,8 @@ from cellmodels.models.zinc_halogen.species import HALIDE, HALOGEN, METAL_ION
 
 #: Share of the limiting current at which plating counts as starved.
 _STARVED = 0.99
+#: Voltage below which a cell counts as reversed: further than a short circuit takes it [V].
+_REVERSED = -0.1
 #: Halide below which the charge has nothing left to oxidise [mol.m-3].
 _EXHAUSTED = 1.0
 
@@ -131,13 +133,19 @@ def _add_losses(cell: Assembly) -> None:
 
 
 def self_discharge(cell: Assembly) -> pybamm.Symbol:
-    """Charge that is lost without passing the terminals, per time and area [A.m-2]."""
-    return cell.cathode_loss - cell.plate.halogen_current + cell.short * cell.inner_voltage
+    """Charge of the halogen that is lost without passing the terminals, per time and area [A.m-2].
+
+    At the plate, on dead zinc, on carbon, as vapour and by reaction, and through a short circuit.
+    Hydrogen is a loss of the metal alone, and has a variable of its own.
+    """
+    short = cell.short * cell.inner_voltage
+    return cell.halogen_losses - cell.plate.halogen_current + short
 
 
 def add_events(cell: Assembly, internal: pybamm.Symbol) -> None:
     """Add the limits of the model. Experiments relax those of the voltage by a volt."""
-    n, _e, metal, halide = cell.numbers, cell.electrolyte, cell.title("metal"), cell.title("halide")
+    n = cell.numbers
+    metal, halide = cell.title("metal"), cell.title("halide")
     arriving = 2 * FARADAY * n(f"{metal} chemical attack velocity [m.s-1]")
     arriving = arriving * cell.negative.species.dissolved
     cell.event(
@@ -148,9 +156,24 @@ def add_events(cell: Assembly, internal: pybamm.Symbol) -> None:
         f"{metal} ion exhausted",
         cell.negative.totals[METAL_ION] / _EXHAUSTED - 1,
     )
+    _add_reversal(cell)
     t = n.temperature
     cell.event("Electrolyte freezes", t - n("Electrolyte freezing temperature [K]"))
     cell.event("Electrolyte boils", n("Electrolyte boiling temperature [K]") - t)
     cell.event("Electrolyte too alkaline", n("Maximum pH") - cell.negative.ph)
     cell.event("Minimum voltage [V]", cell.voltage - n("Lower voltage cut-off [V]"))
     cell.event("Maximum voltage [V]", n("Upper voltage cut-off [V]") - cell.voltage)
+
+
+def _add_reversal(cell: Assembly) -> None:
+    """A discharge that goes on beyond a short circuit, named by what has run out.
+
+    The plate is then at the halogen's potential, or the positive electrode at the metal's.
+    """
+    beyond = cell.voltage - _REVERSED
+    middle = (cell.plate.metal_potential + cell.felt.halogen_potential) / 2
+    for word, margin in (
+        ("metal", middle - cell.plate.potential),
+        ("halogen", cell.felt.potential - middle),
+    ):
+        cell.event(f"{cell.title(word)} exhausted", pybamm.maximum(beyond, margin))

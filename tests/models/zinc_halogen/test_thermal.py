@@ -18,7 +18,7 @@ from .conftest import CHEMISTRIES, FAST, cell_of, mechanisms_of, solve
 FARADAY, GAS, WARM = 96485.33212331001, 8.31446261815324, 298.15
 CYCLE = (
     "Rest for 5 minutes",
-    "Charge at 0.5C for 1 hour",
+    "Charge at 0.5C for 100 minutes",
     "Rest for 30 minutes",
     "Discharge at 0.5C until 0.5 V",
     "Hold at 0.05 V for 30 minutes",
@@ -111,16 +111,17 @@ class Enthalpy:
             found = [(b, 0.0)]
             found += [(n * k * free * b**n, h * k * free * b**n) for n, k, h in poly]
             found += [(s * b / (b + c), h * s * b / (b + c)) for s, c, h in sites]
-            # the solid as the model has it, a steep power of the supersaturation
-            found += [((b / c) ** 400, h * (b / c) ** 400) for c, h in solids]
             return found
 
         def excess(log: float) -> float:
             return sum(held for held, _ in parts(np.exp(log))) - total[self.halogen]
 
+        for saturation, enthalpy in solids:
+            settled = -excess(np.log(saturation))
+            if settled > 0:
+                held = sum(h for _, h in parts(saturation))
+                return height * (held + enthalpy * settled)
         top = np.log(total[self.halogen])
-        if solids:
-            top = min(top, np.log(1.05 * solids[0][0]))
         log = brentq(excess, np.log(1e-15), top, xtol=1e-14, rtol=1e-15)
         return height * sum(h for _, h in parts(np.exp(log)))
 
