@@ -170,7 +170,9 @@ class SequenceSolver:
             near = guess.steps[k] if guess is not None else alike.get(spec)
             try:
                 step = self._solve_step(spec, x, theta, near, point, newton)
-                violated = self.dae.violated_event(step.stages[:, -1], theta)
+                # a step that takes no time does not reach anything
+                reached = step.stages[:0, -1] if step.skipped else step.stages[:, -1]
+                violated = self.dae.violated_event(reached, theta) if len(reached) else None
                 if violated:
                     raise SolveFailure(Reason.MODEL_EVENT, violated)
             except SolveFailure as failure:
