@@ -121,16 +121,13 @@ def assert_conserved(march: March) -> None:
 
 
 def charged_and_stripped(cell) -> tuple[str, ...]:
-    """A cycle with all kinds of steps."""
+    """A cycle with the usual steps, one of them at constant power."""
     power = 0.3 * cell.nominal_capacity * cell.voltage_limits[1]
     return (
         "Charge at 0.5C for 1 hour",
-        "Rest for 10 minutes",
         f"Discharge at {power:.3g} W for 20 minutes",
-        "Discharge at 0.5C until 0.5 V",
-        "Discharge at 0.1C until 0.05 V",
+        "Discharge at 0.3C until 0.05 V",
         "Hold at 0.01 V for 30 minutes",
-        "Charge at 0.3C for 30 minutes",
         "Rest for 24 hours",
     )
 

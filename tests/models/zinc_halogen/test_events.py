@@ -177,3 +177,18 @@ class TestPower:
     def test_an_empty_cell_gives_none(self, name):
         march = Marcher(cell_of(name))("Discharge at 1 W until 0.4 V")
         assert march.steps[0].duration == 0.0
+
+
+def test_a_discharge_beyond_short_circuit_says_what_has_run_out():
+    """No cut-off ends the step: the model does, in our simulator and in PyBaMM alike."""
+    for chemistry, gone in (("zinc_bromine", "Zinc"), ("zinc_iodine", "Iodine")):
+        cell = cm.Cell(chemistry)
+        steps = ["Charge at 0.5C for 10 minutes", "Discharge at 0.5C for 1 hour"]
+        life = cm.simulate(cell, cm.Protocol(steps), cycles=1)
+        assert f"{gone} exhausted" in life.attrs["message"]
+        simulation = pybamm.Simulation(
+            cell.pybamm_model(),
+            parameter_values=cell.parameter_values(),
+            experiment=pybamm.Experiment(steps),
+        )
+        assert simulation.solve().cycles[-1].steps[-1].termination == f"event: {gone} exhausted"

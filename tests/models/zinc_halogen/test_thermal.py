@@ -17,7 +17,6 @@ from .conftest import CHEMISTRIES, FAST, cell_of, mechanisms_of, solve
 
 FARADAY, GAS, WARM = 96485.33212331001, 8.31446261815324, 298.15
 CYCLE = (
-    "Rest for 5 minutes",
     "Charge at 0.5C for 100 minutes",
     "Rest for 30 minutes",
     "Discharge at 0.5C until 0.5 V",
