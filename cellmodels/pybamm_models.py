@@ -13,10 +13,8 @@ import pybamm
 
 from cellmodels.chemistry import Chemistry
 from cellmodels.models.mechanisms import Mechanism
-from cellmodels.models.zinc_halogen import resolve
+from cellmodels.models.zinc_halogen import parts
 from cellmodels.models.zinc_halogen.lumped import Lumped
-from cellmodels.models.zinc_halogen.mechanisms import ZincMechanism
-from cellmodels.models.zinc_halogen.species import electrolyte
 from cellmodels.pybamm_sets import content
 
 
@@ -27,10 +25,7 @@ class _Lumped(Lumped):
 
     def __init__(self, mechanisms: Iterable[Mechanism | str | Mapping[str, Any]] = ()) -> None:
         chemistry = Chemistry.load(self.chemistry)
-        chosen = [m for m in resolve(mechanisms) if isinstance(m, ZincMechanism)]
-        for mechanism in chosen:
-            chemistry.check_mechanism(mechanism.short_name)
-        super().__init__(electrolyte(chemistry), chosen, f"{chemistry.name} lumped")
+        super().__init__(*parts(mechanisms, chemistry), f"{chemistry.name} lumped")
 
     @property
     def default_parameter_values(self) -> pybamm.ParameterValues:

@@ -182,19 +182,17 @@ constant = cm.Cell("zinc_iodine", "zinc_iodine_pnnl")
 SATURATION = "Iodine saturation concentration [mol.m-3]"
 variants = {
     "as it is": cell,
-    "iodine never settles": cell.with_parameters(
-        {"Iodine saturation concentration [mol.m-3]": 1e6}
-    ),
+    "iodine never settles": cell.with_parameters({SATURATION: 1e6}),
     "activity coefficient of 1.5 M": constant,
     "a third of the anions in the membrane": cell.with_parameters({ANION: donnan / 3}),
-    "the same, activity coefficient of 1.5 M": constant.with_parameters({ANION: donnan / 3}),
+    "a third, activity coefficient of 1.5 M": constant.with_parameters({ANION: donnan / 3}),
     "hardly any anions": cell.with_parameters({ANION: donnan / 100}),
-    "the same, activity coefficient of 1.5 M ": constant.with_parameters({ANION: donnan / 100}),
+    "hardly any, activity coefficient of 1.5 M": constant.with_parameters({ANION: donnan / 100}),
 }
 print("\nrms of the mid-line over 20-90 % [mV], coulombic efficiency")
 for name, variant in variants.items():
     solved = simulate(variant)
-    print(f"  {name:40s} {by_charge(solved)['mid_line']:6.1f} {efficiency(solved):8.3f}")
+    print(f"  {name:42s} {by_charge(solved)['mid_line']:6.1f} {efficiency(solved):8.3f}")
 
 # %% [markdown]
 # **With one fitted resistance.** The membrane's is the least known one: EZBattery took it from the
@@ -242,8 +240,8 @@ for key, theirs in ezbattery.items():
 # **What is missed, and why.** The rows of the charge cannot be met: the first five seconds, from
 # 0.61 V on, are the double layers of a cell that never was charged, on a clock that does not tell
 # when the current set in; and for three minutes the felt's first zinc costs 0.13 V more, with jumps
-# of 0.1 V within a fifth of a second, until it suddenly is there. A curve that follows all the rest
-# still misses these rows by 57 mV. The discharge is predicted 7 % too short, and its last 4 % bend
+# of 0.1 V within a fifth of a second, until it suddenly is there. These few
+# rows alone make nearly all of the error of the whole charge. The discharge is predicted 7 % too short, and its last 4 % bend
 # down slowly in the record and late in the model: it has one state for the whole felt, where zinc
 # or iodine really runs out in one place after another. And at the end of charge the record rises
 # on, 17 mV above the model: iodine that ought to settle stays dissolved for a while.

@@ -20,7 +20,7 @@ from cellmodels.models.mechanisms import Mechanism, canonical, choose, mechanism
 from cellmodels.models.zinc_halogen import checks, reactions
 from cellmodels.models.zinc_halogen.lumped import Lumped
 from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS, LumpedThermal, ZincMechanism
-from cellmodels.models.zinc_halogen.species import electrolyte
+from cellmodels.models.zinc_halogen.species import Electrolyte, electrolyte
 
 LEVELS: Mapping[str, type[Lumped]] = MappingProxyType({"lumped": Lumped})
 
@@ -80,12 +80,37 @@ def build(
         If the level is unknown, the chemistry lacks what the model needs, or as `resolve`.
     """
     kind = LEVELS[choose(level, LEVELS, "model level")]
-    chosen = [m for m in resolve(mechanisms) if isinstance(m, ZincMechanism)]
+    return kind(*parts(mechanisms, chemistry), f"{chemistry.name} {level}")
+
+
+def parts(
+    mechanisms: Iterable[Mechanism | str | Mapping[str, Any]], chemistry: Chemistry
+) -> tuple[Electrolyte, tuple[ZincMechanism, ...]]:
+    """What a model is made of, checked to go together.
+
+    Parameters
+    ----------
+    mechanisms
+        Objects, short names or tables.
+    chemistry
+        What reacts.
+
+    Returns
+    -------
+    Electrolyte, tuple of ZincMechanism
+
+    Raises
+    ------
+    InputError
+        If the chemistry lacks what the model or a mechanism needs, or as `resolve`.
+    """
+    chosen = tuple(m for m in resolve(mechanisms) if isinstance(m, ZincMechanism))
     dissolved = electrolyte(chemistry)
     reactions.check_cell(chemistry, dissolved)
     for each in chosen:
+        chemistry.check_mechanism(each.short_name)
         reactions.check_mechanism(chemistry, dissolved, each.short_name, each.runs)
-    return kind(dissolved, chosen, f"{chemistry.name} {level}")
+    return dissolved, chosen
 
 
 @lru_cache(maxsize=64)
