@@ -240,10 +240,10 @@ for key, theirs in ezbattery.items():
 # **What is missed, and why.** The rows of the charge cannot be met: the first five seconds, from
 # 0.61 V on, are the double layers of a cell that never was charged, on a clock that does not tell
 # when the current set in; and for three minutes the felt's first zinc costs 0.13 V more, with jumps
-# of 0.1 V within a fifth of a second, until it suddenly is there. These few
-# rows alone make nearly all of the error of the whole charge. The discharge is predicted 7 % too short, and its last 4 % bend
-# down slowly in the record and late in the model: it has one state for the whole felt, where zinc
-# or iodine really runs out in one place after another. And at the end of charge the record rises
+# of 0.1 V within a fifth of a second, until it suddenly is there. These few rows alone make nearly
+# all of the error of the whole charge. The discharge is predicted 7 % too short, and its last 4 %
+# bend down slowly in the record and late in the model: it has one state for the whole felt, where
+# zinc or iodine really runs out in one place after another. And at the end of charge the record rises
 # on, 17 mV above the model: iodine that ought to settle stays dissolved for a while.
 
 # %%
