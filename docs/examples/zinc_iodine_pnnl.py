@@ -243,8 +243,8 @@ for key, theirs in ezbattery.items():
 # of 0.1 V within a fifth of a second, until it suddenly is there. These few rows alone make nearly
 # all of the error of the whole charge. The discharge is predicted 7 % too short, and its last 4 %
 # bend down slowly in the record and late in the model: it has one state for the whole felt, where
-# zinc or iodine really runs out in one place after another. And at the end of charge the record rises
-# on, 17 mV above the model: iodine that ought to settle stays dissolved for a while.
+# zinc or iodine really runs out in one place after another. And at the end of charge the
+# record rises on, 17 mV above the model: iodine that ought to settle stays dissolved for a while.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained", sharey=True)
