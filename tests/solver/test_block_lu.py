@@ -108,3 +108,17 @@ def test_a_row_without_a_diagonal_entry_finds_another_pivot():
 def test_a_singular_matrix_is_refused():
     with pytest.raises(SolveFailure):
         analyse(sp.csc_matrix(np.array([[1.0, 1.0], [1.0, 1.0]])), 0)
+
+
+def test_what_only_counts_is_no_pivot_for_another():
+    """A counter's row may see an unknown at one point and not at the next."""
+    matrix = np.array([[1.0, 5.0, 3.0], [0.0, 1e-9, 2.0], [0.0, 4.0, 1.0]])
+    order = analyse(sp.csc_matrix(matrix), 0)
+    (of_counter,) = np.flatnonzero(order.column == 0)
+    assert order.row[of_counter] == 0
+    matrix[0, 1:] = 0.0
+    blocks = np.zeros((1, order.at[-1]))
+    for e, (r, c) in enumerate(zip(*order.entries(), strict=True)):
+        every = slice(None) if order.full[e] else slice(None, None, 4)
+        blocks[0, order.at[e] : order.at[e + 1]] = (matrix[r, c] * np.eye(3)).ravel()[every]
+    assert eliminate(blocks, order) == 0

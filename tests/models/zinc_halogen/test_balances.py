@@ -9,6 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cellmodels as cm
+from cellmodels.models.zinc_halogen.kinetics import HALOGEN_LAWS
+from cellmodels.models.zinc_halogen.mechanisms import ActivityCoefficients, HalogenKinetics
+from cellmodels.models.zinc_halogen.species import Solute
+from cellmodels.models.zinc_halogen.thermodynamics import ACTIVITIES
+from cellmodels.models.zinc_halogen.transport import migrating, separator_fluxes
 from cellmodels.solver.outcome import Reason, SolveFailure
 
 from .conftest import (
@@ -157,8 +162,13 @@ class TestConservation:
     @settings(max_examples=6)
     @given(data=st.data())
     def test_with_some_mechanisms(self, name, data):
-        some = data.draw(st.sets(st.sampled_from(mechanisms_of(name))))
-        cell = cell_of(name, tuple(sorted(some)), tuple(FAST.items()))
+        """Other laws of kinetics and activity among them."""
+        laws = ("halogen kinetics", "activity coefficients")
+        having = [m for m in mechanisms_of(name) if m not in laws]
+        some = sorted(data.draw(st.sets(st.sampled_from(having))))
+        law = HalogenKinetics(data.draw(st.sampled_from(HALOGEN_LAWS)))
+        activity = ActivityCoefficients(data.draw(st.sampled_from(ACTIVITIES)))
+        cell = cell_of(name, (*some, law, activity), tuple(FAST.items()))
         assert_conserved(marcher(cell)(*charged_and_stripped(cell)))
 
     def test_in_pybamm(self, name):
@@ -199,3 +209,40 @@ class TestConservation:
                 raise
             return
         self.check(cell, solution)
+
+
+# --- charge --------------------------------------------------------------------------------------
+
+IONS = [Solute(f"{z:+d}", f"{z:+d}", z, ()) for z in (-2, -1, 0, 1, 2)]
+CONCENTRATIONS = st.lists(st.floats(1e-6, 5e3), min_size=5, max_size=5)
+
+
+@given(CONCENTRATIONS, CONCENTRATIONS, st.floats(-20, 20), st.floats(-1e3, 1e3))
+def test_ions_carry_the_current(negative, positive, drop, current):
+    """F sum z N = i, whatever is on either side and however far the drop is from solved."""
+    sides = [dict(zip([s.key for s in IONS], c, strict=True)) for c in (negative, positive)]
+    permeable = {s.key: 1e-7 * (3 + s.charge) for s in IONS}
+    moving = migrating(IONS, *sides, pybamm.Scalar(drop))
+    fluxes = separator_fluxes(IONS, permeable, *sides, moving, pybamm.Scalar(current))
+    carried = [s.charge * float(fluxes[s.key].evaluate()) for s in IONS if s.charge]
+    size = max(abs(flux) for flux in carried)
+    assert sum(carried) == pytest.approx(current / 96485.33212331001, abs=1e-12 * size)
+
+
+@pytest.mark.parametrize("name", CHEMISTRIES)
+def test_partial_currents_add_up_to_the_current(name):
+    """At both electrodes, at every point of a cycle."""
+    words = cm.Chemistry.load(name).species
+    halogen = next(s.title for s in words.values() if s.title in ("bromine", "iodine"))
+    currents = {
+        side: [f"{side} electrode {couple} current density [A.m-2]" for couple in ("zinc", halogen)]
+        for side in ("Negative", "Positive")
+    }
+    inside, gas = "Internal current density [A.m-2]", "Hydrogen evolution current density [A.m-2]"
+    outputs = (*currents["Negative"], *currents["Positive"], inside, gas)
+    cell = fast_cell(name)
+    march = marcher(cell, outputs)(*charged_and_stripped(cell))
+    negative = sum(march.output(o) for o in currents["Negative"]) - march.output(gas)
+    positive = sum(march.output(o) for o in currents["Positive"])
+    np.testing.assert_allclose(negative, march.output(inside), atol=1e-5)
+    np.testing.assert_allclose(positive, -march.output(inside), atol=1e-5)
