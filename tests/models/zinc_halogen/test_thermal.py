@@ -178,6 +178,9 @@ def test_the_first_law_with_every_mechanism(name):
     solution = solve(cell, *CYCLE, model=with_heat_counted(model, "Loss"), rtol=1e-9)
     assert len(solution.cycles[0].steps) == len(CYCLE)
     moved = work(solution, cell)
+    if cell.chemistry.saturations:
+        (solid,) = (v for v in model.variables if v.startswith("Positive compartment solid"))
+        assert solution[solid].entries.max() > 10.0  # its enthalpy is in the balance
     warmth = solution["Cell temperature [K]"].entries
     assert np.ptp(warmth) > 0.5
     scale = np.sum(np.abs(np.diff(moved)))
