@@ -17,7 +17,7 @@ from .conftest import CHEMISTRIES, FAST, cell_of, mechanisms_of, solve
 
 FARADAY, GAS, WARM = 96485.33212331001, 8.31446261815324, 298.15
 CYCLE = (
-    "Charge at 0.5C for 100 minutes",
+    "Charge at 0.5C for 2 hours",
     "Rest for 30 minutes",
     "Discharge at 0.5C until 0.5 V",
     "Hold at 0.05 V for 30 minutes",
@@ -112,17 +112,23 @@ class Enthalpy:
             found += [(s * b / (b + c), h * s * b / (b + c)) for s, c, h in sites]
             return found
 
-        def excess(log: float) -> float:
-            return sum(held for held, _ in parts(np.exp(log))) - total[self.halogen]
+        def everything(unknown: float) -> list[tuple[float, float]]:
+            """All kinds; the unknown is ln b, and goes on beyond the saturation."""
+            log, settled = unknown, []
+            for saturation, enthalpy in solids:
+                over = 0.005 * np.logaddexp(0.0, (unknown - np.log(saturation)) / 0.005)
+                log = unknown - (1 - 0.001) * over
+                settled = [(1000 * over, 1000 * over * enthalpy)]
+            return [*parts(np.exp(log)), *settled]
 
-        for saturation, enthalpy in solids:
-            settled = -excess(np.log(saturation))
-            if settled > 0:
-                held = sum(h for _, h in parts(saturation))
-                return height * (held + enthalpy * settled)
+        def excess(unknown: float) -> float:
+            return sum(held for held, _ in everything(unknown)) - total[self.halogen]
+
         top = np.log(total[self.halogen])
-        log = brentq(excess, np.log(1e-15), top, xtol=1e-14, rtol=1e-15)
-        return height * sum(h for _, h in parts(np.exp(log)))
+        if solids:
+            top = min(top, np.log(solids[0][0]) + 1.1e-3 * total[self.halogen] + 0.1)
+        unknown = brentq(excess, np.log(1e-15), top, xtol=1e-14, rtol=1e-15)
+        return height * sum(h for _, h in everything(unknown))
 
     def height(self, amount, side: str) -> float:
         shared = self.value("Separator porosity") * self.value("Separator thickness [m]") / 2
