@@ -25,6 +25,7 @@ SAME = {
     "Residual zinc threshold [mol.m-2]": 1e-4,
     "Zinc dissolution time [s]": 0.01,
     "Bromine standard potential [V]": 1.0978,
+    "Zinc bromide mean activity factor": 0.19,
     "Chloride diffusivity [m2.s-1]": 2.032e-9,
 }
 HALF_LOADING = "Complexing agent half-loading bromine concentration [mol.m-3]"
