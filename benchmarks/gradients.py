@@ -31,7 +31,7 @@ NOISE = 1e-3
 
 def _capacity(simulator: Simulator, life: Life, cycle: int) -> tuple[float, np.ndarray]:
     """Discharge capacity of a cycle and its derivatives by ln(parameter)."""
-    values, slopes = CycleObservables(simulator.specs).integer(
+    values, slopes = CycleObservables(simulator.specs, simulator.cell.electrode_area).integer(
         life, "discharge_capacity", np.array([cycle])
     )
     return float(values[0]), slopes[0]
@@ -114,7 +114,7 @@ def macro_error(cycles: int) -> float:
     macro = simulator.life(simulator.nominal, cycles)
     direct = _direct(simulator, cycles).run(theta, cycles)
     n = np.arange(1, cycles + 1)
-    observables = CycleObservables(simulator.specs)
+    observables = CycleObservables(simulator.specs, simulator.cell.electrode_area)
     difference = (
         observables.integer(macro, "discharge_capacity", n)[1]
         - observables.integer(direct, "discharge_capacity", n)[1]
