@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def protocol(every: int) -> cm.Protocol:
         cm.Test(t.name, t.steps, measure=t.measure, voltages_at=[f"{q} A.h" for q in t.voltages_at])
         for t in TESTS
     ]
-    return cm.Protocol(CYCLE, every={every: cm.Checkup(tests)})
+    return cm.Protocol(CYCLE, every={every: cm.Checkup(tuple(tests))})
 
 
 def timed(run: Callable[[], Any]) -> tuple[Any, float]:
@@ -159,7 +160,7 @@ def ten_times_longer(model: str, every: int, count: int) -> dict[str, Any]:
         simulator = Simulator(cell_of(model).with_parameters(slower), protocol(factor * every))
         cycles = factor * every * count
         simulator.simulate(2)
-        costs.append(min(timed(lambda s=simulator, c=cycles: s.simulate(c))[1] for _ in range(2)))
+        costs.append(min(timed(partial(simulator.simulate, cycles))[1] for _ in range(2)))
     return {
         "model": model,
         "cycles": every * count,

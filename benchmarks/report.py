@@ -9,12 +9,10 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any
 
-import casadi
-import numpy
-import pybamm
-import scipy
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -59,11 +57,7 @@ def machine() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "pybamm": pybamm.__version__,
-        "casadi": casadi.__version__,
-        "numpy": numpy.__version__,
-        "scipy": scipy.__version__,
-    }
+    } | {name: version(name) for name in ("pybamm", "casadi", "numpy", "scipy")}
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -102,7 +96,7 @@ def report(
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, float | numpy.floating):
+    if isinstance(value, float | np.floating):
         return f"{value:.4g}"
     return str(value)
 

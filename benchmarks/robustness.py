@@ -150,7 +150,9 @@ class Draw:
         for name in cell.ageing_parameters:
             value, share = cell.value(name), random.random()
             if any(shape in name for shape in SHAPES):
-                low, high = cell.parameters.parameters[name].range
+                bounds = cell.parameters.parameters[name].range
+                assert bounds is not None
+                low, high = bounds
                 found[name] = low + share * (high - low)
                 continue
             found[name] = value * 10.0 ** (DECADES[0] + share * (DECADES[1] - DECADES[0]))
@@ -266,14 +268,14 @@ class Pair:
             return none | {"outcome": "hang", "message": f"after {PATIENCE:g} s"}
         except Exception as error:
             return none | {"outcome": "crash", "message": f"{type(error).__name__}: {error}"}
-        table = life["cycles"]
+        table = life["cycles"].to_dataset()
         found = {"outcome": life.attrs["outcome"], "message": life.attrs["message"]}
-        found["work"] = {k: v for k, v in life.attrs.items() if k.startswith("steps_")}
+        found["work"] = {k: v for k, v in life.attrs.items() if str(k).startswith("steps_")}
         if not life.attrs["completed_cycles"]:
             return none | found
         duration = np.diff(table["elapsed_time"].values, prepend=0.0)
         charge = table["discharge_capacity"].values
-        every = [table[name].values for name in table.variables]
+        every = [np.asarray(table[name]) for name in table.variables]
         bad = [name for name, v in zip(table.variables, every, strict=True) if np.isinf(v).any()]
         # an efficiency is not a number where nothing was charged
         bad += [
@@ -324,11 +326,11 @@ def difference(
 ) -> dict[str, Any]:
     """The largest difference over what is allowed, and where, among the cycles that count."""
     best, count = longest(theirs), min(counted(theirs, collapse), len(charge))
-    worst = {"difference": 0.0, "allowed": AGREE, "spread": 0.0}
+    worst: dict[str, Any] = {"difference": 0.0, "allowed": AGREE, "spread": 0.0}
     for k, (name, ours) in itertools.product(range(count), (("charge", charge), ("time", time))):
         both = [t[name][k] for t in theirs if len(t[name]) > k]
         spread = float(np.ptp(both) / best[name][k])
-        found = {
+        found: dict[str, Any] = {
             "difference": abs(float(ours[k] / best[name][k]) - 1.0),
             "allowed": max(AGREE, SPREADS * spread),
             "spread": spread,

@@ -71,7 +71,7 @@ def ageing_cell() -> cm.Cell:
         "lithium_ion",
         parameters="nmc_graphite_siox",
         model="SPM",
-        mechanisms=["SEI", cm.LossOfActiveMaterial(electrodes="negative")],
+        mechanisms=["SEI", cm.LossOfActiveMaterial(electrodes=("negative",))],
     )
     return cell.with_parameters(START, source="benchmarks.vs_pybop")
 
@@ -91,7 +91,7 @@ class CapacityCost(BaseCost):
 
     def set_target(self, target: Any = None, dataset: Any = None) -> None:
         """PyBOP's targets are variables over time; here the whole solution is read."""
-        self._target = []
+        self._target: list[Any] = []
 
     def evaluate(
         self, solution: Any, inputs: Any = None, calculate_sensitivities: bool = False

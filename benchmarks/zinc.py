@@ -207,7 +207,7 @@ def gradients(size: Size) -> tuple[list[dict[str, Any]], list[Target]]:
     assert exact.jacobian is not None
     steps = (*STRIP, *CYCLE * EVERY)
     peer = reference(steps, 1e-9, 1e-11, chunk=2, free=tuple(names))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for k, name in enumerate(names):
         scaled = exact.jacobian[:, k] * values[k]
         own = _difference(lambda v: simulator.predict(v, points, False).values, values, k, 1e-3)
@@ -325,7 +325,7 @@ def _fit_rows(found: cm.Fit, label: str) -> list[dict[str, Any]]:
     table = found.table
     rows = []
     for name, truth in TRUTH.items():
-        row = table.loc[name]
+        row = dict(table.loc[name])
         error = float(row["standard error"])
         away = (float(row["value"]) - truth) / error if error > 0 else np.nan
         good = bool(row["identifiable"]) and abs(away) < 3.0
