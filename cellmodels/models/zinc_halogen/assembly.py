@@ -6,7 +6,7 @@ end the sums become the equations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pybamm
@@ -27,6 +27,8 @@ class Compartment:
     ----------
     side : str
         "negative" or "positive".
+    place : str
+        In words.
     height : pybamm.Symbol
         Electrolyte in an area of cell [m].
     amounts : dict of str to pybamm.Variable
@@ -43,6 +45,7 @@ class Compartment:
     """
 
     side: str
+    place: str
     height: pybamm.Symbol
     amounts: dict[str, pybamm.Variable]
     totals: dict[str, pybamm.Symbol]
@@ -198,9 +201,11 @@ class Assembly:
         self.model.variables[name] = variable
         return variable
 
-    def unknown(self, name: str, guess: pybamm.Symbol | float) -> pybamm.Variable:
+    def unknown(
+        self, name: str, guess: pybamm.Symbol | float, domain: Sequence[str] = ()
+    ) -> pybamm.Variable:
         """An algebraic state; its equation goes to `model.algebraic`."""
-        variable = pybamm.Variable(name)
+        variable = pybamm.Variable(name, domain=list(domain))
         self.model.initial_conditions[variable] = pybamm.convert_to_symbol(guess)
         self.model.variables[name] = variable
         return variable
@@ -226,6 +231,12 @@ class Assembly:
     def event(self, name: str, margin: pybamm.Symbol) -> None:
         """A limit of the model, reached where `margin` falls to zero."""
         self.model.events.append(pybamm.Event(name, margin))
+
+    @property
+    def felt_area(self) -> pybamm.Symbol:
+        """Area of the positive electrode that reacts, per area of cell [-]."""
+        ratio = self.numbers("Positive electrode surface area to volume ratio [m-1]")
+        return ratio * self.numbers("Positive electrode thickness [m]") * self.area_factor
 
     # --- words ---------------------------------------------------------------------------------
 

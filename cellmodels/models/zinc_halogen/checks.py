@@ -8,7 +8,8 @@ from typing import Any
 import pybamm
 
 from cellmodels.errors import InputError
-from cellmodels.models.zinc_halogen.lumped import initial_concentrations
+from cellmodels.models.zinc_halogen.compartments import initial_concentrations
+from cellmodels.models.zinc_halogen.lumped import heights
 from cellmodels.models.zinc_halogen.numbers import Numbers
 from cellmodels.models.zinc_halogen.species import ACID, Electrolyte
 from cellmodels.units import unit_of_name
@@ -105,7 +106,9 @@ def _between(low: float, high: float, from_low: bool) -> str:
 def _check_recipe(values: pybamm.ParameterValues, electrolyte: Electrolyte) -> None:
     """There may not be less than nothing of a component at the start; acid is a difference."""
     numbers = Numbers(pybamm.Parameter("Ambient temperature [K]"))
-    for side, recipe in initial_concentrations(electrolyte, numbers).items():
+    height = heights(numbers)
+    start = initial_concentrations(electrolyte, numbers, sum(height.values()), height["positive"])
+    for side, recipe in start.items():
         for component, symbol in recipe.items():
             left = float(values.evaluate(symbol))
             if left < 0.0 and component != ACID:

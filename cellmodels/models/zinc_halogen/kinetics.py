@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import pybamm
 
-from cellmodels.models.zinc_halogen.numbers import FARADAY, STANDARD, Numbers
+from cellmodels.models.zinc_halogen.numbers import FARADAY, LN10, STANDARD, Numbers
 
 #: Slope of a limiting current's plateau, by RT/F. Without it the potential would fall off a cliff
 #: where a limiting current passes the cell's current, within a time that no integrator resolves.
@@ -237,7 +237,7 @@ def hydrogen_current(
         "Hydrogen evolution activation energy [J.mol-1]",
     )
     alpha = numbers("Hydrogen evolution transfer coefficient")
-    return -exchange * _exp(-alpha * (numbers.f * potential + ph * 2.302585092994046))
+    return -exchange * _exp(-alpha * (numbers.f * potential + ph * LN10))
 
 
 def _plateau(limit: pybamm.Symbol, drive: pybamm.Symbol) -> pybamm.Symbol:

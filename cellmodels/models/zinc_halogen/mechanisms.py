@@ -20,7 +20,13 @@ from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import Mechanism, choose
 from cellmodels.models.zinc_halogen import kinetics, thermal, thermodynamics
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, ElectrodeReaction
-from cellmodels.models.zinc_halogen.numbers import FARADAY, GAS, REFERENCE_TEMPERATURE, STANDARD
+from cellmodels.models.zinc_halogen.numbers import (
+    FARADAY,
+    GAS,
+    LN10,
+    REFERENCE_TEMPERATURE,
+    STANDARD,
+)
 from cellmodels.models.zinc_halogen.reactions import ATTACK, DEPOSIT, PLATING, REDUCTION, Change
 from cellmodels.models.zinc_halogen.speciation import positive
 from cellmodels.models.zinc_halogen.species import (
@@ -38,7 +44,6 @@ from cellmodels.models.zinc_halogen.species import (
 _TRACE_CURRENT = 0.01
 #: What carbon oxide holds, counted from carbon and water, for each X2 that made it.
 _OXIDISED = MappingProxyType({ACID: -2.0, REDOX: 1.0})
-_LN10 = 2.302585092994046
 #: Enthalpy of vaporisation of water [J.mol-1], and its molar volume [m3.mol-1], at 25 degC.
 _VAPORISATION, _WATER_VOLUME = 44000.0, 1.807e-5
 
@@ -368,8 +373,8 @@ class Precipitation(ZincMechanism):
         ion = positive(cell.negative.totals[METAL_ION], 1e-3) / STANDARD
         log_omega = (
             pybamm.log(ion)
-            + 2 * _LN10 * cell.negative.ph
-            - _LN10 * n("Zinc hydroxide dissolution constant")
+            + 2 * LN10 * cell.negative.ph
+            - LN10 * n("Zinc hydroxide dissolution constant")
         )
         omega = pybamm.exp(log_omega)
         covered = kinetics.coverage(n, cell.electrolyte.metal, settled)
@@ -550,10 +555,8 @@ class CathodeSelfDischarge(ZincMechanism):
     def act(self, cell: Assembly) -> None:
         """Reduce halogen by carbon."""
         n = cell.numbers
-        area = n("Positive electrode surface area to volume ratio [m-1]") * n(
-            "Positive electrode thickness [m]"
-        )
-        rate = n("Cathode self-discharge rate [m.s-1]") * area * cell.positive.species.halogen
+        reacting = n("Cathode self-discharge rate [m.s-1]") * cell.felt_area
+        rate = reacting * cell.positive.species.halogen
         oxidised = cell.state("Carbon oxidised [mol.m-2]", scale=1e-2, holds=_OXIDISED)
         cell.add(oxidised, rate)
         _reduce_halogen(cell, rate)
@@ -596,18 +599,14 @@ class CarbonOxidation(ZincMechanism):
         n = cell.numbers
         factor = cell.model.variables["Positive electrode area factor"]
         drive = cell.felt.potential - cell.felt.formal.halogen
-        rate = (
+        share = (
             n("Carbon oxidation rate [m3.mol-1.s-1]")
-            * factor
             * cell.positive.species.halogen
             * pybamm.exp(n("Carbon oxidation transfer coefficient") * n.f * drive)
         )
-        area = n("Positive electrode surface area to volume ratio [m-1]") * n(
-            "Positive electrode thickness [m]"
-        )
-        used = n("Carbon oxidation halogen demand [mol.m-2]") * area * rate
+        used = n("Carbon oxidation halogen demand [mol.m-2]") * cell.felt_area * share
         worn = cell.state("Carbon oxidised with area loss [mol.m-2]", scale=1e-2, holds=_OXIDISED)
-        cell.add(factor, -rate)
+        cell.add(factor, -factor * share)
         cell.add(worn, used)
         _reduce_halogen(cell, used)
 

@@ -12,6 +12,7 @@ GAS = 8.31446261815324
 REFERENCE_TEMPERATURE = 298.15
 #: Concentration of the standard state, 1 mol per litre [mol.m-3].
 STANDARD = 1000.0
+LN10 = 2.302585092994046
 #: Rounds off a quotient of zeros.
 _SMALL = 1e-6
 
