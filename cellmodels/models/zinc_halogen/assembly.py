@@ -123,14 +123,24 @@ class Assembly:
         Volume that the electrolyte of a side has lost, per area of cell [m].
     halogen_law, activity : str
         Which rate law and which activity coefficients are used.
+    parts : dict of str to Compartment
+        All electrolyte of the cell, by its place in words.
     negative, positive : Compartment
-        Set before rates are added.
+        The electrolyte that the two electrodes stand in; set before rates are added.
+    reported : dict of str to Compartment
+        What counts as the negative and as the positive compartment in the results.
     plate, felt : Electrode
         The negative and the positive electrode; set before rates are added.
+    margin : pybamm.Symbol
+        Metal ion at the plate over that in its compartment [-].
+    reserve : pybamm.Symbol
+        What is left of it, zero where the plate is starved [-].
     voltage, inner_voltage : pybamm.Symbol
         At the terminals, and without the contact resistance, where a short circuit acts [V].
     resistance, contact : pybamm.Symbol
         Of the electrolyte with its separator, and of the contacts [Ohm.m2].
+    ohmic_heat : pybamm.Symbol
+        Heat of the currents in electrolyte and electrodes, with that of diffusion [W.m-2].
     diffusion_potential, conductivity : pybamm.Symbol
         Across the separator [V]; of the electrolyte [S.m-1].
     permeabilities, fluxes : dict of str to pybamm.Symbol
@@ -152,10 +162,13 @@ class Assembly:
     positive: Compartment
     plate: Electrode
     felt: Electrode
+    margin: pybamm.Symbol
+    reserve: pybamm.Symbol
     voltage: pybamm.Symbol
     inner_voltage: pybamm.Symbol
     resistance: pybamm.Symbol
     contact: pybamm.Symbol
+    ohmic_heat: pybamm.Symbol
     diffusion_potential: pybamm.Symbol
     conductivity: pybamm.Symbol
     permeabilities: dict[str, pybamm.Symbol]
@@ -178,6 +191,8 @@ class Assembly:
         self.chemical_heat: pybamm.Symbol = none
         self.halogen_losses: pybamm.Symbol = none
         self.holds: dict[pybamm.Variable, Mapping[str, float]] = {}
+        self.parts: dict[str, Compartment] = {}
+        self.reported: dict[str, Compartment] = {}
 
     # --- states --------------------------------------------------------------------------------
 
@@ -229,8 +244,35 @@ class Assembly:
             self.model.rhs[state] = self.rate(state)
 
     def event(self, name: str, margin: pybamm.Symbol) -> None:
-        """A limit of the model, reached where `margin` falls to zero."""
-        self.model.events.append(pybamm.Event(name, margin))
+        """A limit of the model, reached where `margin` falls to zero anywhere."""
+        self.model.events.append(pybamm.Event(name, self.least(margin)))
+
+    # --- what varies in space ------------------------------------------------------------------
+
+    def mean(self, symbol: pybamm.Symbol) -> pybamm.Symbol:
+        """Average of a quantity over the part of the cell that it belongs to."""
+        return symbol
+
+    def share(self, state: pybamm.Variable, slope: pybamm.Symbol) -> pybamm.Symbol:
+        """What a part of the cell adds to the change of the whole with a state."""
+        return slope
+
+    def change(self, slopes: Mapping[pybamm.Variable, pybamm.Symbol]) -> pybamm.Symbol:
+        """Rate of a quantity of which the changes with some states are known, `slopes`."""
+        return sum((slope * self.rate(s) for s, slope in slopes.items()), pybamm.Scalar(0))
+
+    def least(self, symbol: pybamm.Symbol) -> pybamm.Symbol:
+        """The smallest of its values there."""
+        return symbol
+
+    def start(self, state: pybamm.Variable) -> pybamm.Symbol:
+        """Average of a state at the start."""
+        return self.model.initial_conditions[state]
+
+    def inventory(self, component: str) -> tuple[pybamm.Symbol, pybamm.Symbol]:
+        """A component in all of the electrolyte, now and at the start [mol.m-2]."""
+        states = [part.amounts[component] for part in self.parts.values()]
+        return sum(self.mean(s) for s in states), sum(self.start(s) for s in states)
 
     @property
     def felt_area(self) -> pybamm.Symbol:

@@ -7,8 +7,8 @@ for the halogen X2, minus one for the metal and for hydrogen. Hence the balances
 
 .. math:: \sum_k a_{qk}\, n_k = \mathrm{const}
 
-for each quantity q over all states k, and :math:`\sum_k z_k n_k = 0` in either compartment. What
-leaves the cell or is worn off it, such as halogen lost as vapour, is a state as well.
+for each quantity q over all states k, and :math:`\sum_k z_k n_k = 0` in every part of the cell.
+What leaves the cell or is worn off it, such as halogen lost as vapour, is a state as well.
 
 Carbon that the halogen oxidises, X2 + C + H2O -> 2 X- + C(O) + 2 H+, holds two protons less than
 carbon and water, and the redox state of the halogen that it consumed. Zinc hydroxide holds two
@@ -22,7 +22,7 @@ from types import MappingProxyType
 
 import pybamm
 
-from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly
+from cellmodels.models.zinc_halogen.assembly import Assembly
 from cellmodels.models.zinc_halogen.species import ACID, AGENT, ATOMS, METAL, REDOX, Electrolyte
 
 #: Name of a state -> how much of the balanced quantity one of it holds.
@@ -47,17 +47,17 @@ def balances(cell: Assembly) -> dict[str, Balance]:
     for quantity in (METAL, ATOMS, *e.supporting, *([AGENT] if e.agent else []), ACID, REDOX):
         held = {s.name: h[quantity] for s, h in cell.holds.items() if h.get(quantity)}
         found[_name(e, quantity)] = MappingProxyType(held)
-    for side in SIDES:
-        amounts = getattr(cell, side).amounts
-        charges = {state.name: float(e.charge(c)) for c, state in amounts.items() if e.charge(c)}
-        found[f"{side.capitalize()} compartment charge [mol.m-2]"] = MappingProxyType(charges)
+    for place, part in cell.parts.items():
+        amounts = part.amounts.items()
+        charges = {state.name: float(e.charge(c)) for c, state in amounts if e.charge(c)}
+        found[f"{place.capitalize()} charge [mol.m-2]"] = MappingProxyType(charges)
     return found
 
 
 def total(cell: Assembly, balance: Balance) -> pybamm.Symbol:
     """The sum that a balance keeps constant [mol.m-2]."""
     states = {state.name: state for state in cell.holds}
-    return sum(factor * states[name] for name, factor in balance.items())
+    return sum(factor * cell.mean(states[name]) for name, factor in balance.items())
 
 
 def _name(e: Electrolyte, quantity: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pybamm
 
-from cellmodels.models.zinc_halogen import outputs
+from cellmodels.models.zinc_halogen import outputs, thermal
 from cellmodels.models.zinc_halogen.assembly import Assembly
 from cellmodels.models.zinc_halogen.balances import balances
 from cellmodels.models.zinc_halogen.species import Electrolyte
@@ -80,10 +80,6 @@ class ZincHalogenModel(pybamm.BaseModel):
     def _close_electrodes(self, cell: Assembly, internal: pybamm.Symbol) -> None:
         """Let the partial currents add up to the cell's, once all mechanisms have acted."""
 
-    @abstractmethod
-    def _add_heat(self, cell: Assembly, internal: pybamm.Symbol) -> None:
-        """Add the equation of the temperature, where it is a state."""
-
     def _build(self, electrolyte: Electrolyte, mechanisms: tuple[ZincMechanism, ...]) -> None:
         circuit = self.param
         self.variables.update(
@@ -106,11 +102,11 @@ class ZincHalogenModel(pybamm.BaseModel):
         self._close_electrodes(cell, internal)
         _add_counters(cell, circuit.current_with_time)
         if cell.temperature_state is not None:
-            self._add_heat(cell, internal)
+            cell.add(cell.temperature_state, thermal.temperature_rate(cell))
         cell.close()
         self.balances = balances(cell)
         outputs.add_variables(cell, internal)
-        outputs.add_events(cell, internal)
+        outputs.add_events(cell)
         self.parameter_names = tuple(cell.numbers.names)
         words = (cell.title("metal"), cell.title("halogen"))
         self._charge_variables = [f"{word} state of charge" for word in words]

@@ -102,7 +102,6 @@ def compartment(
     )
     cell.model.algebraic[log_halogen] = species.residual
     ph = _ph(cell, place, totals[ACID], domain)
-    cell.model.variables[f"{place.capitalize()} pH"] = ph
     solutes = _solutes(cell, totals, species, ph)
     return Compartment(side, place, height, amounts, totals, species, log_halogen, ph, solutes)
 

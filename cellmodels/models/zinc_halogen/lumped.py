@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import pybamm
 
-from cellmodels.models.zinc_halogen import thermal, transport
+from cellmodels.models.zinc_halogen import transport
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly
 from cellmodels.models.zinc_halogen.base import ZincHalogenModel
 from cellmodels.models.zinc_halogen.compartments import (
@@ -42,6 +42,9 @@ from cellmodels.models.zinc_halogen.compartments import (
 from cellmodels.models.zinc_halogen.electrodes import apart, electrode, react
 from cellmodels.models.zinc_halogen.numbers import FARADAY, Numbers, langevin
 from cellmodels.models.zinc_halogen.species import ELEMENT, METAL_ION, Electrolyte
+
+#: Share of the limiting current at which plating counts as starved.
+_STARVED = 0.99
 
 
 class Lumped(ZincHalogenModel):
@@ -61,13 +64,11 @@ class Lumped(ZincHalogenModel):
         _add_electrodes(cell)
         internal = _add_circuit(cell)
         _add_fluxes(cell, internal)
+        _add_margin(cell, internal)
         return internal
 
     def _close_electrodes(self, cell: Assembly, internal: pybamm.Symbol) -> None:
         _close_electrodes(cell, internal)
-
-    def _add_heat(self, cell: Assembly, internal: pybamm.Symbol) -> None:
-        cell.add(cell.temperature_state, thermal.temperature_rate(cell, internal))
 
 
 # --- the electrolyte -----------------------------------------------------------------------------
@@ -102,6 +103,7 @@ def _add_compartments(cell: Assembly) -> None:
         height = height0[side] - cell.water_lost[side]
         found = compartment(cell, side, place, amounts, height, (height0[side], initial[side]))
         setattr(cell, side, found)
+        cell.parts[place] = cell.reported[side] = found
 
 
 # --- the electrodes ------------------------------------------------------------------------------
@@ -151,6 +153,7 @@ def _add_circuit(cell: Assembly) -> pybamm.Symbol:
     cell.inner_voltage = inner
     cell.resistance, cell.contact = resistance, contact
     cell.diffusion_potential, cell.conductivity = diffusion, conductivity
+    cell.ohmic_heat = internal**2 * resistance - internal * diffusion
     cell.voltage = inner - cell.current * contact
     return internal
 
@@ -187,6 +190,17 @@ def _add_fluxes(cell: Assembly, internal: pybamm.Symbol) -> None:
         for solute in e.solutes:
             for component, count in solute.contents:
                 cell.add(side.amounts[component], sign * count * fluxes[solute.key])
+
+
+def _add_margin(cell: Assembly, internal: pybamm.Symbol) -> None:
+    """How far the plate is from being starved of metal ions.
+
+    The halogen that arrives at the plate is reduced there and takes a share of the current.
+    """
+    attack = cell.numbers(f"{cell.title('metal')} chemical attack velocity [m.s-1]")
+    arriving = 2 * FARADAY * attack * cell.negative.species.dissolved
+    cell.margin = 1 + cell.plate.metal_current / cell.plate.limit
+    cell.reserve = _STARVED + (internal + arriving) / cell.plate.limit
 
 
 def _close_electrodes(cell: Assembly, internal: pybamm.Symbol) -> None:

@@ -282,7 +282,7 @@ class Dendrites(ZincMechanism):
         n = cell.numbers
         length = cell.model.variables["Dendrite length [m]"]
         plating = positive(-cell.plate.metal_current, _TRACE_CURRENT)
-        ratio = plating / cell.plate.limit
+        ratio = positive(1 - cell.margin, _TRACE_CURRENT / cell.plate.limit)
         growth = n("Dendrite growth factor") * plating * ratio ** n("Dendrite growth exponent")
         attack = positive(-cell.plate.halogen_current, _TRACE_CURRENT)
         reached = length / (length + n("Dendrite contact length [m]"))

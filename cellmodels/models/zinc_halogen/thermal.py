@@ -1,4 +1,4 @@
-r"""Heat balance of the lumped model: one temperature for the whole cell.
+r"""Heat balance: one temperature for the whole cell.
 
 .. math::
     C \frac{dT}{dt} + \frac{dH_{eq}}{dt} = \sum_r j_r\left(\phi - E_r + T\frac{dE_r}{dT}\right)
@@ -31,29 +31,31 @@ import pybamm
 from cellmodels.models.zinc_halogen.assembly import Assembly, Compartment, Electrode
 
 
-def temperature_rate(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:
+def temperature_rate(cell: Assembly) -> pybamm.Symbol:
     """Rate of the temperature [K.s-1]."""
     capacity: pybamm.Symbol = cell.numbers("Cell areal heat capacity [J.K-1.m-2]")
-    for side in (cell.negative, cell.positive):
-        capacity = capacity + _equilibrium_slopes(cell, side).get(cell.temperature_state, 0)
-    return (heat_generation(cell, internal) - heat_loss(cell)) / capacity
+    for part in cell.parts.values():
+        slope = _equilibrium_slopes(cell, part).get(cell.temperature_state, pybamm.Scalar(0))
+        capacity = capacity + cell.mean(slope)
+    return (heat_generation(cell) - heat_loss(cell)) / capacity
 
 
-def heat_generation(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:
+def heat_generation(cell: Assembly) -> pybamm.Symbol:
     """Heat that the cell gives off at constant temperature [W.m-2]."""
-    heat = electrode_heat(cell, internal)
-    for side in (cell.negative, cell.positive):
-        for state, slope in _equilibrium_slopes(cell, side).items():
+    heat = electrode_heat(cell)
+    slopes: dict[pybamm.Variable, pybamm.Symbol] = {}
+    for part in cell.parts.values():
+        for state, slope in _equilibrium_slopes(cell, part).items():
             if state is not cell.temperature_state:
-                heat = heat - slope * cell.rate(state)
-    return heat
+                slopes[state] = slopes.get(state, 0) + cell.share(state, slope)
+    return heat - cell.change(slopes)
 
 
-def _equilibrium_slopes(cell: Assembly, side: Compartment) -> dict[pybamm.Variable, pybamm.Symbol]:
-    """Changes of a side's equilibrium enthalpy with the states, along the local equilibrium."""
-    enthalpy = side.height * side.species.enthalpy
-    residual = cell.model.algebraic[side.log_halogen]
-    slope = enthalpy.diff(side.log_halogen) / residual.diff(side.log_halogen)
+def _equilibrium_slopes(cell: Assembly, part: Compartment) -> dict[pybamm.Variable, pybamm.Symbol]:
+    """Changes of a part's equilibrium enthalpy with the states, along the local equilibrium."""
+    enthalpy = part.height * part.species.enthalpy
+    residual = cell.model.algebraic[part.log_halogen]
+    slope = enthalpy.diff(part.log_halogen) / residual.diff(part.log_halogen)
     seen = {node for both in (enthalpy, residual) for node in both.pre_order()}
     return {
         state: enthalpy.diff(state) - slope * residual.diff(state)
@@ -62,18 +64,19 @@ def _equilibrium_slopes(cell: Assembly, side: Compartment) -> dict[pybamm.Variab
     }
 
 
-def electrode_heat(cell: Assembly, internal: pybamm.Symbol) -> pybamm.Symbol:
+def electrode_heat(cell: Assembly) -> pybamm.Symbol:
     """Heat of all reactions and resistances, that of the local equilibria left out [W.m-2]."""
-    heat = cell.chemical_heat
+    heat = cell.mean(cell.chemical_heat)
     for electrode in (cell.plate, cell.felt):
         metal, halogen = thermoneutral_potentials(cell, electrode)
-        heat = heat + electrode.metal_current * (electrode.potential - metal)
-        heat = heat + electrode.halogen_current * (electrode.potential - halogen)
+        reacting = electrode.metal_current * (electrode.potential - metal)
+        reacting = reacting + electrode.halogen_current * (electrode.potential - halogen)
+        heat = heat + cell.mean(reacting)
     for reaction in cell.plate_reactions:
         heat = heat + reaction.current * (cell.plate.potential - reaction.thermoneutral)
-    ohmic = internal**2 * cell.resistance + cell.current**2 * cell.contact
+    contact = cell.current**2 * cell.contact
     shorted = cell.short * cell.inner_voltage**2
-    return heat + ohmic + shorted - internal * cell.diffusion_potential
+    return heat + cell.ohmic_heat + contact + shorted
 
 
 def heat_loss(cell: Assembly) -> pybamm.Symbol:
