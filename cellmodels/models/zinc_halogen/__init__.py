@@ -1,7 +1,8 @@
 """Zinc-halogen models: our own, for zinc-bromine, zinc-iodine and whatever a chemistry describes.
 
-Levels: "lumped", two well-mixed compartments with a quasi-steady film at the plate; see
-`cellmodels.models.zinc_halogen.lumped` for its equations. Which halogen it is, what holds it and
+Levels: "lumped", two well-mixed compartments with a quasi-steady film at the plate, and "porous",
+resolved through the cell's thickness; see `cellmodels.models.zinc_halogen.lumped` and `porous` for
+the equations. Which halogen it is, what holds it and
 which ions support it comes from the chemistry alone.
 """
 
@@ -18,13 +19,17 @@ from cellmodels.chemistry import Chemistry
 from cellmodels.models.mechanisms import LumpedThermal as SharedThermal
 from cellmodels.models.mechanisms import Mechanism, canonical, choose, mechanism
 from cellmodels.models.zinc_halogen import checks, reactions
+from cellmodels.models.zinc_halogen.base import ZincHalogenModel
 from cellmodels.models.zinc_halogen.lumped import Lumped
 from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS, LumpedThermal, ZincMechanism
+from cellmodels.models.zinc_halogen.porous import Porous
 from cellmodels.models.zinc_halogen.species import Electrolyte, electrolyte
 
-LEVELS: Mapping[str, type[Lumped]] = MappingProxyType({"lumped": Lumped})
+LEVELS: Mapping[str, type[ZincHalogenModel]] = MappingProxyType(
+    {"lumped": Lumped, "porous": Porous}
+)
 
-SIMPLER: Mapping[str, tuple[str, ...]] = MappingProxyType({"lumped": ()})
+SIMPLER: Mapping[str, tuple[str, ...]] = MappingProxyType({"lumped": (), "porous": ("lumped",)})
 
 
 def resolve(mechanisms: Iterable[Mechanism | str | Mapping[str, Any]]) -> tuple[Mechanism, ...]:
@@ -62,7 +67,7 @@ def build(
     Parameters
     ----------
     level
-        "lumped".
+        "lumped" or "porous".
     mechanisms
         Objects, short names or tables.
     chemistry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import pybamm
 
@@ -15,6 +15,8 @@ from cellmodels.models.zinc_halogen.species import Electrolyte
 
 if TYPE_CHECKING:
     from cellmodels.models.zinc_halogen.mechanisms import ZincMechanism
+
+Parts = TypeVar("Parts", bound=Assembly)
 
 
 class CurrentParameters:
@@ -30,7 +32,7 @@ class CurrentParameters:
         self.current_density_with_time = self.current_with_time / self.A_cc
 
 
-class ZincHalogenModel(pybamm.BaseModel):
+class ZincHalogenModel(pybamm.BaseModel, Generic[Parts]):
     """A zinc-halogen cell as a PyBaMM model; its levels say how it is laid out in space.
 
     Parameters
@@ -63,11 +65,11 @@ class ZincHalogenModel(pybamm.BaseModel):
         self._build(electrolyte, tuple(mechanisms))
 
     @abstractmethod
-    def _assembly(self, electrolyte: Electrolyte) -> Assembly:
+    def _assembly(self, electrolyte: Electrolyte) -> Parts:
         """An empty assembly of this level."""
 
     @abstractmethod
-    def _lay_out(self, cell: Assembly) -> pybamm.Symbol:
+    def _lay_out(self, cell: Parts) -> pybamm.Symbol:
         """Add electrolyte, electrodes and circuit.
 
         Returns
@@ -77,7 +79,7 @@ class ZincHalogenModel(pybamm.BaseModel):
         """
 
     @abstractmethod
-    def _close_electrodes(self, cell: Assembly, internal: pybamm.Symbol) -> None:
+    def _close_electrodes(self, cell: Parts, internal: pybamm.Symbol) -> None:
         """Let the partial currents add up to the cell's, once all mechanisms have acted."""
 
     def _build(self, electrolyte: Electrolyte, mechanisms: tuple[ZincMechanism, ...]) -> None:

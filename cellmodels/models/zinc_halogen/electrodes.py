@@ -7,7 +7,7 @@ import pybamm
 from cellmodels.models.zinc_halogen import kinetics
 from cellmodels.models.zinc_halogen.assembly import Assembly, Compartment, Electrode
 from cellmodels.models.zinc_halogen.numbers import FARADAY
-from cellmodels.models.zinc_halogen.speciation import positive
+from cellmodels.models.zinc_halogen.speciation import TRACE_ION, positive
 from cellmodels.models.zinc_halogen.species import HALIDE, HALOGEN, METAL_ION
 from cellmodels.models.zinc_halogen.thermodynamics import (
     formal_potentials,
@@ -15,8 +15,6 @@ from cellmodels.models.zinc_halogen.thermodynamics import (
     metal_nernst,
 )
 
-#: Metal ion that an electrode's potential still counts [mol.m-3].
-_TRACE_ION = 1e-3
 #: Scale of the current balances [A.m-2].
 _CURRENT = 100.0
 
@@ -51,7 +49,7 @@ def electrode(
     Electrode
     """
     e, n = cell.electrolyte, cell.numbers
-    ion = positive(side.totals[METAL_ION], _TRACE_ION)
+    ion = positive(side.totals[METAL_ION], TRACE_ION)
     formal = formal_potentials(e, n, cell.activity, ion)
     metal_potential = formal.metal + metal_nernst(n, ion)
     halogen_potential = formal.halogen + halogen_nernst(

@@ -47,7 +47,7 @@ from cellmodels.models.zinc_halogen.species import ELEMENT, METAL_ION, Electroly
 _STARVED = 0.99
 
 
-class Lumped(ZincHalogenModel):
+class Lumped(ZincHalogenModel[Assembly]):
     """A zinc-halogen cell of two well-mixed compartments, see the module.
 
     Parameters
@@ -117,8 +117,7 @@ def _add_electrodes(cell: Assembly) -> None:
     )
     plated = cell.state(f"{e.metal.capitalize()} areal amount [mol.m-2]", start, holds=ELEMENT)
     stray = cell.state(f"{e.metal.capitalize()} on the positive electrode [mol.m-2]", holds=ELEMENT)
-    ion = next(s.key for s in e.solutes if s.name == e.metal_ion)
-    film = transport.plating_limit(n, e, cell.negative.solutes, ion)
+    film = transport.plating_limit(n, e, cell.negative.solutes, transport.metal_ion(e).key)
     wall = n("Positive electrode mass-transfer coefficient [m.s-1]")
     attack = n(f"{e.metal.capitalize()} chemical attack velocity [m.s-1]")
     pore = 2 * FARADAY * wall * cell.felt_area * cell.positive.totals[METAL_ION]

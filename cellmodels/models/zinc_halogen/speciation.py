@@ -26,8 +26,9 @@ chosen for this model, after D. J. Eustace, J. Electrochem. Soc. 127 (1980) 528.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import pybamm
 
@@ -36,6 +37,8 @@ from cellmodels.models.zinc_halogen.species import HALIDE, HALOGEN, Electrolyte
 
 #: Halogen below which its concentration is rounded off to a positive number [mol.m-3].
 TRACE = 1e-6
+#: The same for the metal ion at an electrode [mol.m-3].
+TRACE_ION = 1e-3
 #: Width of the onset of the solid, in the logarithm of the concentration.
 _ONSET = 0.005
 #: What the logarithm of the concentration still rises by with 1 mol per litre of solid. Without it
@@ -76,6 +79,17 @@ class Speciation:
     dissolved: pybamm.Symbol
     residual: pybamm.Symbol
     enthalpy: pybamm.Symbol
+
+    def mapped(self, function: Callable[[pybamm.Symbol], pybamm.Symbol]) -> Speciation:
+        """The same with a function applied to every quantity."""
+        found: dict[str, Any] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            whole = not isinstance(value, Mapping)
+            found[each.name] = (
+                function(value) if whole else {key: function(v) for key, v in value.items()}
+            )
+        return Speciation(**found)
 
 
 def speciate(

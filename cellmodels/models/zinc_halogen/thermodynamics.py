@@ -74,7 +74,7 @@ def formal_potentials(
     Potentials
     """
     metal, halogen = electrolyte.metal.capitalize(), electrolyte.halogen.capitalize()
-    log_gamma = _log_gamma(electrolyte, numbers, activity, metal_ion)
+    log_gamma = log_gamma_of(electrolyte, numbers, activity, metal_ion)
     offset = numbers("Positive electrode formal potential offset [V]")
     slopes = [numbers(f"{name} standard potential change [V.K-1]") for name in (metal, halogen)]
     warmer = numbers.temperature - REFERENCE_TEMPERATURE
@@ -105,7 +105,7 @@ def halogen_nernst(
     return (log_halogen + pybamm.log(STANDARD) - 2 * pybamm.log(halide)) / (2 * numbers.f)
 
 
-def _log_gamma(
+def log_gamma_of(
     electrolyte: Electrolyte, numbers: Numbers, activity: str, metal_ion: pybamm.Symbol
 ) -> pybamm.Symbol:
     """Logarithm of the mean activity coefficient of the metal halide, by mol per litre."""

@@ -30,7 +30,8 @@ from collections.abc import Mapping, Sequence
 import pybamm
 
 from cellmodels.models.zinc_halogen.numbers import FARADAY, Numbers, langevin
-from cellmodels.models.zinc_halogen.species import Electrolyte, Solute
+from cellmodels.models.zinc_halogen.speciation import Speciation
+from cellmodels.models.zinc_halogen.species import HALOGEN, Electrolyte, Solute
 
 _DIFFUSION_ENERGY = "Diffusivity activation energy [J.mol-1]"
 _FACTOR = "Electrolyte diffusivity viscosity factor"
@@ -41,11 +42,47 @@ def diffusivity(numbers: Numbers, solute: Solute) -> pybamm.Symbol:
     return numbers(_FACTOR) * numbers.activated(solute.diffusivity, _DIFFUSION_ENERGY)
 
 
+def partition(numbers: Numbers, solute: Solute) -> pybamm.Symbol:
+    """Concentration of a solute in the separator's pores over that outside [-]."""
+    kind = {True: "cation", False: "anion"}[solute.charge > 0] if solute.charge else "neutral"
+    return numbers(f"Separator {kind} partition coefficient")
+
+
+def metal_ion(electrolyte: Electrolyte) -> Solute:
+    """The metal ion among what is dissolved."""
+    return next(s for s in electrolyte.solutes if s.name == electrolyte.metal_ion)
+
+
+def halogen_diffusivity(
+    numbers: Numbers, electrolyte: Electrolyte, species: Speciation
+) -> pybamm.Symbol:
+    """Diffusivity of all dissolved halogen [m2.s-1]: the mean over its species, by what they hold.
+
+    Parameters
+    ----------
+    numbers
+        Parameters.
+    electrolyte
+        What is dissolved.
+    species
+        Where the halogen is.
+
+    Returns
+    -------
+    pybamm.Symbol
+    """
+    total: pybamm.Symbol = pybamm.Scalar(0)
+    for s in electrolyte.solutes:
+        held = dict(s.contents).get(HALOGEN, 0.0)
+        if held:
+            concentration = species.polyhalides.get(s.key, species.halogen)
+            total = total + held * diffusivity(numbers, s) * concentration
+    return total / species.dissolved
+
+
 def permeability(numbers: Numbers, solute: Solute, path: pybamm.Symbol) -> pybamm.Symbol:
     """Permeability of the separator [m.s-1], for a diffusion path N_M L_s [m]."""
-    kind = {True: "cation", False: "anion"}[solute.charge > 0] if solute.charge else "neutral"
-    partition = numbers(f"Separator {kind} partition coefficient")
-    return diffusivity(numbers, solute) * partition / path
+    return diffusivity(numbers, solute) * partition(numbers, solute) / path
 
 
 def migrating(

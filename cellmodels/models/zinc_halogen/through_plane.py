@@ -1,0 +1,242 @@
+r"""Transport through the thickness of the cell: fluxes, potentials and the film at the plate.
+
+The fluxes are those of Nernst and Planck, while Ohm's law carries the measured conductivity
+:math:`\kappa` (see `transport` for why). With the obstruction o of a layer (the inverse of its
+MacMullin number), the partition coefficients :math:`K_k` of the separator, and the ionic current
+density :math:`i_e`,
+
+.. math::
+    N_k = -o K_k D_k \nabla c_k + \frac{t_k}{z_k}\left(\sum_m z_m o K_m D_m \nabla c_m
+    + \frac{i_e}{F}\right), \qquad
+    t_k = \frac{z_k^2 K_k D_k c_k}{\sum_m z_m^2 K_m D_m c_m}
+
+    \nabla\phi_e = -\frac{i_e}{o\,\kappa} - \frac{RT}{F}\,\frac{\sum_m z_m K_m D_m \nabla c_m}
+    {\sum_m z_m^2 K_m D_m c_m} - \frac{RT}{F} \sum_m \frac{t_m}{z_m}\,\nabla \ln\gamma
+
+so that :math:`F\sum z_k N_k = i_e` whatever the composition. In the positive electrode the
+potential :math:`E = \phi_s - \phi_e` is the unknown; with :math:`i_s + i_e = i` and Ohm's law in
+the carbon, :math:`i_s = -\sigma\nabla\phi_s`,
+
+.. math::
+    i_s = \frac{i/(o\,\kappa) - \nabla(\phi_e)_{i_e = 0} - \nabla E}{1/\sigma + 1/(o\,\kappa)}
+
+Sources: J. Newman, K. E. Thomas-Alyea, Electrochemical systems, 3rd ed., Wiley 2004, ch. 11, 12
+and 22; the split between fluxes and Ohm's law is a closure chosen for this model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pybamm
+
+from cellmodels.models.zinc_halogen import transport
+from cellmodels.models.zinc_halogen.assembly import Compartment
+from cellmodels.models.zinc_halogen.fields import ROUNDING, FieldAssembly
+from cellmodels.models.zinc_halogen.numbers import FARADAY, Numbers
+from cellmodels.models.zinc_halogen.speciation import TRACE_ION, positive
+from cellmodels.models.zinc_halogen.species import METAL_ION, Solute
+from cellmodels.models.zinc_halogen.thermodynamics import log_gamma_of
+
+_STILL = (pybamm.Scalar(0), "Neumann")
+
+
+class Layers:
+    """What moves and conducts in some neighbouring regions, as fields over them.
+
+    Parameters
+    ----------
+    cell
+        With its regions laid out and their electrolyte described.
+    names
+        Regions, in order.
+
+    Attributes
+    ----------
+    ohmic : pybamm.Symbol
+        Resistivity of the electrolyte in the layers' pores, 1/(o kappa) [Ohm.m].
+    diffusion : pybamm.Symbol
+        Gradient of the solution potential without current, with its sign turned [V.m-1].
+    """
+
+    def __init__(self, cell: FieldAssembly, names: Sequence[str]) -> None:
+        self._cell, self._names = cell, tuple(names)
+        n = cell.numbers
+        self._solutes = cell.electrolyte.solutes
+        self._mobility = {s.key: transport.diffusivity(n, s) for s in self._solutes}
+        self._concentrations = {
+            s.key: self._join({p.place: p.solutes[s.key] for p in self._parts})
+            for s in self._solutes
+        }
+        self._gradients = {
+            key: self._gradient(field) for key, field in self._concentrations.items()
+        }
+        self.ohmic = self._join({name: resistivity(cell, name) for name in self._names})
+        self._carried = self._weighted(2)
+        self.diffusion = self._diffusion()
+
+    @property
+    def _parts(self) -> list[Compartment]:
+        return [self._cell.parts[name] for name in self._names]
+
+    def _join(self, values: Mapping[str, pybamm.Symbol | float]) -> pybamm.Symbol:
+        fields = [self._cell.regions[name].spread(values[name]) for name in self._names]
+        return fields[0] if len(fields) == 1 else pybamm.concatenation(*fields)
+
+    def _gradient(self, field: pybamm.Symbol) -> pybamm.Symbol:
+        """With zeros at both ends: what crosses them is added to the next place."""
+        self._cell.model.boundary_conditions[field] = {"left": _STILL, "right": _STILL}
+        return pybamm.grad(field)
+
+    def _partition(self, solute: Solute) -> pybamm.Symbol:
+        """K over the layers: the separator's coefficient there, one elsewhere."""
+        share = transport.partition(self._cell.numbers, solute)
+        return self._join({name: share if name == "separator" else 1.0 for name in self._names})
+
+    def _weighted(self, power: int) -> pybamm.Symbol:
+        """Sum of z^power K D c over all ions."""
+        total: pybamm.Symbol = pybamm.Scalar(0)
+        for s in self._solutes:
+            if s.charge:
+                mobile = self._mobility[s.key] * self._partition(s) * self._concentrations[s.key]
+                total = total + s.charge**power * mobile
+        return total
+
+    def _diffusion(self) -> pybamm.Symbol:
+        moving = sum(
+            s.charge * self._mobility[s.key] * (self._partition(s) * self._gradients[s.key])
+            for s in self._solutes
+            if s.charge
+        )
+        if self._cell.activity == "Pitzer":
+            gammas = self._join({p.place: self._log_gamma(p) for p in self._parts})
+            moving = moving + self._weighted(1) * self._gradient(gammas)
+        return moving / self._carried / self._cell.numbers.f
+
+    def _log_gamma(self, part: Compartment) -> pybamm.Symbol:
+        ion = positive(part.totals[METAL_ION], TRACE_ION)
+        return log_gamma_of(self._cell.electrolyte, self._cell.numbers, self._cell.activity, ion)
+
+    def inside(self, left: str, past_left: bool = False) -> pybamm.Symbol:
+        """One on the faces between the left end of a region and the current collector, else zero.
+
+        The end itself counts with `past_left` false; the collector never does.
+        """
+        places = list(self._cell.regions.values())
+        ends = [0.0]
+        for region in places:
+            ends.append(ends[-1] + region.thickness)
+        start = ends[[r.name for r in places].index(left)]
+        x = self._cell.faces(self._names)
+        slack = ROUNDING * self._cell.regions[left].thickness
+        begun = x > start + slack if past_left else x > start - slack
+        return begun * (x < ends[-1] - slack)
+
+    def electronic(
+        self, potential: pybamm.Symbol, current: pybamm.Symbol, conductivity: pybamm.Symbol
+    ) -> pybamm.Symbol:
+        """Current density in the carbon of the positive electrode, on its inner faces [A.m-2].
+
+        Parameters
+        ----------
+        potential
+            E over the layers [V].
+        current
+            Through the cell, positive on discharge [A.m-2].
+        conductivity
+            Of the carbon [S.m-1].
+
+        Returns
+        -------
+        pybamm.Symbol
+            Zero on all other faces.
+        """
+        inner = self.inside("positive electrode", past_left=True)
+        pull = current * self.ohmic * inner + (self.diffusion - self._gradient(potential)) * inner
+        return pull / (1 / conductivity + self.ohmic * inner)
+
+    def fluxes(self, ionic: pybamm.Symbol) -> dict[str, pybamm.Symbol]:
+        """Fluxes of all solutes on the faces, zero at both ends.
+
+        Parameters
+        ----------
+        ionic
+            Current density in the electrolyte, zero at both ends [A.m-2].
+
+        Returns
+        -------
+        dict of str to pybamm.Symbol
+            [mol.m-2.s-1], by key. That of the first anion is what the current leaves for it, so
+            that the charges add up to the current whatever the rounding.
+        """
+        obstruction = self._join(
+            {name: self._cell.regions[name].obstruction for name in self._names}
+        )
+        diffusing = {
+            s.key: self._mobility[s.key]
+            * ((obstruction * self._partition(s)) * self._gradients[s.key])
+            for s in self._solutes
+        }
+        drive = sum(s.charge * diffusing[s.key] for s in self._solutes if s.charge)
+        drive = (drive + ionic / FARADAY) / self._carried
+        found = {}
+        for s in self._solutes:
+            share = s.charge * self._mobility[s.key] * self._partition(s)
+            driven = (share * self._concentrations[s.key]) * drive if s.charge else 0
+            found[s.key] = driven - diffusing[s.key]
+        last = next(s for s in self._solutes if s.charge < 0)
+        others = sum(s.charge * found[s.key] for s in self._solutes if s.charge and s is not last)
+        found[last.key] = (ionic / FARADAY - others) / last.charge
+        return found
+
+    def on_faces(self, field: pybamm.Symbol) -> pybamm.Symbol:
+        """A flux averaged to the middle of the mesh's cells."""
+        return pybamm.inner(field, pybamm.PrimaryBroadcastToEdges(1, list(self._names)))
+
+
+def resistivity(cell: FieldAssembly, name: str) -> pybamm.Symbol:
+    """Resistivity of a region's electrolyte in its pores [Ohm.m]."""
+    arguments = {
+        "c [mol.m-3]": cell.parts[name].totals[METAL_ION],
+        "T [K]": cell.numbers.temperature,
+    }
+    conductivity = cell.numbers.law("Electrolyte conductivity [S.m-1]", **arguments)
+    return 1 / (conductivity * cell.regions[name].obstruction)
+
+
+def film_gradients(
+    numbers: Numbers, solutes: Sequence[Solute], metal_ion: Solute, at: Mapping[str, pybamm.Symbol]
+) -> tuple[pybamm.Symbol, pybamm.Symbol]:
+    r"""Gradients at the plate, where the metal ion alone is made or used.
+
+    Where the flux of all other ions is zero they are in equilibrium with the potential, and
+    electroneutrality leaves, for a flux N of the metal ion into the electrolyte,
+
+    .. math::
+        \nabla c_M = -\frac{N}{D_M}\left(1 - \frac{z_M^2 c_M}{\sum z^2 c}\right), \qquad
+        -\frac{F}{RT}\nabla\phi = \frac{z_M N}{D_M \sum z^2 c}
+
+    Parameters
+    ----------
+    numbers
+        Parameters.
+    solutes
+        What is dissolved.
+    metal_ion
+        The one that reacts.
+    at
+        Concentrations at the plate [mol.m-3], by key.
+
+    Returns
+    -------
+    pybamm.Symbol, pybamm.Symbol
+        :math:`-\nabla c_M / N` [s.m-2], and :math:`-(F/RT)\nabla\phi_{diff}/N` [m.s.mol-1] of the
+        part that a current does not drive.
+    """
+    ions = [s for s in solutes if s.charge]
+    strength = sum(s.charge**2 * at[s.key] for s in ions)
+    mobility = {s.key: transport.diffusivity(numbers, s) for s in ions}
+    carried = sum(s.charge**2 * mobility[s.key] * at[s.key] for s in ions)
+    z, d = metal_ion.charge, mobility[metal_ion.key]
+    steepness = (1 - z**2 * at[metal_ion.key] / strength) / d
+    return steepness, z / (d * strength) - z / carried
