@@ -233,6 +233,7 @@ def _add_transport(cell: FieldAssembly, internal: pybamm.Symbol) -> None:
     inside = Layers(cell, [FELT])
     cell.ionic = internal * inside.inside(FELT) - inside.electronic(felt, internal, carbon)
     _add_voltage(cell, internal, whole, inside)
+    _add_profiles(cell, whole, internal - whole.electronic(everywhere, internal, carbon))
 
 
 def _add_voltage(
@@ -261,6 +262,33 @@ def _add_voltage(
     cell.diffusion_potential = diffusion
     cell.conductivity = 1 / cell.mean(ohmic[GAP])
     cell.voltage = inner - cell.current * cell.contact
+
+
+def _add_profiles(cell: FieldAssembly, whole: Layers, ionic: pybamm.Symbol) -> None:
+    """Variables over the cell's thickness; `ionic` is not zero at the plate."""
+    e, variables = cell.electrolyte, cell.model.variables
+    variables["x [m]"] = pybamm.SpatialVariable("x", domain=cell.domain, coord_sys="cartesian")
+    for component in e.components:
+        totals = {name: part.totals[component] for name, part in cell.parts.items()}
+        variables[f"{e.word(component).capitalize()} concentration [mol.m-3]"] = cell.over(totals)
+    for word, attribute in (
+        (f"Free {e.halide}", "halide"),
+        (f"Free {e.halogen}", "halogen"),
+        (f"Aqueous {e.halogen}", "dissolved"),
+        (f"Solid {e.halogen}", "solid"),
+    ):
+        found = {name: getattr(part.species, attribute) for name, part in cell.parts.items()}
+        variables[f"{word} concentration [mol.m-3]"] = cell.over(found)
+    variables["pH"] = cell.over({name: part.ph for name, part in cell.parts.items()})
+    variables["Electrolyte current density [A.m-2]"] = whole.on_faces(ionic)
+    variables["Electrolyte potential [V]"] = whole.potential(ionic)
+    felt = cell.felt
+    reaction = (felt.metal_current + felt.halogen_current) / cell.regions[FELT].thickness
+    variables["Positive electrode volumetric interfacial current density [A.m-3]"] = reaction
+    variables["Positive electrode potential difference [V]"] = felt.potential
+    variables["Positive electrode halogen overpotential [V]"] = (
+        felt.potential - felt.halogen_potential
+    )
 
 
 def _add_margin(cell: FieldAssembly, internal: pybamm.Symbol) -> None:

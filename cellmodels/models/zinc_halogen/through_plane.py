@@ -189,6 +189,21 @@ class Layers:
         found[last.key] = (ionic / FARADAY - others) / last.charge
         return found
 
+    def potential(self, ionic: pybamm.Symbol) -> pybamm.Symbol:
+        """Electrolyte potential, from the middle of the first of the mesh's cells on [V].
+
+        Parameters
+        ----------
+        ionic
+            Current density in the electrolyte on all faces [A.m-2].
+
+        Returns
+        -------
+        pybamm.Symbol
+        """
+        x = pybamm.SpatialVariable("x", domain=list(self._names), coord_sys="cartesian")
+        return pybamm.IndefiniteIntegral(-(ionic * self.ohmic + self.diffusion), x)
+
     def on_faces(self, field: pybamm.Symbol) -> pybamm.Symbol:
         """A flux averaged to the middle of the mesh's cells."""
         return pybamm.inner(field, pybamm.PrimaryBroadcastToEdges(1, list(self._names)))
