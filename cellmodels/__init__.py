@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cellmodels.models.zinc_halogen.mechanisms import HalogenKinetics as HalogenKinetics
     from cellmodels.models.zinc_halogen.mechanisms import HalogenLoss as HalogenLoss
     from cellmodels.models.zinc_halogen.mechanisms import HydrogenEvolution as HydrogenEvolution
+    from cellmodels.models.zinc_halogen.mechanisms import NegativeFelt as NegativeFelt
     from cellmodels.models.zinc_halogen.mechanisms import Precipitation as Precipitation
     from cellmodels.models.zinc_halogen.mechanisms import SeparatorFouling as SeparatorFouling
     from cellmodels.models.zinc_halogen.mechanisms import WaterLoss as WaterLoss
@@ -75,6 +76,7 @@ _HOMES = {
         "HalogenKinetics",
         "HalogenLoss",
         "HydrogenEvolution",
+        "NegativeFelt",
         "Precipitation",
         "SeparatorFouling",
         "WaterLoss",

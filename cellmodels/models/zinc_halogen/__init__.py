@@ -8,6 +8,7 @@ which ions support it comes from the chemistry alone.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from typing import Any
 import pybamm
 
 from cellmodels.chemistry import Chemistry
+from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import LumpedThermal as SharedThermal
 from cellmodels.models.mechanisms import Mechanism, canonical, choose, mechanism
 from cellmodels.models.zinc_halogen import checks, reactions
@@ -85,7 +87,14 @@ def build(
         If the level is unknown, the chemistry lacks what the model needs, or as `resolve`.
     """
     kind = LEVELS[choose(level, LEVELS, "model level")]
-    return kind(*parts(mechanisms, chemistry), f"{chemistry.name} {level}")
+    dissolved, chosen = parts(mechanisms, chemistry)
+    for each in chosen:
+        if level not in each.levels:
+            raise InputError(
+                f"mechanisms: '{each.short_name}' needs the model '{each.levels[0]}'; this one is "
+                f"'{level}'."
+            )
+    return kind(dissolved, chosen, f"{chemistry.name} {level}")
 
 
 def parts(
@@ -156,7 +165,10 @@ def known(chemistry: Chemistry) -> tuple[str, ...]:
     for each in every:
         for other in each.variants():
             variants.append((other,))
-    read = [name for v in variants for level in LEVELS for name in required(level, v, chemistry)]
+    read: list[str] = []
+    for level, variant in itertools.product(LEVELS, variants):
+        able = tuple(m for m in variant if isinstance(m, ZincMechanism) and level in m.levels)
+        read += required(level, able, chemistry)
     return tuple(dict.fromkeys([*read, *more, *quoted]))
 
 

@@ -121,6 +121,8 @@ class Assembly:
         Conductance of a short circuit inside the cell [S.m-2].
     water_lost : dict of str to pybamm.Symbol
         Volume that the electrolyte of a side has lost, per area of cell [m].
+    negative_felt : bool
+        Whether the negative electrode is porous.
     halogen_law, activity : str
         Which rate law and which activity coefficients are used.
     parts : dict of str to Compartment
@@ -181,6 +183,7 @@ class Assembly:
         self.temperature_state: pybamm.Variable | None = None
         self.numbers = Numbers(pybamm.Parameter("Ambient temperature [K]"))
         self.halogen_law, self.activity = "Volmer", "constant"
+        self.negative_felt = False
         one, none = pybamm.Scalar(1), pybamm.Scalar(0)
         self.area_factor: pybamm.Symbol = one
         self.separator_factor: pybamm.Symbol = one

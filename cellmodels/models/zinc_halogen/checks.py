@@ -34,7 +34,8 @@ _RANGES = tuple(
         (r"transference number correction$", 0.0, 1.0, (True, True)),
         (
             r"^(Electrode area|Nominal cell capacity|Maximum .* areal capacity|Separator thickness|"
-            r"Positive electrode thickness|.* surface area to volume ratio|.* exchange-current .*|"
+            r"(Positive|Negative) electrode thickness|.* surface area to volume ratio|"
+            r".* exchange-current .*|"
             r".* diffusivity|.* viscosity factor|.* half-loading .*|.* saturation .*|"
             r"Residual .* threshold|.* dissolution time|.* diffusion-layer thickness|"
             r".* mass-transfer coefficient|.* chemical attack velocity|.* heat capacity|"

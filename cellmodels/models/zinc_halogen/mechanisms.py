@@ -55,9 +55,12 @@ class ZincMechanism(Mechanism):
     ----------
     runs : tuple of mapping of str to float
         What the reactions that a chemistry lists for it make, see `reactions`.
+    levels : tuple of str
+        Model levels that have it.
     """
 
     runs: ClassVar[tuple[Change, ...]] = ()
+    levels: ClassVar[tuple[str, ...]] = ("lumped", "porous")
 
     def prepare(self, cell: Assembly) -> None:
         """Declare states, and change what depends on them, before the cell is put together."""
@@ -141,6 +144,42 @@ class ActivityCoefficients(ZincMechanism):
 
 
 @dataclass(frozen=True)
+class NegativeFelt(ZincMechanism):
+    """The metal is plated in a felt, which it fills, instead of on a planar plate.
+
+    See `negatives.Felt` for the equations. Source: J. Newman, W. Tiedemann, AIChE J. 21 (1975) 25,
+    doi:10.1002/aic.690210103.
+    """
+
+    short_name: ClassVar[str] = "negative felt"
+    runs: ClassVar[tuple[Change, ...]] = (PLATING,)
+    levels: ClassVar[tuple[str, ...]] = ("porous",)
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """Parameter -> what a larger value does."""
+        return MappingProxyType(
+            {
+                "Negative electrode thickness [m]": "more room for metal, a longer ionic path",
+                "Negative electrode porosity": "more room for metal, less ionic resistance",
+                "Negative electrode surface area to volume ratio [m-1]": "less overpotential",
+                "Negative electrode conductivity [S.m-1]": "metal is plated further from the "
+                "collector",
+                "Negative electrode mass-transfer coefficient [m.s-1]": "a higher limiting current",
+            }
+        )
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Parameters that the equations read."""
+        return (*self.parameters, "Zinc molar volume [m3.mol-1]")
+
+    def prepare(self, cell: Assembly) -> None:
+        """Choose the felt."""
+        cell.negative_felt = True
+
+
+@dataclass(frozen=True)
 class LumpedThermal(ZincMechanism):
     """One temperature for the whole cell, from all its heats; see `thermal` for the equation.
 
@@ -220,11 +259,10 @@ class DeadZinc(ZincMechanism):
         cell.add(cell.negative.amounts[METAL_ION], attacked)
         cell.add(cell.negative.amounts[HALIDE], 2 * attacked)
         cell.add(cell.negative.amounts[HALOGEN], -attacked)
-        cell.halogen_losses = cell.halogen_losses + 2 * FARADAY * attacked
+        cell.halogen_losses = cell.halogen_losses + 2 * FARADAY * cell.mean(attacked)
         metal_heat, halogen_heat = thermal.thermoneutral_potentials(cell, cell.plate)
-        cell.chemical_heat = cell.chemical_heat + 2 * FARADAY * attacked * (
-            halogen_heat - metal_heat
-        )
+        heat = 2 * FARADAY * attacked * (halogen_heat - metal_heat)
+        cell.chemical_heat = cell.chemical_heat + cell.mean(heat)
 
 
 @dataclass(frozen=True)
@@ -331,7 +369,7 @@ class HydrogenEvolution(ZincMechanism):
         cell.add(cell.negative.amounts[ACID], current / FARADAY)
         # enthalpies count from H+ and H2, so that the thermoneutral potential is zero
         cell.plate_reactions.append(ElectrodeReaction(current, pybamm.Scalar(0)))
-        cell.model.variables["Hydrogen evolution current density [A.m-2]"] = -current
+        cell.model.variables["Hydrogen evolution current density [A.m-2]"] = cell.mean(-current)
 
 
 @dataclass(frozen=True)
@@ -479,7 +517,7 @@ class HalogenLoss(ZincMechanism):
             lost = cell.state(name, scale=1e-2, holds=cell.electrolyte.conserved(HALOGEN))
             cell.add(lost, rate)
             cell.add(side.amounts[HALOGEN], -rate)
-            cell.halogen_losses = cell.halogen_losses + 2 * FARADAY * rate
+            cell.halogen_losses = cell.halogen_losses + 2 * FARADAY * cell.mean(rate)
 
 
 @dataclass(frozen=True)
@@ -691,15 +729,16 @@ def _reduce_halogen(cell: Assembly, rate: pybamm.Symbol) -> None:
     cell.add(amounts[HALOGEN], -rate)
     cell.add(amounts[HALIDE], 2 * rate)
     cell.add(amounts[ACID], 2 * rate)
-    cell.halogen_losses = cell.halogen_losses + 2 * FARADAY * rate
+    cell.halogen_losses = cell.halogen_losses + 2 * FARADAY * cell.mean(rate)
     # enthalpies count from carbon and its oxide, so that all of the halogen's is set free
     _, halogen_heat = thermal.thermoneutral_potentials(cell, cell.felt)
-    cell.chemical_heat = cell.chemical_heat + 2 * FARADAY * rate * halogen_heat
+    cell.chemical_heat = cell.chemical_heat + 2 * FARADAY * cell.mean(rate * halogen_heat)
 
 
 MECHANISMS: tuple[type[ZincMechanism], ...] = (
     HalogenKinetics,
     ActivityCoefficients,
+    NegativeFelt,
     LumpedThermal,
     DeadZinc,
     Dendrites,

@@ -49,7 +49,7 @@ def add_variables(cell: Assembly, internal: pybamm.Symbol) -> None:
 def open_circuit_voltage(cell: Assembly) -> pybamm.Symbol:
     """Difference of the couples' equilibrium potentials in the electrolyte as it is [V]."""
     halogen = cell.mean(cell.felt.halogen_potential)
-    return halogen - cell.plate.metal_potential + cell.diffusion_potential
+    return halogen - cell.mean(cell.plate.metal_potential) + cell.diffusion_potential
 
 
 def _add_compartments(cell: Assembly) -> None:
@@ -66,7 +66,7 @@ def _add_compartments(cell: Assembly) -> None:
         for what, concentration in concentrations.items():
             variables[f"{word} {what} concentration [mol.m-3]"] = cell.mean(concentration)
         variables[f"{word} pH"] = cell.mean(side.ph)
-        variables[f"{word} electrolyte height [m]"] = side.height
+        variables[f"{word} electrolyte height [m]"] = cell.mean(side.height)
         variables[f"{word} charge density [mol.m-3]"] = cell.mean(_charge(cell, side))
         for component, amount in side.amounts.items():
             variables[f"{word} {e.word(component)} [mol.m-2]"] = cell.mean(amount)
@@ -90,9 +90,9 @@ def _add_electrodes(cell: Assembly) -> None:
             variables[f"{name} current density [A.m-2]"] = cell.mean(current)
             variables[f"{name} equilibrium potential [V]"] = cell.mean(equilibrium)
     plate, felt = cell.plate, cell.felt
-    variables[f"{metal} overpotential [V]"] = plate.potential - plate.metal_potential
+    variables[f"{metal} overpotential [V]"] = cell.mean(plate.potential - plate.metal_potential)
     variables[f"{halogen} overpotential [V]"] = cell.mean(felt.potential - felt.halogen_potential)
-    variables["Limiting plating current density [A.m-2]"] = plate.limit
+    variables["Limiting plating current density [A.m-2]"] = cell.mean(plate.limit)
     variables["Plate concentration margin"] = cell.margin
 
 
@@ -104,12 +104,14 @@ def _add_charge(cell: Assembly) -> None:
     held = cell.mean(cell.positive.amounts[HALOGEN])
     total, total0 = cell.inventory(HALIDE)
     halogens, halogens0 = cell.inventory(HALOGEN)
-    variables[f"{metal} state of charge"] = cell.plate.metal / most
+    plated, plated0 = cell.mean(cell.plate.metal), cell.start(cell.plate.metal)
+    variables[f"{metal} areal amount [mol.m-2]"] = plated
+    variables[f"{metal} state of charge"] = plated / most
     variables[f"{halogen} state of charge"] = held / most
-    variables[f"{metal} areal capacity [A.h.m-2]"] = 2 * FARADAY * cell.plate.metal / 3600
+    variables[f"{metal} areal capacity [A.h.m-2]"] = 2 * FARADAY * plated / 3600
     variables[f"{halide} utilisation"] = 1 - total / (total0 + 2 * halogens0)
-    metals = cell.plate.metal + cell.mean(cell.felt.metal)
-    metals0 = cell.start(cell.plate.metal) + cell.start(cell.felt.metal)
+    metals = plated + cell.mean(cell.felt.metal)
+    metals0 = plated0 + cell.start(cell.felt.metal)
     variables["Inventory imbalance [mol.m-2]"] = (halogens - halogens0) - (metals - metals0)
 
 
@@ -117,7 +119,7 @@ def _add_losses(cell: Assembly) -> None:
     n, variables = cell.numbers, cell.model.variables
     loss = self_discharge(cell)
     ocv = variables["Open-circuit voltage [V]"]
-    stored = 2 * FARADAY * cell.plate.metal * ocv / 3600
+    stored = 2 * FARADAY * cell.mean(cell.plate.metal) * ocv / 3600
     tiny = 2 * FARADAY * n(f"Residual {cell.electrolyte.metal} threshold [mol.m-2]") / 3600
     variables["Self-discharge current density [A.m-2]"] = loss
     variables["Standby power [W.m-2]"] = loss * ocv
@@ -131,7 +133,8 @@ def self_discharge(cell: Assembly) -> pybamm.Symbol:
     Hydrogen is a loss of the metal alone, and has a variable of its own.
     """
     short = cell.short * cell.inner_voltage
-    return cell.mean(cell.halogen_losses) - cell.plate.halogen_current + short
+    at_plate = cell.mean(cell.plate.halogen_current)
+    return cell.halogen_losses - at_plate + short
 
 
 def add_events(cell: Assembly) -> None:
@@ -159,9 +162,10 @@ def _add_reversal(cell: Assembly) -> None:
     The plate is then at the halogen's potential, or the positive electrode at the metal's.
     """
     beyond = cell.voltage - _REVERSED
-    middle = (cell.plate.metal_potential + cell.mean(cell.felt.halogen_potential)) / 2
+    metal, halogen = cell.mean(cell.plate.metal_potential), cell.mean(cell.felt.halogen_potential)
+    middle = (metal + halogen) / 2
     for word, margin in (
-        ("metal", middle - cell.plate.potential),
+        ("metal", middle - cell.mean(cell.plate.potential)),
         ("halogen", cell.mean(cell.felt.potential) - middle),
     ):
         cell.event(f"{cell.title(word)} exhausted", pybamm.maximum(beyond, margin))

@@ -29,12 +29,8 @@ porous electrodes in zinc-bromine cells: M. J. Mader, R. E. White, J. Electroche
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pybamm
 
-from cellmodels.models.zinc_halogen import transport
-from cellmodels.models.zinc_halogen.assembly import Compartment
 from cellmodels.models.zinc_halogen.base import ZincHalogenModel
 from cellmodels.models.zinc_halogen.compartments import (
     SCALE,
@@ -43,13 +39,16 @@ from cellmodels.models.zinc_halogen.compartments import (
 )
 from cellmodels.models.zinc_halogen.electrodes import apart, electrode, react
 from cellmodels.models.zinc_halogen.fields import FieldAssembly, Region
+from cellmodels.models.zinc_halogen.negatives import Felt, NegativeElectrode, Plate
 from cellmodels.models.zinc_halogen.numbers import FARADAY
 from cellmodels.models.zinc_halogen.species import ELEMENT, METAL_ION, Electrolyte
-from cellmodels.models.zinc_halogen.through_plane import Layers, film_gradients, resistivity
-
-GAP, SEPARATOR, FELT = "negative electrode", "separator", "positive electrode"
-#: Metal ion at the plate over that in the gap at which plating counts as starved.
-_STARVED = 0.01
+from cellmodels.models.zinc_halogen.through_plane import (
+    NEGATIVE,
+    POSITIVE,
+    SEPARATOR,
+    Layers,
+    resistivity,
+)
 
 
 class Porous(ZincHalogenModel[FieldAssembly]):
@@ -65,16 +64,19 @@ class Porous(ZincHalogenModel[FieldAssembly]):
         return FieldAssembly(self, electrolyte)
 
     def _lay_out(self, cell: FieldAssembly) -> pybamm.Symbol:
-        self._geometry = _add_regions(cell)
-        _add_electrolyte(cell)
-        _add_electrodes(cell)
+        self._negative = Felt() if cell.negative_felt else Plate()
+        self._negative.declare(cell)
+        self._geometry = _add_regions(cell, self._negative)
+        _add_electrolyte(cell, self._negative)
+        _add_electrodes(cell, self._negative)
         internal = _internal_current(cell)
-        _add_transport(cell, internal)
-        _add_margin(cell, internal)
+        _add_transport(cell, self._negative, internal)
+        cell.margin, cell.reserve = self._negative.margins(cell, internal)
+        self._negative.limits(cell)
         return internal
 
     def _close_electrodes(self, cell: FieldAssembly, internal: pybamm.Symbol) -> None:
-        _close_electrodes(cell, internal)
+        _close_electrodes(cell, self._negative, internal)
 
     @property
     def default_geometry(self) -> pybamm.Geometry:
@@ -100,7 +102,7 @@ class Porous(ZincHalogenModel[FieldAssembly]):
 # --- the electrolyte -----------------------------------------------------------------------------
 
 
-def _add_regions(cell: FieldAssembly) -> dict[str, dict]:
+def _add_regions(cell: FieldAssembly, negative: NegativeElectrode) -> dict[str, dict]:
     """Lay out the layers.
 
     Returns
@@ -109,21 +111,15 @@ def _add_regions(cell: FieldAssembly) -> dict[str, dict]:
         Their geometry, as PyBaMM reads it.
     """
     n = cell.numbers
-    gap = n("Negative gap thickness [m]")
     porosity = n("Positive electrode porosity")
-    layers = (
-        (GAP, "x_n", gap, n("Negative compartment electrolyte height [m]") / gap, pybamm.Scalar(1)),
-        (
-            SEPARATOR,
-            "x_s",
-            n("Separator thickness [m]"),
-            n("Separator porosity"),
-            1 / (n("Separator MacMullin number") * cell.separator_factor),
-        ),
-        (FELT, "x_p", n("Positive electrode thickness [m]"), porosity, porosity**1.5),
-    )
+    hindered = 1 / (n("Separator MacMullin number") * cell.separator_factor)
+    layers = {
+        NEGATIVE: ("x_n", *negative.layer(cell, negative.metal)),
+        SEPARATOR: ("x_s", n("Separator thickness [m]"), n("Separator porosity"), hindered),
+        POSITIVE: ("x_p", n("Positive electrode thickness [m]"), porosity, porosity**1.5),
+    }
     geometry, end = {}, pybamm.Scalar(0)
-    for name, x, thickness, share, obstruction in layers:
+    for name, (x, thickness, share, obstruction) in layers.items():
         variable = pybamm.SpatialVariable(x, domain=[name], coord_sys="cartesian")
         cell.regions[name] = Region(name, variable, thickness, share, obstruction)
         geometry[name] = {variable: {"min": end, "max": end + thickness}}
@@ -131,76 +127,39 @@ def _add_regions(cell: FieldAssembly) -> dict[str, dict]:
     return geometry
 
 
-def _add_electrolyte(cell: FieldAssembly) -> None:
+def _add_electrolyte(cell: FieldAssembly, negative: NegativeElectrode) -> None:
     """Amounts, concentrations and local equilibria of all layers."""
     e, n = cell.electrolyte, cell.numbers
-    height0 = {name: r.porosity * r.thickness for name, r in cell.regions.items()}
-    sides = initial_concentrations(e, n, sum(height0.values()), height0[FELT])
-    side_of = {GAP: "negative", SEPARATOR: "negative", FELT: "positive"}
+    heights = {name: r.porosity * r.thickness for name, r in cell.regions.items()}
+    thickness, porosity, _ = negative.layer(cell, negative.start(cell))
+    heights0 = {**heights, NEGATIVE: porosity * thickness}
+    sides = initial_concentrations(e, n, sum(heights0.values()), heights0[POSITIVE])
+    side_of = {NEGATIVE: "negative", SEPARATOR: "negative", POSITIVE: "positive"}
     amounts: dict[str, dict[str, pybamm.Variable]] = {name: {} for name in cell.regions}
     for c in e.components:
-        initial = {name: sides[side_of[name]][c] * height0[name] for name in cell.regions}
+        initial = {name: sides[side_of[name]][c] * heights0[name] for name in cell.regions}
         for name, state in cell.component(c, initial, SCALE.get(c, 1.0), e.conserved(c)).items():
             amounts[name][c] = state
-    lost = {GAP: cell.water_lost["negative"], FELT: cell.water_lost["positive"]}
+    lost = {NEGATIVE: cell.water_lost["negative"], POSITIVE: cell.water_lost["positive"]}
     for name, side in side_of.items():
-        height = height0[name] - lost.get(name, 0)
-        start = (height0[name], sides[side])
+        height = heights[name] - lost.get(name, 0)
+        start = (heights0[name], sides[side])
         cell.parts[name] = compartment(cell, side, name, amounts[name], height, start)
-    cell.positive = cell.reported["positive"] = cell.parts[FELT]
-    cell.reported["negative"] = cell.parts[GAP]
-    cell.negative = _next_to_the_plate(cell.parts[GAP])
-
-
-def _next_to_the_plate(gap: Compartment) -> Compartment:
-    """The volume that the plate's reactions take place in, with the gap's states."""
-
-    def first(symbol: pybamm.Symbol) -> pybamm.Symbol:
-        return pybamm.boundary_value(symbol, "left", "constant") if symbol.domain else symbol
-
-    def all_first(fields: Mapping[str, pybamm.Symbol]) -> dict[str, pybamm.Symbol]:
-        return {key: first(field) for key, field in fields.items()}
-
-    return Compartment(
-        side=gap.side,
-        place=gap.place,
-        height=gap.height,
-        amounts=gap.amounts,
-        totals=all_first(gap.totals),
-        species=gap.species.mapped(first),
-        log_halogen=gap.log_halogen,
-        ph=first(gap.ph),
-        solutes=all_first(gap.solutes),
-    )
+    cell.positive = cell.reported["positive"] = cell.parts[POSITIVE]
+    cell.reported["negative"] = cell.parts[NEGATIVE]
+    cell.negative = negative.electrolyte(cell.parts[NEGATIVE])
 
 
 # --- the electrodes ------------------------------------------------------------------------------
 
 
-def _half_volume(cell: FieldAssembly) -> pybamm.Symbol:
-    """Distance from the plate to the middle of the volume next to it [m]."""
-    return pybamm.BoundaryMeshSize(cell.parts[GAP].log_halogen, "left") / 2
-
-
-def _add_electrodes(cell: FieldAssembly) -> None:
+def _add_electrodes(cell: FieldAssembly, negative: NegativeElectrode) -> None:
     """Potentials and partial currents of both electrodes."""
-    e, n = cell.electrolyte, cell.numbers
-    start = n(f"Initial {e.metal} areal amount [mol.m-2]") + n("Initial state of charge") * n(
-        f"Maximum {e.metal} areal capacity [mol.m-2]"
-    )
-    plated = cell.state(f"{e.metal.capitalize()} areal amount [mol.m-2]", start, holds=ELEMENT)
-    stray = cell.field(
-        f"{e.metal.capitalize()} on the positive electrode [mol.m-2]", FELT, holds=ELEMENT
-    )
-    side, half = cell.negative, _half_volume(cell)
-    steepness, _ = film_gradients(n, e.solutes, transport.metal_ion(e), side.solutes)
-    film = 2 * FARADAY * side.totals[METAL_ION] / (steepness * half)
-    attack = n(f"{e.metal.capitalize()} chemical attack velocity [m.s-1]")
-    reaching = transport.halogen_diffusivity(n, e, side.species) / half
-    arriving = 1 / (1 / attack + 1 / reaching)
+    n, metal = cell.numbers, cell.title("metal")
+    stray = cell.field(f"{metal} on the positive electrode [mol.m-2]", POSITIVE, holds=ELEMENT)
     wall = n("Positive electrode mass-transfer coefficient [m.s-1]")
     pore = 2 * FARADAY * wall * cell.felt_area * cell.positive.totals[METAL_ION]
-    cell.plate = electrode(cell, side, plated, pybamm.Scalar(1), arriving, film)
+    cell.plate = negative.electrode(cell)
     cell.felt = electrode(cell, cell.positive, stray, cell.felt_area, wall, pore)
 
 
@@ -211,15 +170,13 @@ def _internal_current(cell: FieldAssembly) -> pybamm.Symbol:
     return cell.unknown("Internal current density [A.m-2]", 0.0)
 
 
-def _add_transport(cell: FieldAssembly, internal: pybamm.Symbol) -> None:
+def _add_transport(
+    cell: FieldAssembly, negative: NegativeElectrode, internal: pybamm.Symbol
+) -> None:
     """Currents and fluxes on all faces, and the voltage."""
-    n, felt = cell.numbers, cell.felt.potential
-    carbon = n("Positive electrode conductivity [S.m-1]")
     whole = Layers(cell, list(cell.regions))
-    everywhere = cell.over({GAP: 0.0, SEPARATOR: 0.0, FELT: felt})
-    ionic = internal * whole.inside(GAP, past_left=True)
-    ionic = ionic - whole.electronic(everywhere, internal, carbon)
-    cell.fluxes = whole.fluxes(ionic)
+    solid = negative.electronic(cell, whole, internal) + _in_felt(cell, whole, internal)
+    cell.fluxes = whole.fluxes(internal * whole.after_start() * whole.before_end() - solid)
     for component in cell.electrolyte.components:
         cell.flow(
             component,
@@ -230,37 +187,48 @@ def _add_transport(cell: FieldAssembly, internal: pybamm.Symbol) -> None:
                 if held == component
             ),
         )
-    inside = Layers(cell, [FELT])
-    cell.ionic = internal * inside.inside(FELT) - inside.electronic(felt, internal, carbon)
-    _add_voltage(cell, internal, whole, inside)
-    _add_profiles(cell, whole, internal - whole.electronic(everywhere, internal, carbon))
+    inside = Layers(cell, [POSITIVE])
+    cell.ionic = internal * inside.before_end() - _in_felt(cell, inside, internal)
+    _add_voltage(cell, negative, internal, whole, inside)
+    _add_profiles(cell, whole, internal * whole.before_end() - solid)
+
+
+def _in_felt(cell: FieldAssembly, layers: Layers, internal: pybamm.Symbol) -> pybamm.Symbol:
+    """Current density in the carbon of the positive electrode, on its inner faces [A.m-2]."""
+    carbon = cell.numbers("Positive electrode conductivity [S.m-1]")
+    return layers.electronic(POSITIVE, cell.felt.potential, internal, carbon)
 
 
 def _add_voltage(
-    cell: FieldAssembly, internal: pybamm.Symbol, whole: Layers, inside: Layers
+    cell: FieldAssembly,
+    negative: NegativeElectrode,
+    internal: pybamm.Symbol,
+    whole: Layers,
+    inside: Layers,
 ) -> None:
     """Voltage, and what it loses in the electrolyte."""
-    n, e = cell.numbers, cell.electrolyte
-    _, excess = film_gradients(n, e.solutes, transport.metal_ion(e), cell.negative.solutes)
-    film = excess / n.f * _half_volume(cell) * internal / (2 * FARADAY)
-    diffusion = -cell.integral(whole.on_faces(whole.diffusion)) - film
-    ohmic = {name: resistivity(cell, name) for name in (GAP, SEPARATOR)}
-    passing = sum(cell.regions[name].total(r) for name, r in ohmic.items())
+    n = cell.numbers
+    diffusion = -cell.integral(whole.on_faces(whole.diffusion))
     membrane = n("Membrane area resistance [Ohm.m2]") * cell.separator_factor
-    drop = cell.regions[FELT].total(inside.on_faces(cell.ionic * inside.ohmic))
+    passing = membrane + cell.regions[SEPARATOR].total(resistivity(cell, SEPARATOR))
+    drop = cell.regions[POSITIVE].total(inside.on_faces(cell.ionic * inside.ohmic))
     collector = pybamm.boundary_value(cell.felt.potential, "right")
-    inner = collector - cell.plate.potential + diffusion - internal * (passing + membrane) - drop
+    start = negative.level(cell, internal)
+    inner = collector - drop + diffusion - internal * passing - start
     if internal is not cell.current:
         cell.model.algebraic[internal] = internal - cell.current - cell.short * inner
-    leaving = cell.regions[FELT].thickness * pybamm.div(cell.ionic)
-    reacting = internal * cell.plate.potential + cell.mean(leaving * cell.felt.potential)
-    # what the terminals and the reactions do not take; first law
+    leaving = cell.regions[POSITIVE].thickness * pybamm.div(cell.ionic)
+    reacting = negative.leaving(cell, internal) * cell.plate.potential
+    reacting = cell.mean(reacting) + cell.mean(leaving * cell.felt.potential)
+    # what the terminals and the reactions do not take: first law
     cell.ohmic_heat = -internal * inner - reacting
     cell.inner_voltage = inner
-    cell.resistance = passing + membrane
+    cell.resistance = passing
     cell.contact = n("Contact resistance [Ohm.m2]")
     cell.diffusion_potential = diffusion
-    cell.conductivity = 1 / cell.mean(ohmic[GAP])
+    cell.conductivity = 1 / cell.mean(
+        resistivity(cell, SEPARATOR) * cell.regions[SEPARATOR].obstruction
+    )
     cell.voltage = inner - cell.current * cell.contact
 
 
@@ -283,7 +251,7 @@ def _add_profiles(cell: FieldAssembly, whole: Layers, ionic: pybamm.Symbol) -> N
     variables["Electrolyte current density [A.m-2]"] = whole.on_faces(ionic)
     variables["Electrolyte potential [V]"] = whole.potential(ionic)
     felt = cell.felt
-    reaction = (felt.metal_current + felt.halogen_current) / cell.regions[FELT].thickness
+    reaction = (felt.metal_current + felt.halogen_current) / cell.regions[POSITIVE].thickness
     variables["Positive electrode volumetric interfacial current density [A.m-3]"] = reaction
     variables["Positive electrode potential difference [V]"] = felt.potential
     variables["Positive electrode halogen overpotential [V]"] = (
@@ -291,30 +259,22 @@ def _add_profiles(cell: FieldAssembly, whole: Layers, ionic: pybamm.Symbol) -> N
     )
 
 
-def _add_margin(cell: FieldAssembly, internal: pybamm.Symbol) -> None:
-    """How far the plate is from being starved of metal ions."""
-    mean = cell.mean(cell.parts[GAP].totals[METAL_ION])
-    near = cell.negative.totals[METAL_ION] / mean
-    e, n = cell.electrolyte, cell.numbers
-    reaching = transport.halogen_diffusivity(n, e, cell.negative.species) / _half_volume(cell)
-    arriving = 2 * FARADAY * reaching * cell.negative.species.dissolved
-    cell.margin = near * (1 + cell.plate.metal_current / cell.plate.limit)
-    cell.reserve = near * (1 + (internal + arriving) / cell.plate.limit) - _STARVED
-
-
-def _close_electrodes(cell: FieldAssembly, internal: pybamm.Symbol) -> None:
-    """The partial currents add up to the cell's at the plate, and to what leaves the pores.
+def _close_electrodes(
+    cell: FieldAssembly, negative: NegativeElectrode, internal: pybamm.Symbol
+) -> None:
+    """The partial currents add up to what leaves the plate or the pores.
 
     Where an electrode's main couple reacts, that sum stands in for its own current, so that charge
     and redox state are conserved whatever a solver leaves of the algebraic equations.
     """
     plate, felt = cell.plate, cell.felt
     others = sum((r.current for r in cell.plate_reactions), pybamm.Scalar(0))
-    leaving = cell.regions[FELT].thickness * pybamm.div(cell.ionic)
+    from_plate = negative.leaving(cell, internal)
+    from_felt = cell.regions[POSITIVE].thickness * pybamm.div(cell.ionic)
     plated = plate.metal_current + plate.halogen_current + others
     felted = felt.metal_current + felt.halogen_current
-    cell.model.algebraic[plate.potential] = apart(plated, internal)
-    cell.model.algebraic[felt.potential] = apart(felted, leaving)
-    dissolving = internal - plate.halogen_current - others
+    cell.model.algebraic[plate.potential] = apart(plated, from_plate)
+    cell.model.algebraic[felt.potential] = apart(felted, from_felt)
+    dissolving = from_plate - plate.halogen_current - others
     react(cell, plate, cell.negative, dissolving, plate.halogen_current)
-    react(cell, felt, cell.positive, felt.metal_current, leaving - felt.metal_current)
+    react(cell, felt, cell.positive, felt.metal_current, from_felt - felt.metal_current)

@@ -66,14 +66,15 @@ def _equilibrium_slopes(cell: Assembly, part: Compartment) -> dict[pybamm.Variab
 
 def electrode_heat(cell: Assembly) -> pybamm.Symbol:
     """Heat of all reactions and resistances, that of the local equilibria left out [W.m-2]."""
-    heat = cell.mean(cell.chemical_heat)
+    heat = cell.chemical_heat
     for electrode in (cell.plate, cell.felt):
         metal, halogen = thermoneutral_potentials(cell, electrode)
         reacting = electrode.metal_current * (electrode.potential - metal)
         reacting = reacting + electrode.halogen_current * (electrode.potential - halogen)
         heat = heat + cell.mean(reacting)
     for reaction in cell.plate_reactions:
-        heat = heat + reaction.current * (cell.plate.potential - reaction.thermoneutral)
+        driven = reaction.current * (cell.plate.potential - reaction.thermoneutral)
+        heat = heat + cell.mean(driven)
     contact = cell.current**2 * cell.contact
     shorted = cell.short * cell.inner_voltage**2
     return heat + cell.ohmic_heat + contact + shorted

@@ -38,6 +38,8 @@ from cellmodels.models.zinc_halogen.speciation import TRACE_ION, positive
 from cellmodels.models.zinc_halogen.species import METAL_ION, Solute
 from cellmodels.models.zinc_halogen.thermodynamics import log_gamma_of
 
+#: Regions, which carry PyBaMM's names.
+NEGATIVE, SEPARATOR, POSITIVE = "negative electrode", "separator", "positive electrode"
 _STILL = (pybamm.Scalar(0), "Neumann")
 
 
@@ -91,7 +93,7 @@ class Layers:
     def _partition(self, solute: Solute) -> pybamm.Symbol:
         """K over the layers: the separator's coefficient there, one elsewhere."""
         share = transport.partition(self._cell.numbers, solute)
-        return self._join({name: share if name == "separator" else 1.0 for name in self._names})
+        return self._join({name: share if name == SEPARATOR else 1.0 for name in self._names})
 
     def _weighted(self, power: int) -> pybamm.Symbol:
         """Sum of z^power K D c over all ions."""
@@ -117,42 +119,63 @@ class Layers:
         ion = positive(part.totals[METAL_ION], TRACE_ION)
         return log_gamma_of(self._cell.electrolyte, self._cell.numbers, self._cell.activity, ion)
 
-    def inside(self, left: str, past_left: bool = False) -> pybamm.Symbol:
-        """One on the faces between the left end of a region and the current collector, else zero.
+    def after_start(self) -> pybamm.Symbol:
+        """One on all faces but the first of the layers, zero there."""
+        return self._faces() > self._ends(self._names[0])[0] + self._slack()
 
-        The end itself counts with `past_left` false; the collector never does.
-        """
-        places = list(self._cell.regions.values())
-        ends = [0.0]
-        for region in places:
-            ends.append(ends[-1] + region.thickness)
-        start = ends[[r.name for r in places].index(left)]
-        x = self._cell.faces(self._names)
-        slack = ROUNDING * self._cell.regions[left].thickness
-        begun = x > start + slack if past_left else x > start - slack
-        return begun * (x < ends[-1] - slack)
+    def before_end(self) -> pybamm.Symbol:
+        """One on all faces but the last of the layers, zero there."""
+        return self._faces() < self._ends(self._names[-1])[1] - self._slack()
+
+    def _within(self, name: str) -> pybamm.Symbol:
+        """One on the faces inside a region, zero on its ends and elsewhere."""
+        left, right = self._ends(name)
+        x = self._faces()
+        return (x > left + self._slack()) * (x < right - self._slack())
+
+    def _faces(self) -> pybamm.Symbol:
+        return self._cell.faces(self._names)
+
+    def _slack(self) -> pybamm.Symbol:
+        return ROUNDING * self._cell.regions[SEPARATOR].thickness
+
+    def _ends(self, name: str) -> tuple[pybamm.Symbol, pybamm.Symbol]:
+        """Where a region begins and ends [m]."""
+        left: pybamm.Symbol = pybamm.Scalar(0)
+        for region in self._cell.regions.values():
+            if region.name == name:
+                break
+            left = left + region.thickness
+        return left, left + self._cell.regions[name].thickness
 
     def electronic(
-        self, potential: pybamm.Symbol, current: pybamm.Symbol, conductivity: pybamm.Symbol
+        self,
+        name: str,
+        potential: pybamm.Symbol,
+        current: pybamm.Symbol,
+        conductivity: pybamm.Symbol,
     ) -> pybamm.Symbol:
-        """Current density in the carbon of the positive electrode, on its inner faces [A.m-2].
+        """Current density in the solid of a porous electrode, on the faces inside it [A.m-2].
 
         Parameters
         ----------
+        name
+            Region of the electrode.
         potential
-            E over the layers [V].
+            E on that region [V].
         current
             Through the cell, positive on discharge [A.m-2].
         conductivity
-            Of the carbon [S.m-1].
+            Of the solid [S.m-1].
 
         Returns
         -------
         pybamm.Symbol
             Zero on all other faces.
         """
-        inner = self.inside("positive electrode", past_left=True)
-        pull = current * self.ohmic * inner + (self.diffusion - self._gradient(potential)) * inner
+        field = self._join({each: potential if each == name else 0.0 for each in self._names})
+        inner = self._within(name)
+        pull = current * self.ohmic * inner + (self.diffusion - self._gradient(field)) * inner
         return pull / (1 / conductivity + self.ohmic * inner)
 
     def fluxes(self, ionic: pybamm.Symbol) -> dict[str, pybamm.Symbol]:
