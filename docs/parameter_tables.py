@@ -53,14 +53,15 @@ def _read_by_mechanism() -> dict[str, str]:
     chemistry = Chemistry.load(CHEMISTRY)
     models = family(chemistry.family)
     laws = [law.expression.parameters for law in chemistry.properties.values()]
-    model = models.build("lumped", (), chemistry)
-    always = {*models.required("lumped", (), chemistry), *parameters_read(model)}
-    always |= {name for quoted in laws for name in quoted}
+    always = {name for quoted in laws for name in quoted}
+    for level in models.LEVELS:
+        model = models.build(level, (), chemistry)
+        always |= {*models.required(level, (), chemistry), *parameters_read(model)}
     found: dict[str, str] = {}
     for title in chemistry.mechanisms:
         (mechanism,) = models.resolve([title])
         for each in (mechanism, *mechanism.variants()):
-            for name in (*each.requires, *models.required("lumped", (each,), chemistry)):
+            for name in (*each.requires, *models.required(each.levels[0], (each,), chemistry)):
                 if name not in always:
                     found.setdefault(name, title)
     return found

@@ -115,9 +115,8 @@ def zinc_page():
 def zinc_model():
     """A model with all mechanisms that a cell may have, and its chemistry."""
     chemistry = Chemistry.load("zinc_bromine")
-    return family(chemistry.family).build(
-        "lumped", list(chemistry.mechanisms), chemistry
-    ), chemistry
+    model = family(chemistry.family).build("porous", list(chemistry.mechanisms), chemistry)
+    return model, chemistry
 
 
 @pytest.fixture(scope="module")

@@ -152,7 +152,6 @@ class NegativeFelt(ZincMechanism):
     """
 
     short_name: ClassVar[str] = "negative felt"
-    runs: ClassVar[tuple[Change, ...]] = (PLATING,)
     levels: ClassVar[tuple[str, ...]] = ("porous",)
 
     @property

@@ -24,8 +24,10 @@ from cellmodels.steps import Step
 CHEMISTRIES = tuple(
     name for name in chemistry.names() if chemistry.Chemistry.load(name).family == "zinc_halogen"
 )
-#: What a cell may do beside its reactions; crystallisation only ends steps.
-ACTING = tuple(kind.short_name for kind in MECHANISMS if kind.short_name != "crystallisation")
+#: What the lumped model has beside its reactions.
+LUMPED = tuple(kind.short_name for kind in MECHANISMS if "lumped" in kind.levels)
+#: The same without crystallisation, which only ends steps.
+ACTING = tuple(name for name in LUMPED if name != "crystallisation")
 
 #: Rates so fast that whatever a mechanism forgets to balance is seen within a cycle.
 FAST = {
