@@ -87,18 +87,11 @@ def build(
         If the level is unknown, the chemistry lacks what the model needs, or as `resolve`.
     """
     kind = LEVELS[choose(level, LEVELS, "model level")]
-    dissolved, chosen = parts(mechanisms, chemistry)
-    for each in chosen:
-        if level not in each.levels:
-            raise InputError(
-                f"mechanisms: '{each.short_name}' needs the model '{each.levels[0]}'; this one is "
-                f"'{level}'."
-            )
-    return kind(dissolved, chosen, f"{chemistry.name} {level}")
+    return kind(*parts(mechanisms, chemistry, level), f"{chemistry.name} {level}")
 
 
 def parts(
-    mechanisms: Iterable[Mechanism | str | Mapping[str, Any]], chemistry: Chemistry
+    mechanisms: Iterable[Mechanism | str | Mapping[str, Any]], chemistry: Chemistry, level: str
 ) -> tuple[Electrolyte, tuple[ZincMechanism, ...]]:
     """What a model is made of, checked to go together.
 
@@ -108,6 +101,8 @@ def parts(
         Objects, short names or tables.
     chemistry
         What reacts.
+    level
+        Of the model.
 
     Returns
     -------
@@ -116,7 +111,8 @@ def parts(
     Raises
     ------
     InputError
-        If the chemistry lacks what the model or a mechanism needs, or as `resolve`.
+        If the chemistry lacks what the model or a mechanism needs, a mechanism is not of this
+        level, or as `resolve`.
     """
     chosen = tuple(m for m in resolve(mechanisms) if isinstance(m, ZincMechanism))
     dissolved = electrolyte(chemistry)
@@ -124,6 +120,11 @@ def parts(
     for each in chosen:
         chemistry.check_mechanism(each.short_name)
         reactions.check_mechanism(chemistry, dissolved, each.short_name, each.runs)
+        if level not in each.levels:
+            raise InputError(
+                f"mechanisms: '{each.short_name}' needs the model '{each.levels[0]}'; this one is "
+                f"'{level}'."
+            )
     return dissolved, chosen
 
 
