@@ -61,8 +61,9 @@ class Electrode:
 
     Attributes
     ----------
-    potential : pybamm.Variable
-        Against the standard hydrogen electrode in the adjacent electrolyte [V].
+    potential : pybamm.Symbol
+        Against the standard hydrogen electrode in the adjacent electrolyte [V]; an algebraic
+        unknown, or the double layer's.
     metal : pybamm.Variable
         Metal on it [mol.m-2 of cell].
     metal_current, halogen_current : pybamm.Symbol
@@ -72,11 +73,13 @@ class Electrode:
     formal : Potentials
     limit : pybamm.Symbol
         Limiting current density of plating [A.m-2 of cell].
+    halogen_limit : pybamm.Symbol
+        Limiting current density of the halogen's reduction [A.m-2 of cell].
     halogen_slope : pybamm.Symbol
         Change of the halogen's current with the potential at equilibrium [S.m-2 of cell].
     """
 
-    potential: pybamm.Variable
+    potential: pybamm.Symbol
     metal: pybamm.Variable
     metal_current: pybamm.Symbol
     halogen_current: pybamm.Symbol
@@ -84,7 +87,24 @@ class Electrode:
     halogen_potential: pybamm.Symbol
     formal: Potentials
     limit: pybamm.Symbol
+    halogen_limit: pybamm.Symbol
     halogen_slope: pybamm.Symbol
+
+
+@dataclass(frozen=True)
+class DoubleLayer:
+    """The double layer of an electrode.
+
+    Attributes
+    ----------
+    charge : pybamm.Variable
+        Halide that balances the electrode's charge, counted from the start [mol.m-2].
+    capacitance : pybamm.Symbol
+        Per area of cell [F.m-2].
+    """
+
+    charge: pybamm.Variable
+    capacitance: pybamm.Symbol
 
 
 @dataclass(frozen=True)
@@ -127,6 +147,12 @@ class Assembly:
         Which rate law and which activity coefficients are used.
     parts : dict of str to Compartment
         All electrolyte of the cell, by its place in words.
+    double_layer_start : str or None
+        How the electrodes' double layers begin; None where the model has none.
+    double_layers : dict of str to DoubleLayer
+        By side.
+    recipe : dict of str to mapping of str to pybamm.Symbol
+        Side -> component -> concentration at the start [mol.m-3].
     negative, positive : Compartment
         The electrolyte that the two electrodes stand in; set before rates are added.
     reported : dict of str to Compartment
@@ -160,6 +186,7 @@ class Assembly:
     """
 
     current: pybamm.Symbol
+    recipe: Mapping[str, Mapping[str, pybamm.Symbol]]
     negative: Compartment
     positive: Compartment
     plate: Electrode
@@ -184,6 +211,8 @@ class Assembly:
         self.numbers = Numbers(pybamm.Parameter("Ambient temperature [K]"))
         self.halogen_law, self.activity = "Volmer", "constant"
         self.negative_felt = False
+        self.double_layer_start: str | None = None
+        self.double_layers: dict[str, DoubleLayer] = {}
         one, none = pybamm.Scalar(1), pybamm.Scalar(0)
         self.area_factor: pybamm.Symbol = one
         self.separator_factor: pybamm.Symbol = one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pybamm
 
-from cellmodels.models.zinc_halogen import kinetics
+from cellmodels.models.zinc_halogen import double_layer, kinetics
 from cellmodels.models.zinc_halogen.assembly import Assembly, Compartment, Electrode
 from cellmodels.models.zinc_halogen.numbers import FARADAY
 from cellmodels.models.zinc_halogen.speciation import TRACE_ION, positive
@@ -32,7 +32,7 @@ def electrode(
     Parameters
     ----------
     cell
-        Receives the unknown potential.
+        Receives the unknown potential, or the state of the double layer.
     side
         The electrolyte that it stands in.
     metal
@@ -55,15 +55,11 @@ def electrode(
     halogen_potential = formal.halogen + halogen_nernst(
         n, side.species.halide, side.species.log_halogen
     )
-    couple = e.metal if side.side == "negative" else e.halogen
-    potential = cell.unknown(
-        f"{side.side.capitalize()} electrode potential [V]",
-        n(f"{couple.capitalize()} standard potential [V]"),
-        metal.domain,
-    )
+    potential = _potential(cell, side, metal, area)
     metal_current = area * kinetics.metal_current(
         n, e.metal, potential - formal.metal, ion, metal / area, plating / area
     )
+    halogen_limit = 2 * FARADAY * transfer * area * side.species.dissolved
     halogen_current = kinetics.halogen_current(
         n,
         e.halogen,
@@ -72,7 +68,7 @@ def electrode(
         side.species.halide,
         side.species.halogen,
         area,
-        2 * FARADAY * transfer * area * side.species.dissolved,
+        halogen_limit,
     )
     slope = kinetics.halogen_slope(
         n, e.halogen, cell.halogen_law, side.species.halide, side.species.halogen, area
@@ -86,8 +82,20 @@ def electrode(
         halogen_potential,
         formal,
         plating,
+        halogen_limit,
         slope,
     )
+
+
+def _potential(
+    cell: Assembly, side: Compartment, metal: pybamm.Variable, area: pybamm.Symbol
+) -> pybamm.Symbol:
+    """That of the electrode's double layer, or an unknown at which its currents add up."""
+    if cell.double_layer_start is not None:
+        return double_layer.add(cell, side.side, area)
+    couple = cell.title("metal" if side.side == "negative" else "halogen")
+    name = f"{side.side.capitalize()} electrode potential [V]"
+    return cell.unknown(name, cell.numbers(f"{couple} standard potential [V]"), metal.domain)
 
 
 def apart(one: pybamm.Symbol, other: pybamm.Symbol) -> pybamm.Symbol:

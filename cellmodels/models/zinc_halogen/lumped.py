@@ -20,7 +20,7 @@ is
     V = \phi_p - \phi_n + \Delta\phi_{diff} - i\left(\frac{L_{gap} + N_M L_s}{\kappa}
     + R_p + R_m + R_c\right)
 
-with the ionic resistance :math:`R_p` of the positive electrode, see `_felt_resistance`.
+with the ionic resistance :math:`R_p` of the positive electrode, see `transport.depth_resistance`.
 
 Sources: porous electrodes and transport: J. Newman, K. E. Thomas-Alyea, Electrochemical systems,
 3rd ed., Wiley 2004; models of zinc-bromine cells: T. I. Evans, R. E. White, J. Electrochem. Soc.
@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import pybamm
 
-from cellmodels.models.zinc_halogen import transport
+from cellmodels.models.zinc_halogen import double_layer, transport
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly
 from cellmodels.models.zinc_halogen.base import ZincHalogenModel
 from cellmodels.models.zinc_halogen.compartments import (
@@ -40,7 +40,7 @@ from cellmodels.models.zinc_halogen.compartments import (
     initial_concentrations,
 )
 from cellmodels.models.zinc_halogen.electrodes import apart, electrode, react
-from cellmodels.models.zinc_halogen.numbers import FARADAY, Numbers, langevin
+from cellmodels.models.zinc_halogen.numbers import FARADAY, Numbers
 from cellmodels.models.zinc_halogen.species import ELEMENT, METAL_ION, Electrolyte
 
 #: Share of the limiting current at which plating counts as starved.
@@ -89,6 +89,7 @@ def _add_compartments(cell: Assembly) -> None:
     e, n = cell.electrolyte, cell.numbers
     height0 = heights(n)
     initial = initial_concentrations(e, n, sum(height0.values()), height0["positive"])
+    cell.recipe = initial
     for side in SIDES:
         place = f"{side} compartment"
         amounts = {
@@ -158,21 +159,12 @@ def _add_circuit(cell: Assembly) -> pybamm.Symbol:
 
 
 def _felt_resistance(cell: Assembly, conductivity: pybamm.Symbol) -> pybamm.Symbol:
-    r"""Ionic resistance of the positive electrode [Ohm.m2].
-
-    .. math:: R = \frac{L_p}{\kappa_p}\,\frac{\nu\coth\nu - 1}{\nu^2}, \qquad
-              \nu^2 = \frac{L_p}{\kappa_p}\frac{dj}{d\eta}, \qquad
-              \kappa_p = \varepsilon_p^{3/2}\kappa
-
-    with the slope of the rate law at equilibrium, by area of cell: what a porous electrode with
-    linear kinetics and a well-conducting solid has beyond the resistance of its whole area, a third
-    of the path where it reacts uniformly, less where the reaction keeps to the separator's side (J.
-    S. Newman, C. W. Tobias, J. Electrochem. Soc. 109 (1962) 1183, doi:10.1149/1.2425269).
-    """
+    """Ionic resistance of the positive electrode [Ohm.m2], see `transport.depth_resistance`."""
     n = cell.numbers
     thickness = n("Positive electrode thickness [m]")
     path = thickness / n("Positive electrode porosity") ** 1.5 / conductivity
-    return path * langevin(path * cell.felt.halogen_slope)
+    used = pybamm.maximum(-cell.felt.halogen_current / cell.felt.halogen_limit, 0)
+    return transport.depth_resistance(path, cell.felt.halogen_slope, used)
 
 
 def _add_fluxes(cell: Assembly, internal: pybamm.Symbol) -> None:
@@ -206,15 +198,21 @@ def _close_electrodes(cell: Assembly, internal: pybamm.Symbol) -> None:
     """The partial currents of an electrode add up to the cell's current.
 
     Where an electrode's main couple reacts, that sum stands in for its own current, so that charge
-    and redox state are conserved whatever a solver leaves of the algebraic equations.
+    and redox state are conserved whatever a solver leaves of the algebraic equations. What is
+    missing in the sum charges the double layer, where there is one.
     """
     plate, felt = cell.plate, cell.felt
     others = sum((r.current for r in cell.plate_reactions), pybamm.Scalar(0))
     dissolving = internal - plate.halogen_current - others
     forming = -internal - felt.metal_current
-    plated = plate.metal_current + plate.halogen_current + others
-    felted = felt.metal_current + felt.halogen_current
-    cell.model.algebraic[plate.potential] = apart(plated, internal)
-    cell.model.algebraic[felt.potential] = apart(felted, -internal)
+    if cell.double_layers:
+        double_layer.charge(cell, "negative", dissolving - plate.metal_current)
+        double_layer.charge(cell, "positive", forming - felt.halogen_current)
+        dissolving, forming = plate.metal_current, felt.halogen_current
+    else:
+        plated = plate.metal_current + plate.halogen_current + others
+        felted = felt.metal_current + felt.halogen_current
+        cell.model.algebraic[plate.potential] = apart(plated, internal)
+        cell.model.algebraic[felt.potential] = apart(felted, -internal)
     react(cell, plate, cell.negative, dissolving, plate.halogen_current)
     react(cell, felt, cell.positive, felt.metal_current, forming)

@@ -18,7 +18,7 @@ import pybamm
 
 from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import Mechanism, choose
-from cellmodels.models.zinc_halogen import kinetics, thermal, thermodynamics
+from cellmodels.models.zinc_halogen import double_layer, kinetics, thermal, thermodynamics
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, ElectrodeReaction
 from cellmodels.models.zinc_halogen.numbers import (
     FARADAY,
@@ -210,6 +210,54 @@ class LumpedThermal(ZincMechanism):
         ambient = cell.numbers("Ambient temperature [K]")
         cell.temperature_state = cell.state("Cell temperature [K]", ambient)
         cell.numbers.temperature = cell.temperature_state
+
+
+@dataclass(frozen=True)
+class DoubleLayer(ZincMechanism):
+    """Both electrodes have a double layer: their potentials follow a step of current in time.
+
+    For steps of milliseconds to seconds; a cell without it answers at once. See `double_layer` for
+    the equations. Source: J. Newman, K. E. Thomas-Alyea, Electrochemical systems, 3rd ed., Wiley
+    2004, ch. 7 and 22.
+
+    Parameters
+    ----------
+    start
+        "charged": the zinc and the halogen electrode begin at their equilibrium potentials; or
+        "never charged": both begin at that of the halogen, and the voltage at zero.
+
+    Raises
+    ------
+    InputError
+        If the start is unknown.
+    """
+
+    start: str = "charged"
+
+    short_name: ClassVar[str] = "double layer"
+    levels: ClassVar[tuple[str, ...]] = ("lumped",)
+
+    def __post_init__(self) -> None:
+        choose(self.start, double_layer.STARTS, "DoubleLayer start")
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """Parameter -> what a larger value does."""
+        return MappingProxyType(
+            {
+                "Negative electrode double-layer capacitance [F.m-2]": "follows more slowly",
+                "Positive electrode double-layer capacitance [F.m-2]": "follows more slowly",
+            }
+        )
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Halide that balances the charges of the electrodes."""
+        return tuple(f"{side.capitalize()} electrode double layer [mol.m-2]" for side in SIDES)
+
+    def prepare(self, cell: Assembly) -> None:
+        """The potentials become states."""
+        cell.double_layer_start = self.start
 
 
 # --- zinc ----------------------------------------------------------------------------------------
@@ -739,6 +787,7 @@ MECHANISMS: tuple[type[ZincMechanism], ...] = (
     ActivityCoefficients,
     NegativeFelt,
     LumpedThermal,
+    DoubleLayer,
     DeadZinc,
     Dendrites,
     HydrogenEvolution,

@@ -65,9 +65,10 @@ def cell_of(
 
 
 @functools.cache
-def fast_cell(name: str) -> cm.Cell:
-    """A cell that does everything, fast."""
-    return cell_of(name, tuple(mechanisms_of(name)), tuple(FAST.items()))
+def fast_cell(name: str, double_layer: bool = True) -> cm.Cell:
+    """A cell that does everything, fast; without double layers its potentials are algebraic."""
+    mechanisms = [m for m in mechanisms_of(name) if double_layer or m != "double layer"]
+    return cell_of(name, tuple(mechanisms), tuple(FAST.items()))
 
 
 @dataclass(frozen=True)
