@@ -234,11 +234,12 @@ class Assembly:
         initial: pybamm.Symbol | float = 0.0,
         scale: float = 1.0,
         holds: Mapping[str, float] | None = None,
+        domain: Sequence[str] = (),
     ) -> pybamm.Variable:
         """A differential state whose rates are added by `add`.
 
         `holds` tells how much of each conserved quantity one mole of it holds, where it is an
-        amount of matter.
+        amount of matter; `domain` where it varies, see `fields`.
         """
         variable = pybamm.Variable(name, scale=scale)
         self._rates[variable] = []

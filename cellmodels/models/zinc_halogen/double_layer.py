@@ -15,6 +15,8 @@ Electrochemical systems, 3rd ed., Wiley 2004, ch. 7 and 22.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pybamm
 
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, DoubleLayer
@@ -33,7 +35,9 @@ STARTS = ("charged", "never charged")
 _SCALE = 1e-4
 
 
-def add(cell: Assembly, side: str, area: pybamm.Symbol) -> pybamm.Symbol:
+def add(
+    cell: Assembly, side: str, area: pybamm.Symbol, domain: Sequence[str] = ()
+) -> pybamm.Symbol:
     """Add the state of one electrode's double layer, and return its potential [V].
 
     Parameters
@@ -44,6 +48,8 @@ def add(cell: Assembly, side: str, area: pybamm.Symbol) -> pybamm.Symbol:
         "negative" or "positive".
     area
         Area of the electrode in an area of cell [-].
+    domain
+        Where the state varies.
 
     Returns
     -------
@@ -51,7 +57,8 @@ def add(cell: Assembly, side: str, area: pybamm.Symbol) -> pybamm.Symbol:
     """
     word = side.capitalize()
     held = {ATOMS: 1.0, REDOX: 0.5}
-    charge = cell.state(f"{word} electrode double layer [mol.m-2]", 0.0, _SCALE, held)
+    name = f"{word} electrode double layer [mol.m-2]"
+    charge = cell.state(name, 0.0, _SCALE, held, domain)
     capacitance = area * cell.numbers(f"{word} electrode double-layer capacitance [F.m-2]")
     cell.double_layers[side] = DoubleLayer(charge, capacitance)
     potential = _rest_potential(cell, side) + FARADAY * charge / capacitance
@@ -65,7 +72,7 @@ def charge(cell: Assembly, side: str, current: pybamm.Symbol) -> None:
     cell.add(state, current / FARADAY)
     cell.add(getattr(cell, side).amounts[HALIDE], -current / FARADAY)
     word = f"{side.capitalize()} electrode double-layer current density [A.m-2]"
-    cell.model.variables[word] = current
+    cell.model.variables[word] = cell.mean(current)
 
 
 def _rest_potential(cell: Assembly, side: str) -> pybamm.Symbol:

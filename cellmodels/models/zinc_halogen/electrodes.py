@@ -92,7 +92,7 @@ def _potential(
 ) -> pybamm.Symbol:
     """That of the electrode's double layer, or an unknown at which its currents add up."""
     if cell.double_layer_start is not None:
-        return double_layer.add(cell, side.side, area)
+        return double_layer.add(cell, side.side, area, metal.domain)
     couple = cell.title("metal" if side.side == "negative" else "halogen")
     name = f"{side.side.capitalize()} electrode potential [V]"
     return cell.unknown(name, cell.numbers(f"{couple} standard potential [V]"), metal.domain)

@@ -88,16 +88,16 @@ class FieldAssembly(Assembly):
 
     # --- states --------------------------------------------------------------------------------
 
-    def field(
+    def state(
         self,
         name: str,
-        region: str,
         initial: pybamm.Symbol | float = 0.0,
         scale: float = 1.0,
         holds: Mapping[str, float] | None = None,
+        domain: Sequence[str] = (),
     ) -> pybamm.Variable:
-        """A differential state on a region; as `state`."""
-        variable = self._declare(name, region, scale, holds)
+        """A differential state, of the whole cell or over a region."""
+        variable = self._declare(name, domain, scale, holds)
         self._starts[variable] = pybamm.convert_to_symbol(initial)
         self.model.initial_conditions[variable] = self._starts[variable]
         return variable
@@ -113,7 +113,7 @@ class FieldAssembly(Assembly):
         word = self.electrolyte.word(component)
         found = {}
         for name in self.regions:
-            state = self._declare(f"{name.capitalize()} {word} [mol.m-2]", name, scale, holds)
+            state = self._declare(f"{name.capitalize()} {word} [mol.m-2]", [name], scale, holds)
             self._starts[state] = initial[name]
             self._sections[state] = (component, name)
             found[name] = state
@@ -124,9 +124,9 @@ class FieldAssembly(Assembly):
         return found
 
     def _declare(
-        self, name: str, region: str, scale: float, holds: Mapping[str, float] | None
+        self, name: str, domain: Sequence[str], scale: float, holds: Mapping[str, float] | None
     ) -> pybamm.Variable:
-        variable = pybamm.Variable(name, domain=region, scale=scale)
+        variable = pybamm.Variable(name, domain=list(domain), scale=scale)
         self._rates[variable] = []
         self.model.variables[name] = variable
         if holds is not None:
@@ -207,7 +207,7 @@ class FieldAssembly(Assembly):
 
     def start(self, state: pybamm.Variable) -> pybamm.Symbol:
         """Average of a state at the start."""
-        return self._starts.get(state, self.model.initial_conditions.get(state))
+        return self._starts[state]
 
     def share(self, state: pybamm.Variable, slope: pybamm.Symbol) -> pybamm.Symbol:
         """What a part of the cell adds to the change of the whole with a state."""

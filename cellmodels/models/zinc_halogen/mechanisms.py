@@ -235,7 +235,6 @@ class DoubleLayer(ZincMechanism):
     start: str = "charged"
 
     short_name: ClassVar[str] = "double layer"
-    levels: ClassVar[tuple[str, ...]] = ("lumped",)
 
     def __post_init__(self) -> None:
         choose(self.start, double_layer.STARTS, "DoubleLayer start")

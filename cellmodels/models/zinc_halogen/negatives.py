@@ -180,7 +180,8 @@ class Felt(NegativeElectrode):
     def declare(self, cell: FieldAssembly) -> None:
         """Metal in the felt."""
         name = f"{cell.title('metal')} in the negative electrode [mol.m-2]"
-        self.metal = cell.field(name, NEGATIVE, self.start(cell), holds=ELEMENT)
+        start = self.start(cell)
+        self.metal = cell.state(name, start, holds=ELEMENT, domain=[NEGATIVE])
 
     def layer(
         self, cell: FieldAssembly, metal: pybamm.Symbol

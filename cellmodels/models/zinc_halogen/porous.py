@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import pybamm
 
+from cellmodels.models.zinc_halogen import double_layer
 from cellmodels.models.zinc_halogen.base import ZincHalogenModel
 from cellmodels.models.zinc_halogen.compartments import (
     SCALE,
@@ -134,6 +135,7 @@ def _add_electrolyte(cell: FieldAssembly, negative: NegativeElectrode) -> None:
     thickness, porosity, _ = negative.layer(cell, negative.start(cell))
     heights0 = {**heights, NEGATIVE: porosity * thickness}
     sides = initial_concentrations(e, n, sum(heights0.values()), heights0[POSITIVE])
+    cell.recipe = sides
     side_of = {NEGATIVE: "negative", SEPARATOR: "negative", POSITIVE: "positive"}
     amounts: dict[str, dict[str, pybamm.Variable]] = {name: {} for name in cell.regions}
     for c in e.components:
@@ -156,7 +158,8 @@ def _add_electrolyte(cell: FieldAssembly, negative: NegativeElectrode) -> None:
 def _add_electrodes(cell: FieldAssembly, negative: NegativeElectrode) -> None:
     """Potentials and partial currents of both electrodes."""
     n, metal = cell.numbers, cell.title("metal")
-    stray = cell.field(f"{metal} on the positive electrode [mol.m-2]", POSITIVE, holds=ELEMENT)
+    name = f"{metal} on the positive electrode [mol.m-2]"
+    stray = cell.state(name, holds=ELEMENT, domain=[POSITIVE])
     wall = n("Positive electrode mass-transfer coefficient [m.s-1]")
     pore = 2 * FARADAY * wall * cell.felt_area * cell.positive.totals[METAL_ION]
     cell.plate = negative.electrode(cell)
@@ -265,7 +268,8 @@ def _close_electrodes(
     """The partial currents add up to what leaves the plate or the pores.
 
     Where an electrode's main couple reacts, that sum stands in for its own current, so that charge
-    and redox state are conserved whatever a solver leaves of the algebraic equations.
+    and redox state are conserved whatever a solver leaves of the algebraic equations. What is
+    missing in the sum charges the double layer, where there is one.
     """
     plate, felt = cell.plate, cell.felt
     others = sum((r.current for r in cell.plate_reactions), pybamm.Scalar(0))
@@ -273,8 +277,14 @@ def _close_electrodes(
     from_felt = cell.regions[POSITIVE].thickness * pybamm.div(cell.ionic)
     plated = plate.metal_current + plate.halogen_current + others
     felted = felt.metal_current + felt.halogen_current
-    cell.model.algebraic[plate.potential] = apart(plated, from_plate)
-    cell.model.algebraic[felt.potential] = apart(felted, from_felt)
     dissolving = from_plate - plate.halogen_current - others
+    forming = from_felt - felt.metal_current
+    if cell.double_layers:
+        double_layer.charge(cell, "negative", dissolving - plate.metal_current)
+        double_layer.charge(cell, "positive", forming - felt.halogen_current)
+        dissolving, forming = plate.metal_current, felt.halogen_current
+    else:
+        cell.model.algebraic[plate.potential] = apart(plated, from_plate)
+        cell.model.algebraic[felt.potential] = apart(felted, from_felt)
     react(cell, plate, cell.negative, dissolving, plate.halogen_current)
-    react(cell, felt, cell.positive, felt.metal_current, from_felt - felt.metal_current)
+    react(cell, felt, cell.positive, felt.metal_current, forming)
