@@ -95,8 +95,12 @@ class March:
         return np.concatenate([step.voltage.ravel() for step in self.steps])
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """A state of the model at the start and at all points, in its unit, shape (k + 1,)."""
-        return self.states[:, self.cell.dae.state_names[name]][:, 0] * self.cell.scales[name]
+        """A state of the model at the start and at all points, in its unit, shape (k + 1,).
+
+        Of one that varies in a layer it is the average: layers are cut into volumes of one width.
+        """
+        values = self.states[:, self.cell.dae.state_names[name]]
+        return values.mean(axis=1) * self.cell.scales[name]
 
     def output(self, name: str) -> np.ndarray:
         """A variable of the model at all points, shape (k,)."""
@@ -109,8 +113,11 @@ class Marcher:
 
     def __init__(self, cell: cm.Cell, outputs: Iterable[str] = ()) -> None:
         self.cell, self.model = cell, cell.pybamm_model()
-        self.scales = {v.name: float(v.scale.evaluate()) for v in self.model.rhs}
-        self.dae = export_dae(self.model, cell.parameter_values(), outputs=list(outputs))
+        self.dae = export_dae(
+            self.model, cell.parameter_values(), outputs=list(outputs), var_pts=cell.var_pts()
+        )
+        found = ((name, self.model.variables.get(name)) for name in self.dae.state_names)
+        self.scales = {name: float(v.scale.evaluate()) for name, v in found if v is not None}
         self.collocation = Collocation(self.dae)
 
     def __call__(self, *steps: str, start: np.ndarray | None = None) -> March:
@@ -136,6 +143,7 @@ def solve(
         parameter_values=cell.parameter_values(),
         experiment=pybamm.Experiment([steps]),
         solver=pybamm.IDAKLUSolver(rtol=rtol, atol=rtol * 1e-2, root_method="lm"),
+        var_pts=cell.var_pts(),
     )
     return simulation.solve()
 
