@@ -26,6 +26,7 @@ def electrode(
     area: pybamm.Symbol,
     transfer: pybamm.Symbol,
     plating: pybamm.Symbol,
+    film: pybamm.Symbol | None = None,
 ) -> Electrode:
     """An electrode with the currents of both couples.
 
@@ -43,6 +44,9 @@ def electrode(
         Mass-transfer coefficient of dissolved halogen to it [m.s-1].
     plating
         Limiting current density of plating [A.m-2 of cell].
+    film
+        Mass-transfer coefficient of dissolved halogen to where `transfer` is that of [m.s-1]; by
+        default there is nothing in between.
 
     Returns
     -------
@@ -59,7 +63,8 @@ def electrode(
     metal_current = area * kinetics.metal_current(
         n, e.metal, potential - formal.metal, ion, metal / area, plating / area
     )
-    halogen_limit = 2 * FARADAY * transfer * area * side.species.dissolved
+    dissolved = 2 * FARADAY * area * side.species.dissolved
+    halogen_limit = transfer * dissolved
     halogen_current = kinetics.halogen_current(
         n,
         e.halogen,
@@ -69,6 +74,7 @@ def electrode(
         side.species.halogen,
         area,
         halogen_limit,
+        None if film is None else film * dissolved,
     )
     slope = kinetics.halogen_slope(
         n, e.halogen, cell.halogen_law, side.species.halide, side.species.halogen, area

@@ -116,6 +116,7 @@ def halogen_current(
     free: pybamm.Symbol,
     area: pybamm.Symbol,
     limit: pybamm.Symbol,
+    film: pybamm.Symbol | None = None,
 ) -> pybamm.Symbol:
     r"""Oxidation of halide and reduction of halogen on carbon.
 
@@ -149,6 +150,8 @@ def halogen_current(
         Area that reacts in an area of cell [-].
     limit
         Limiting current density of the reduction, per area of cell [A.m-2].
+    film
+        The same of a film in series with that, whose plateau has no slope; by default none.
 
     Returns
     -------
@@ -158,6 +161,8 @@ def halogen_current(
     rate, alpha = _halogen_rate(numbers, halogen, area)
     f = numbers.f
     limit = _plateau(limit, -f * overpotential)
+    if film is not None:
+        limit = limit / (1 + limit / film)
     if law == "Volmer":
         forward = rate * halide * _exp(alpha * f * overpotential)
         back = rate * pybamm.sqrt(free * STANDARD) * _exp((alpha - 1) * f * overpotential)

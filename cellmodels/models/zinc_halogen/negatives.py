@@ -124,8 +124,8 @@ class Plate(NegativeElectrode):
         steepness, _ = film_gradients(n, e.solutes, transport.metal_ion(e), side.solutes)
         film = 2 * FARADAY * side.totals[METAL_ION] / (steepness * self._half(cell))
         attack = n(f"{e.metal.capitalize()} chemical attack velocity [m.s-1]")
-        arriving = 1 / (1 / attack + 1 / self._reaching(cell))
-        return electrode(cell, side, self.metal, pybamm.Scalar(1), arriving, film)
+        reaching = self._reaching(cell)
+        return electrode(cell, side, self.metal, pybamm.Scalar(1), attack, film, reaching)
 
     def electronic(
         self, cell: FieldAssembly, layers: Layers, current: pybamm.Symbol

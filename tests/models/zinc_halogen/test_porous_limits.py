@@ -196,9 +196,7 @@ class Felt:
         """Outputs at the first instant of a current [A]."""
         x, z = self.dae.start(theta)
         guess = np.concatenate([x, z, [current]])
-        point, _ = consistent_point(
-            self.collocation, Control("current", current), x, theta, guess
-        )
+        point, _ = consistent_point(self.collocation, Control("current", current), x, theta, guess)
         values = self.dae.outputs(point[None], theta)[0]
         return dict(zip(self.dae.output_names, values, strict=True))
 
