@@ -19,6 +19,7 @@ from cellmodels.expressions import Expression
 from cellmodels.models import family, parameters_read
 from cellmodels.models.mechanisms import Mechanism
 from cellmodels.parameter_set import ParameterSet, Status
+from cellmodels.parameter_set import names as set_names
 
 _FORMAT = "cellmodels-cell/1"
 
@@ -430,7 +431,7 @@ class Cell:
         if check is None:
             return
         try:
-            check(self._values, self.chemistry)
+            check(self._values, self.chemistry, self.mechanisms)
         except InputError as error:
             raise InputError(f"Parameter set '{self.parameters.name}': {error}") from None
 
@@ -446,8 +447,17 @@ class Cell:
             raise InputError(
                 f"Parameter set '{self.parameters.name}' lacks what {what} needs: "
                 f"{', '.join(missing[:3])}{more}. Choose a set "
-                f"that has it, such as '{self.chemistry.defaults.parameters}', or add it."
+                f"that has it, such as '{self._set_with(missing)}', or add it."
             )
+
+    def _set_with(self, needed: Iterable[str]) -> str:
+        """A set of this chemistry that has parameters, else the chemistry's default."""
+        default = self.chemistry.defaults.parameters
+        for name in (default, *set_names(self.chemistry.name)):
+            held = ParameterSet.load(name).parameters
+            if all(each in held for each in needed):
+                return name
+        return default
 
     def _check_mesh(self) -> None:
         if self.mesh is None:

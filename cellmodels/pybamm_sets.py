@@ -87,6 +87,17 @@ def zinc_bromine_activated_carbon() -> dict[str, Any]:
     return content("zinc_bromine_activated_carbon")
 
 
+def zinc_bromine_flow() -> dict[str, Any]:
+    """Return the parameter set ``zinc_bromine_flow``.
+
+    Returns
+    -------
+    dict
+        Parameter name -> float or function, with PyBaMM's key ``"chemistry"``.
+    """
+    return content("zinc_bromine_flow")
+
+
 def zinc_iodine_pnnl() -> dict[str, Any]:
     """Return the parameter set ``zinc_iodine_pnnl``.
 
@@ -96,3 +107,14 @@ def zinc_iodine_pnnl() -> dict[str, Any]:
         Parameter name -> float or function, with PyBaMM's key ``"chemistry"``.
     """
     return content("zinc_iodine_pnnl")
+
+
+def zinc_iodine_flow() -> dict[str, Any]:
+    """Return the parameter set ``zinc_iodine_flow``.
+
+    Returns
+    -------
+    dict
+        Parameter name -> float or function, with PyBaMM's key ``"chemistry"``.
+    """
+    return content("zinc_iodine_flow")

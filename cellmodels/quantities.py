@@ -61,6 +61,8 @@ STATE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
         "agent_activity": Quantity("-", "share of the complexing agent that binds"),
         "positive_area_factor": Quantity("-", "share of the positive electrode's area"),
         "separator_resistance_factor": Quantity("-", "factor on the separator's resistance"),
+        "pump_power": Quantity("W.m-2", "power that the pumps take"),
+        "pump_energy": Quantity("W.h", "energy that the pumps have taken"),
     }
 )
 

@@ -112,11 +112,15 @@ def zinc_page():
 
 
 @pytest.fixture(scope="module")
-def zinc_model():
-    """A model with all mechanisms that a cell may have, and its chemistry."""
+def zinc_models():
+    """Models of every level with all mechanisms that it has, and their chemistry."""
     chemistry = Chemistry.load("zinc_bromine")
-    model = family(chemistry.family).build("porous", list(chemistry.mechanisms), chemistry)
-    return model, chemistry
+    models = family(chemistry.family)
+    every = models.resolve(list(chemistry.mechanisms))
+    return [
+        models.build(level, [m for m in every if level in m.levels], chemistry)
+        for level in models.LEVELS
+    ], chemistry
 
 
 @pytest.fixture(scope="module")
@@ -142,21 +146,22 @@ def test_tables_hold_every_parameter_and_what_it_means(parameter_tables):
         assert [p.name for _, p in make() if not p.note] == []
 
 
-def test_the_zinc_page_names_every_mechanism_state_and_event(zinc_page, zinc_model):
-    model, chemistry = zinc_model
+def test_the_zinc_page_names_every_mechanism_state_and_event(zinc_page, zinc_models):
+    models, chemistry = zinc_models
     mechanisms = family(chemistry.family).resolve(list(chemistry.mechanisms))
     names = [f"`{type(m).__name__}`" for m in mechanisms]
     names += [f"`{name}`" for name in family(chemistry.family).state_variables(chemistry)]
     text = " ".join(zinc_page.split())
     assert [name for name in names if name not in text] == []
-    events = {event.name for event in model.events if "crystallises" not in event.name}
+    events = {event.name for model in models for event in model.events}
+    events = {name for name in events if "crystallises" not in name}
     assert [name for name in events if f'"{name}"' not in text] == []
 
 
 @pytest.mark.slow
 def test_the_code_of_the_zinc_page_runs(zinc_page, capsys):
     blocks = re.findall(r"^```python\n(.*?)^```$", zinc_page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     scope = {}
     for block in blocks:
         exec(compile(block, "zinc_halogen.md", "exec"), scope)  # noqa: S102

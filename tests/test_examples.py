@@ -65,6 +65,17 @@ def test_example_without_data_makes_its_pictures(tmp_path):
 
 
 @pytest.mark.slow
+def test_flow_example_makes_its_picture(tmp_path):
+    done = run("zinc_bromine_flow", CELLMODELS_OUTPUT=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["zinc_flow.png"]
+    data = (tmp_path / "zinc_flow.png").read_bytes()
+    assert data.startswith(b"\x89PNG") and len(data) > 20_000
+    assert (EXAMPLES.parent / "images" / "zinc_flow.png").is_file()
+    assert "pumps off: " in done.stdout
+
+
+@pytest.mark.slow
 def test_without_data_an_example_says_what_to_set(tmp_path):
     done = run("fit_tju_nca", CELLMODELS_DATA=None, CELLMODELS_OUTPUT=str(tmp_path))
     assert done.returncode == 1

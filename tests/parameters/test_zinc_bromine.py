@@ -34,11 +34,15 @@ def cycled(cell, current, capacity, cycles=3):
 
 
 def heights_of(cell):
-    """Electrolyte at the negative and at the positive electrode, per area [m]."""
+    """Electrolyte at the negative and at the positive electrode, tanks included, per area [m]."""
     v = cell.value
+    tanks = [0.0, 0.0]
+    if cell.mechanisms:
+        tanks = [v(f"{side} tank volume per area [m]") for side in ("Negative", "Positive")]
     shared = v("Separator porosity") * v("Separator thickness [m]") / 2
     felt = v("Positive electrode porosity") * v("Positive electrode thickness [m]")
-    return v("Negative compartment electrolyte height [m]") + shared, felt + shared
+    negative = v("Negative compartment electrolyte height [m]")
+    return negative + shared + tanks[0], felt + shared + tanks[1]
 
 
 def recipe_of(cell):
@@ -100,14 +104,23 @@ EXPECTED = {
     # Half the current. About 3 ohm.cm2 of electrolyte and contacts, and next to nothing else: at
     # 5 mA.cm-2 charge and discharge lie 30 mV apart, 2 % of 1.75 V. Between the two agents.
     "zinc_bromine_activated_carbon": (5, 8, (0.95, 0.985), (0.97, 0.99), (0.25, 0.50)),
+    # Pumped through rests too. Published flow cells have an energy efficiency of 70 to 80 %: 74 %
+    # at 40 mA.cm-2 (Wu et al. 2017). By hand 3 A.m-2 cross at the end of charge, 1.6 % of the
+    # charge are lost in a cycle. A gap of 2 mm and the separator cost 5 ohm.cm2 and more.
+    "zinc_bromine_flow": (20, 75, (0.97, 0.995), (0.75, 0.82), (0.05, 0.15)),
 }
+
+
+def cell_of(name):
+    """A cell of a set, with its tanks if it has some."""
+    return cm.Cell("zinc_bromine", name, mechanisms=[cm.Flow()] if name.endswith("flow") else [])
 
 
 @pytest.fixture(scope="module")
 def results():
     made = {}
     for name, (current, capacity, *_) in EXPECTED.items():
-        cell = cm.Cell("zinc_bromine", parameters=name)
+        cell = cell_of(name)
         made[name] = cell, cycled(cell, current, capacity)
     return made
 
@@ -124,7 +137,8 @@ def test_a_set_makes_a_plausible_cell(results, name):
         assert low < value < high
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+# With tanks the bromide of the two sides differs by more than the pencil can leave out.
+@pytest.mark.parametrize("name", [name for name in EXPECTED if not name.endswith("flow")])
 def test_losses_are_those_of_the_isotherm_and_the_separator(results, name):
     cell, found = results[name]
     current, capacity, *_ = EXPECTED[name]
@@ -138,7 +152,7 @@ def test_losses_are_those_of_the_isotherm_and_the_separator(results, name):
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_there_is_zinc_and_bromide_for_the_capacity(name):
-    cell = cm.Cell("zinc_bromine", parameters=name)
+    cell = cell_of(name)
     current, capacity, *_ = EXPECTED[name]
     assert cell.nominal_capacity == pytest.approx(capacity * 10 * cell.electrode_area)
     heights, recipe = heights_of(cell), recipe_of(cell)

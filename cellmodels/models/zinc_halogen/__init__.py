@@ -22,6 +22,7 @@ from cellmodels.models.mechanisms import LumpedThermal as SharedThermal
 from cellmodels.models.mechanisms import Mechanism, canonical, choose, mechanism
 from cellmodels.models.zinc_halogen import checks, reactions
 from cellmodels.models.zinc_halogen.base import ZincHalogenModel
+from cellmodels.models.zinc_halogen.flow import Flow
 from cellmodels.models.zinc_halogen.lumped import Lumped
 from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS, LumpedThermal, ZincMechanism
 from cellmodels.models.zinc_halogen.porous import Porous
@@ -194,10 +195,10 @@ def state_variables(chemistry: Chemistry) -> Mapping[str, str]:
         "halogen_state_of_charge": f"{halogen} state of charge",
         "halide_utilisation": f"{halide} utilisation",
         "inventory_imbalance": "Inventory imbalance [mol.m-2]",
-        "aqueous_halogen": f"Positive compartment aqueous {e.halogen} concentration [mol.m-3]",
-        "crossed_halogen": f"Negative compartment aqueous {e.halogen} concentration [mol.m-3]",
+        "aqueous_halogen": f"Positive aqueous {e.halogen} concentration [mol.m-3]",
+        "crossed_halogen": f"Negative aqueous {e.halogen} concentration [mol.m-3]",
         "metal_amount": f"{metal} areal amount [mol.m-2]",
-        "halogen_amount": f"Positive compartment {e.halogen} [mol.m-2]",
+        "halogen_amount": f"{halogen} areal amount [mol.m-2]",
         "dead_metal": "Dead zinc [mol.m-2]",
         "hydrogen": "Hydrogen [mol.m-2]",
         "precipitate": "Zinc precipitate [mol.m-2]",
@@ -210,6 +211,8 @@ def state_variables(chemistry: Chemistry) -> Mapping[str, str]:
         "agent_activity": "Complexing agent activity",
         "positive_area_factor": "Positive electrode area factor",
         "separator_resistance_factor": "Separator resistance factor",
+        "pump_power": "Pump power [W.m-2]",
+        "pump_energy": "Pump energy [W.h]",
     }
 
 
@@ -245,7 +248,9 @@ def electrode_area(values: pybamm.ParameterValues) -> float:
     return float(values["Electrode area [m2]"])
 
 
-def check_values(values: pybamm.ParameterValues, chemistry: Chemistry) -> None:
+def check_values(
+    values: pybamm.ParameterValues, chemistry: Chemistry, mechanisms: Iterable[Mechanism] = ()
+) -> None:
     """Check that the numbers of a cell are possible, alone and together.
 
     Parameters
@@ -254,10 +259,13 @@ def check_values(values: pybamm.ParameterValues, chemistry: Chemistry) -> None:
         The cell's parameter values.
     chemistry
         What reacts.
+    mechanisms
+        Those of the cell: with flow there is the electrolyte of the tanks too.
 
     Raises
     ------
     InputError
         Naming what is not possible, and what would be.
     """
-    checks.check_values(values, electrolyte(chemistry))
+    flows = any(isinstance(each, Flow) for each in mechanisms)
+    checks.check_values(values, electrolyte(chemistry), flows)

@@ -20,8 +20,8 @@ SIDES = ("negative", "positive")
 
 
 @dataclass
-class Compartment:
-    """The electrolyte on one side of the separator.
+class Body:
+    """A body of electrolyte: a part of the cell, or what is in a tank.
 
     Attributes
     ----------
@@ -39,9 +39,6 @@ class Compartment:
         Where the halogen is.
     log_halogen : pybamm.Variable
         Unknown of the halogen's equilibria.
-    ph : pybamm.Symbol
-    solutes : dict of str to pybamm.Symbol
-        Concentrations of all that moves [mol.m-3], by the chemistry's key.
     """
 
     side: str
@@ -51,8 +48,34 @@ class Compartment:
     totals: dict[str, pybamm.Symbol]
     species: Speciation
     log_halogen: pybamm.Variable
+
+
+@dataclass
+class Compartment(Body):
+    """A part of the cell's electrolyte.
+
+    Attributes
+    ----------
+    ph : pybamm.Symbol
+    solutes : dict of str to pybamm.Symbol
+        Concentrations of all that moves [mol.m-3], by the chemistry's key.
+    """
+
     ph: pybamm.Symbol
     solutes: dict[str, pybamm.Symbol]
+
+
+@dataclass
+class Tank(Body):
+    """The electrolyte in the tank of one side, per area of cell; see `flow`.
+
+    Attributes
+    ----------
+    settled : dict of str to pybamm.Symbol
+        What of each component has settled as a phase of its own [mol.m-2].
+    """
+
+    settled: dict[str, pybamm.Symbol]
 
 
 @dataclass
@@ -153,6 +176,10 @@ class Assembly:
         By side.
     recipe : dict of str to mapping of str to pybamm.Symbol
         Side -> component -> concentration at the start [mol.m-3].
+    tank_volumes : dict of str to pybamm.Symbol
+        Volumes of the tanks at the start, per area of cell, by side [m]; none without flow.
+    tanks : dict of str to Tank
+        By side; none without flow.
     negative, positive : Compartment
         The electrolyte that the two electrodes stand in; set before rates are added.
     reported : dict of str to Compartment
@@ -225,6 +252,8 @@ class Assembly:
         self.holds: dict[pybamm.Variable, Mapping[str, float]] = {}
         self.parts: dict[str, Compartment] = {}
         self.reported: dict[str, Compartment] = {}
+        self.tank_volumes: dict[str, pybamm.Symbol] = {}
+        self.tanks: dict[str, Tank] = {}
 
     # --- states --------------------------------------------------------------------------------
 
@@ -302,9 +331,14 @@ class Assembly:
         """Average of a state at the start."""
         return self.model.initial_conditions[state]
 
+    @property
+    def bodies(self) -> dict[str, Body]:
+        """All electrolyte, that of tanks included, by its place in words."""
+        return {**self.parts, **{tank.place: tank for tank in self.tanks.values()}}
+
     def inventory(self, component: str) -> tuple[pybamm.Symbol, pybamm.Symbol]:
         """A component in all of the electrolyte, now and at the start [mol.m-2]."""
-        states = [part.amounts[component] for part in self.parts.values()]
+        states = [body.amounts[component] for body in self.bodies.values()]
         return sum(self.mean(s) for s in states), sum(self.start(s) for s in states)
 
     @property

@@ -7,8 +7,9 @@ for the halogen X2, minus one for the metal and for hydrogen. Hence the balances
 
 .. math:: \sum_k a_{qk}\, n_k = \mathrm{const}
 
-for each quantity q over all states k, and :math:`\sum_k z_k n_k = 0` in every part of the cell.
-What leaves the cell or is worn off it, such as halogen lost as vapour, is a state as well.
+for each quantity q over all states k, and :math:`\sum_k z_k n_k = 0` in every part of the cell
+and in every tank. What leaves the cell or is worn off it, such as halogen lost as vapour, is a
+state as well.
 
 Carbon that the halogen oxidises, X2 + C + H2O -> 2 X- + C(O) + 2 H+, holds two protons less than
 carbon and water, and the redox state of the halogen that it consumed. Zinc hydroxide holds two
@@ -47,8 +48,8 @@ def balances(cell: Assembly) -> dict[str, Balance]:
     for quantity in (METAL, ATOMS, *e.supporting, *([AGENT] if e.agent else []), ACID, REDOX):
         held = {s.name: h[quantity] for s, h in cell.holds.items() if h.get(quantity)}
         found[_name(e, quantity)] = MappingProxyType(held)
-    for place, part in cell.parts.items():
-        amounts = part.amounts.items()
+    for place, body in cell.bodies.items():
+        amounts = body.amounts.items()
         charges = {state.name: float(e.charge(c)) for c, state in amounts if e.charge(c)}
         found[f"{place.capitalize()} charge [mol.m-2]"] = MappingProxyType(charges)
     return found

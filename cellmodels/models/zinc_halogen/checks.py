@@ -9,6 +9,7 @@ import pybamm
 
 from cellmodels.errors import InputError
 from cellmodels.models.zinc_halogen.compartments import initial_concentrations
+from cellmodels.models.zinc_halogen.flow import tank_volumes
 from cellmodels.models.zinc_halogen.lumped import heights
 from cellmodels.models.zinc_halogen.numbers import Numbers
 from cellmodels.models.zinc_halogen.species import ACID, Electrolyte
@@ -28,6 +29,8 @@ _RANGES = tuple(
         (r"^Initial state of charge$", 0.0, 1.0, (True, True)),
         (r"^Dead .* fraction$", 0.0, 1.0, (True, True)),
         (r"water activity$", 0.0, 1.0, (True, True)),
+        (r"return fraction on ", 0.0, 1.0, (True, True)),
+        (r"^Pump efficiency$", 0.0, 1.0, (False, True)),
         (r"anodic transfer coefficient$", 0.0, 2.0, (False, False)),
         (r"^(?!.*(anodic|Carbon)).*transfer coefficient$", 0.0, 1.0, (False, False)),
         (r"MacMullin number$", 1.0, float("inf"), (True, True)),
@@ -40,7 +43,7 @@ _RANGES = tuple(
             r"Residual .* threshold|.* dissolution time|.* diffusion-layer thickness|"
             r".* mass-transfer coefficient|.* chemical attack velocity|.* heat capacity|"
             r"Water ionic product|.* activity factor|.* temperature|.* conductivity.*|"
-            r".* contact length)( \[|$)",
+            r".* contact length|.* tank volume per area|Flow threshold current density)( \[|$)",
             0.0,
             float("inf"),
             (False, True),
@@ -55,7 +58,9 @@ _ORDERED = (
 )
 
 
-def check_values(values: pybamm.ParameterValues, electrolyte: Electrolyte) -> None:
+def check_values(
+    values: pybamm.ParameterValues, electrolyte: Electrolyte, flows: bool = False
+) -> None:
     """Check the numbers of a cell, and what its recipe comes to.
 
     Parameters
@@ -64,6 +69,8 @@ def check_values(values: pybamm.ParameterValues, electrolyte: Electrolyte) -> No
         Numbers and functions by their names; functions are not checked.
     electrolyte
         What is dissolved.
+    flows
+        Whether the cell has tanks.
 
     Raises
     ------
@@ -79,7 +86,7 @@ def check_values(values: pybamm.ParameterValues, electrolyte: Electrolyte) -> No
                 f"'{lower}' is {numbers[lower]:g} and '{upper}' {numbers[upper]:g}; the first must "
                 "be below the second."
             )
-    _check_recipe(values, electrolyte)
+    _check_recipe(values, electrolyte, flows)
 
 
 def _is_number(value: Any) -> bool:
@@ -104,10 +111,11 @@ def _between(low: float, high: float, from_low: bool) -> str:
     return f"{'from' if from_low else 'above'} {low:g} to {high:g}"
 
 
-def _check_recipe(values: pybamm.ParameterValues, electrolyte: Electrolyte) -> None:
+def _check_recipe(values: pybamm.ParameterValues, electrolyte: Electrolyte, flows: bool) -> None:
     """There may not be less than nothing of a component at the start; acid is a difference."""
     numbers = Numbers(pybamm.Parameter("Ambient temperature [K]"))
-    height = heights(numbers)
+    tanks = tank_volumes(numbers) if flows else {}
+    height = {side: own + tanks.get(side, 0) for side, own in heights(numbers).items()}
     start = initial_concentrations(electrolyte, numbers, sum(height.values()), height["positive"])
     for side, recipe in start.items():
         for component, symbol in recipe.items():

@@ -88,7 +88,8 @@ def _add_compartments(cell: Assembly) -> None:
     """Amounts, concentrations and local equilibria on both sides."""
     e, n = cell.electrolyte, cell.numbers
     height0 = heights(n)
-    initial = initial_concentrations(e, n, sum(height0.values()), height0["positive"])
+    filled = {side: height + cell.tank_volumes.get(side, 0) for side, height in height0.items()}
+    initial = initial_concentrations(e, n, sum(filled.values()), filled["positive"])
     cell.recipe = initial
     for side in SIDES:
         place = f"{side} compartment"
@@ -101,7 +102,8 @@ def _add_compartments(cell: Assembly) -> None:
             )
             for c in e.components
         }
-        height = height0[side] - cell.water_lost[side]
+        # a compartment that a tank feeds stays full
+        height = height0[side] if cell.tank_volumes else height0[side] - cell.water_lost[side]
         found = compartment(cell, side, place, amounts, height, (height0[side], initial[side]))
         setattr(cell, side, found)
         cell.parts[place] = cell.reported[side] = found

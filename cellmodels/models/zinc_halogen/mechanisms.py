@@ -20,6 +20,8 @@ from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import Mechanism, choose
 from cellmodels.models.zinc_halogen import double_layer, kinetics, thermal, thermodynamics
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, ElectrodeReaction
+from cellmodels.models.zinc_halogen.flow import Flow as Flow
+from cellmodels.models.zinc_halogen.mechanism_base import ZincMechanism as ZincMechanism
 from cellmodels.models.zinc_halogen.numbers import (
     FARADAY,
     GAS,
@@ -46,32 +48,6 @@ _TRACE_CURRENT = 0.01
 _OXIDISED = MappingProxyType({ACID: -2.0, REDOX: 1.0})
 #: Enthalpy of vaporisation of water [J.mol-1], and its molar volume [m3.mol-1], at 25 degC.
 _VAPORISATION, _WATER_VOLUME = 44000.0, 1.807e-5
-
-
-class ZincMechanism(Mechanism):
-    """Base of the mechanisms of zinc-halogen cells.
-
-    Attributes
-    ----------
-    runs : tuple of mapping of str to float
-        What the reactions that a chemistry lists for it make, see `reactions`.
-    levels : tuple of str
-        Model levels that have it.
-    """
-
-    runs: ClassVar[tuple[Change, ...]] = ()
-    levels: ClassVar[tuple[str, ...]] = ("lumped", "porous")
-
-    def prepare(self, cell: Assembly) -> None:
-        """Declare states, and change what depends on them, before the cell is put together."""
-
-    def act(self, cell: Assembly) -> None:
-        """Add rates to the cell's states."""
-
-    @property
-    def requires(self) -> tuple[str, ...]:
-        """Parameters that the equations read; a parameter set must hold all of them."""
-        return tuple(self.parameters)
 
 
 # --- choices of a closure ------------------------------------------------------------------------
@@ -798,4 +774,5 @@ MECHANISMS: tuple[type[ZincMechanism], ...] = (
     CarbonOxidation,
     SeparatorFouling,
     Crystallisation,
+    Flow,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pybamm
 
 from cellmodels.models.zinc_halogen import thermal
-from cellmodels.models.zinc_halogen.assembly import Assembly, Compartment
+from cellmodels.models.zinc_halogen.assembly import Assembly, Body
 from cellmodels.models.zinc_halogen.balances import total
 from cellmodels.models.zinc_halogen.numbers import FARADAY
 from cellmodels.models.zinc_halogen.species import HALIDE, HALOGEN, METAL_ION
@@ -54,28 +54,41 @@ def open_circuit_voltage(cell: Assembly) -> pybamm.Symbol:
 
 def _add_compartments(cell: Assembly) -> None:
     e, variables = cell.electrolyte, cell.model.variables
-    for name, side in cell.reported.items():
-        word = f"{name.capitalize()} compartment"
-        concentrations = {e.word(c): total for c, total in side.totals.items()}
-        concentrations[f"free {e.halide}"] = side.species.halide
-        concentrations[f"free {e.halogen}"] = side.species.halogen
-        concentrations[f"aqueous {e.halogen}"] = side.species.dissolved
-        concentrations[f"solid {e.halogen}"] = side.species.solid
-        for site, bound in side.species.bound.items():
-            concentrations[f"{e.halogen} on {site}"] = bound
-        for what, concentration in concentrations.items():
-            variables[f"{word} {what} concentration [mol.m-3]"] = cell.mean(concentration)
-        variables[f"{word} pH"] = cell.mean(side.ph)
-        variables[f"{word} electrolyte height [m]"] = cell.mean(side.height)
-        variables[f"{word} charge density [mol.m-3]"] = cell.mean(_charge(cell, side))
-        for component, amount in side.amounts.items():
-            variables[f"{word} {e.word(component)} [mol.m-2]"] = cell.mean(amount)
+    for side, part in cell.reported.items():
+        name = side.capitalize()
+        _add_body(cell, f"{name} compartment", part)
+        variables[f"{name} compartment pH"] = cell.mean(part.ph)
+        bodies: list[Body] = [part]
+        if side in cell.tanks:
+            _add_body(cell, f"{name} tank", cell.tanks[side])
+            bodies.append(cell.tanks[side])
+        dissolved = [cell.mean(body.height * body.species.dissolved) for body in bodies]
+        height = sum(cell.mean(body.height) for body in bodies)
+        variables[f"{name} aqueous {e.halogen} concentration [mol.m-3]"] = sum(dissolved) / height
 
 
-def _charge(cell: Assembly, side: Compartment) -> pybamm.Symbol:
+def _add_body(cell: Assembly, word: str, body: Body) -> None:
+    """What is where in some electrolyte."""
+    e, variables = cell.electrolyte, cell.model.variables
+    concentrations = {e.word(c): total for c, total in body.totals.items()}
+    concentrations[f"free {e.halide}"] = body.species.halide
+    concentrations[f"free {e.halogen}"] = body.species.halogen
+    concentrations[f"aqueous {e.halogen}"] = body.species.dissolved
+    concentrations[f"solid {e.halogen}"] = body.species.solid
+    for site, bound in body.species.bound.items():
+        concentrations[f"{e.halogen} on {site}"] = bound
+    for what, concentration in concentrations.items():
+        variables[f"{word} {what} concentration [mol.m-3]"] = cell.mean(concentration)
+    variables[f"{word} electrolyte height [m]"] = cell.mean(body.height)
+    variables[f"{word} charge density [mol.m-3]"] = cell.mean(_charge(cell, body))
+    for component, amount in body.amounts.items():
+        variables[f"{word} {e.word(component)} [mol.m-2]"] = cell.mean(amount)
+
+
+def _charge(cell: Assembly, body: Body) -> pybamm.Symbol:
     """Charge of all ions [mol.m-3]: zero."""
     e = cell.electrolyte
-    return sum(e.charge(c) * side.totals[c] for c in e.components)
+    return sum(e.charge(c) * body.totals[c] for c in e.components)
 
 
 def _add_electrodes(cell: Assembly) -> None:
@@ -102,12 +115,15 @@ def _add_charge(cell: Assembly) -> None:
     metal, halogen, halide = (cell.title(word) for word in ("metal", "halogen", "halide"))
     most = n(f"Maximum {e.metal} areal capacity [mol.m-2]")
     held = cell.mean(cell.positive.amounts[HALOGEN])
+    if "positive" in cell.tanks:
+        held = held + cell.tanks["positive"].amounts[HALOGEN]
     total, total0 = cell.inventory(HALIDE)
     halogens, halogens0 = cell.inventory(HALOGEN)
     plated, plated0 = cell.mean(cell.plate.metal), cell.start(cell.plate.metal)
     variables[f"{metal} areal amount [mol.m-2]"] = plated
     variables[f"{metal} state of charge"] = plated / most
     variables[f"{halogen} state of charge"] = held / most
+    variables[f"{halogen} areal amount [mol.m-2]"] = held
     variables[f"{metal} areal capacity [A.h.m-2]"] = 2 * FARADAY * plated / 3600
     variables[f"{halide} utilisation"] = 1 - total / (total0 + 2 * halogens0)
     metals = plated + cell.mean(cell.felt.metal)

@@ -28,14 +28,14 @@ from __future__ import annotations
 
 import pybamm
 
-from cellmodels.models.zinc_halogen.assembly import Assembly, Compartment, Electrode
+from cellmodels.models.zinc_halogen.assembly import Assembly, Body, Electrode
 
 
 def temperature_rate(cell: Assembly) -> pybamm.Symbol:
     """Rate of the temperature [K.s-1]."""
     capacity: pybamm.Symbol = cell.numbers("Cell areal heat capacity [J.K-1.m-2]")
-    for part in cell.parts.values():
-        slope = _equilibrium_slopes(cell, part).get(cell.temperature_state, pybamm.Scalar(0))
+    for body in cell.bodies.values():
+        slope = _equilibrium_slopes(cell, body).get(cell.temperature_state, pybamm.Scalar(0))
         capacity = capacity + cell.mean(slope)
     return (heat_generation(cell) - heat_loss(cell)) / capacity
 
@@ -44,18 +44,18 @@ def heat_generation(cell: Assembly) -> pybamm.Symbol:
     """Heat that the cell gives off at constant temperature [W.m-2]."""
     heat = electrode_heat(cell)
     slopes: dict[pybamm.Variable, pybamm.Symbol] = {}
-    for part in cell.parts.values():
-        for state, slope in _equilibrium_slopes(cell, part).items():
+    for body in cell.bodies.values():
+        for state, slope in _equilibrium_slopes(cell, body).items():
             if state is not cell.temperature_state:
                 slopes[state] = slopes.get(state, 0) + cell.share(state, slope)
     return heat - cell.change(slopes)
 
 
-def _equilibrium_slopes(cell: Assembly, part: Compartment) -> dict[pybamm.Variable, pybamm.Symbol]:
-    """Changes of a part's equilibrium enthalpy with the states, along the local equilibrium."""
-    enthalpy = part.height * part.species.enthalpy
-    residual = cell.model.algebraic[part.log_halogen]
-    slope = enthalpy.diff(part.log_halogen) / residual.diff(part.log_halogen)
+def _equilibrium_slopes(cell: Assembly, body: Body) -> dict[pybamm.Variable, pybamm.Symbol]:
+    """Changes of an electrolyte's equilibrium enthalpy with the states, along the equilibrium."""
+    enthalpy = body.height * body.species.enthalpy
+    residual = cell.model.algebraic[body.log_halogen]
+    slope = enthalpy.diff(body.log_halogen) / residual.diff(body.log_halogen)
     seen = {node for both in (enthalpy, residual) for node in both.pre_order()}
     return {
         state: enthalpy.diff(state) - slope * residual.diff(state)

@@ -26,8 +26,10 @@ CHEMISTRIES = tuple(
 )
 #: What the lumped model has beside its reactions.
 LUMPED = tuple(kind.short_name for kind in MECHANISMS if "lumped" in kind.levels)
-#: The same without crystallisation, which only ends steps.
-ACTING = tuple(name for name in LUMPED if name != "crystallisation")
+#: The same without crystallisation, which only ends steps, and flow, which is for sets with tanks.
+ACTING = tuple(name for name in LUMPED if name not in ("crystallisation", "flow"))
+#: Chemistry -> its set with tanks.
+FLOW_SETS = {name: f"{name}_flow" for name in CHEMISTRIES}
 
 #: Rates so fast that whatever a mechanism forgets to balance is seen within a cycle.
 FAST = {
@@ -55,10 +57,14 @@ def mechanisms_of(name: str) -> list[str]:
 
 @functools.cache
 def cell_of(
-    name: str, mechanisms: Iterable[str] = (), changes: tuple[tuple[str, float], ...] = ()
+    name: str,
+    mechanisms: Iterable[str] = (),
+    changes: tuple[tuple[str, float], ...] = (),
+    parameters: str | None = None,
 ) -> cm.Cell:
-    """A cell of a chemistry's default parameter set; changes that it does not know are left out."""
-    cell = cm.Cell(name, mechanisms=mechanisms)
+    """A cell of a chemistry's default parameter set, or of another; changes that it does not know
+    are left out."""
+    cell = cm.Cell(name, parameters, mechanisms=mechanisms)
     values = cell.parameter_values()
     known = {key: value for key, value in changes if key in values}
     return cell.with_parameters(known, source="a test") if known else cell

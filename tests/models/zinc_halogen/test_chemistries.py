@@ -14,7 +14,7 @@ from cellmodels.chemistry import Chemistry
 from cellmodels.errors import InputError
 from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS
 
-from .conftest import CHEMISTRIES, LUMPED
+from .conftest import CHEMISTRIES, FLOW_SETS, LUMPED
 
 DATA = {name: Chemistry.load(name).to_dict() for name in CHEMISTRIES}
 
@@ -50,15 +50,16 @@ def changed(name: str, path: tuple, value: Any) -> dict:
 def models_of(it: Chemistry) -> tuple:
     """The model that does everything, by its equations; what a cell begins with; references."""
     every = [kind.short_name for kind in MECHANISMS if kind.short_name in it.mechanisms]
-    cell = cm.Cell(it, mechanisms=[name for name in every if name in LUMPED])
+    lumped = [name for name in every if name in LUMPED]
+    cell, first = cm.Cell(it, FLOW_SETS[it.name], mechanisms=lumped), cm.Cell(it)
     model = cell.pybamm_model()
     equations = sorted((v.name, e.id) for v, e in (model.rhs | model.algebraic).items())
     named = [*it.models, *it.mechanisms, *it.properties, *it.equilibria, *it.isotherms]
     return (
         equations,
         sorted((event.name, event.expression.id) for event in model.events),
-        cell.model,
-        cell.parameters.name,
+        first.model,
+        first.parameters.name,
         str(cell.parameter_values()["Electrolyte conductivity [S.m-1]"](2000.0, 300.0)),
         every,
         {key: it.references([key]) for key in [*named, *it.saturations]},
@@ -136,7 +137,7 @@ def test_reactions_are_those_that_the_model_runs(path, value, message):
     it = Chemistry.from_dict(changed("zinc_bromine", path, value))
     every = LUMPED
     if message is None:
-        assert cm.Cell(it, mechanisms=every).mechanisms
+        assert cm.Cell(it, "zinc_bromine_flow", mechanisms=every).mechanisms
         return
     with pytest.raises(InputError, match=message):
-        cm.Cell(it, mechanisms=every)
+        cm.Cell(it, "zinc_bromine_flow", mechanisms=every)
