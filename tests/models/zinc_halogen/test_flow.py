@@ -153,7 +153,7 @@ def test_no_flow_is_a_cell_without_tanks(name):
 
 def no_crossover(name: str) -> dict[str, float]:
     """A membrane that only cations pass."""
-    kinds = ("anion", "neutral")
+    kinds = ("anion", "neutral", "polyhalide")
     return dict.fromkeys((f"Separator {kind} partition coefficient" for kind in kinds), 0.0)
 
 
