@@ -119,7 +119,6 @@ class Flow(ZincMechanism):
     stops_at_rest: bool = False
 
     short_name: ClassVar[str] = "flow"
-    levels: ClassVar[tuple[str, ...]] = ("lumped",)
     aliases: ClassVar[tuple[str, ...]] = ("tanks",)
 
     def __post_init__(self) -> None:
@@ -165,7 +164,7 @@ class Flow(ZincMechanism):
         running = pybamm.Scalar(1)
         if self.stops_at_rest:
             running = _open(cell, pybamm.AbsoluteValue(cell.current))
-        for side in (cell.negative, cell.positive):
+        for side in cell.reported.values():
             word = side.side.capitalize()
             tank = cell.tanks[side.side] = _tank(cell, side)
             rate = running * cell.numbers(f"{word} flow rate per area [m.s-1]")
@@ -193,13 +192,14 @@ class Flow(ZincMechanism):
             share = pybamm.minimum(used / positive(inlet, TRACE), 1)
             leaving[HALOGEN] = leaving[HALOGEN] + used * share
             _add_outlet_events(cell, side.side, leaving)
+        word = f"{side.side.capitalize()} compartment"
         for component, outlet in leaving.items():
             moved = rate * (outlet - entering[component])
             cell.add(tank.amounts[component], moved)
             cell.add(side.amounts[component], -moved)
             for where, value in (("inlet", entering[component]), ("outlet", outlet)):
-                name = f"{side.place.capitalize()} {where} {cell.electrolyte.word(component)}"
-                cell.model.variables[f"{name} concentration [mol.m-3]"] = value
+                name = f"{word} {where} {cell.electrolyte.word(component)} concentration [mol.m-3]"
+                cell.model.variables[name] = cell.mean(value)
 
     def _add_pumps(self, cell: Assembly) -> None:
         """Power of the pumps; what drives the flow warms the electrolyte."""
@@ -244,7 +244,7 @@ def _on_carbon(cell: Assembly, species: Speciation) -> pybamm.Symbol:
 
 def _tank(cell: Assembly, side: Compartment) -> Tank:
     """A tank, filled with the electrolyte of its compartment."""
-    e, start = cell.electrolyte, cell.model.initial_conditions
+    e, start = cell.electrolyte, cell.model.initial_conditions[side.log_halogen]
     volume = cell.tank_volumes[side.side]
     height = volume - cell.water_lost[side.side]
     place = f"{side.side} tank"
@@ -252,16 +252,14 @@ def _tank(cell: Assembly, side: Compartment) -> Tank:
     amounts = {
         c: cell.state(
             f"{name} {e.word(c)} [mol.m-2]",
-            start[side.amounts[c]] * volume / side.height,
+            cell.recipe[side.side][c] * volume,
             SCALE.get(c, 1.0),
             e.conserved(c),
         )
         for c in e.components
     }
     totals = {c: amount / height for c, amount in amounts.items()}
-    log_halogen = cell.unknown(
-        f"Logarithm of {place} {e.halogen} concentration", start[side.log_halogen]
-    )
+    log_halogen = cell.unknown(f"Logarithm of {place} {e.halogen} concentration", start)
     species = _speciate(cell, totals, log_halogen)
     settled: dict[str, pybamm.Symbol] = {}
     if side.side == "positive" and e.agent is not None:

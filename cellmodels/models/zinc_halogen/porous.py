@@ -134,7 +134,10 @@ def _add_electrolyte(cell: FieldAssembly, negative: NegativeElectrode) -> None:
     heights = {name: r.porosity * r.thickness for name, r in cell.regions.items()}
     thickness, porosity, _ = negative.layer(cell, negative.start(cell))
     heights0 = {**heights, NEGATIVE: porosity * thickness}
-    sides = initial_concentrations(e, n, sum(heights0.values()), heights0[POSITIVE])
+    filled = sum(heights0.values()) + sum(cell.tank_volumes.values())
+    sides = initial_concentrations(
+        e, n, filled, heights0[POSITIVE] + cell.tank_volumes.get("positive", 0)
+    )
     cell.recipe = sides
     side_of = {NEGATIVE: "negative", SEPARATOR: "negative", POSITIVE: "positive"}
     amounts: dict[str, dict[str, pybamm.Variable]] = {name: {} for name in cell.regions}
@@ -142,7 +145,9 @@ def _add_electrolyte(cell: FieldAssembly, negative: NegativeElectrode) -> None:
         initial = {name: sides[side_of[name]][c] * heights0[name] for name in cell.regions}
         for name, state in cell.component(c, initial, SCALE.get(c, 1.0), e.conserved(c)).items():
             amounts[name][c] = state
-    lost = {NEGATIVE: cell.water_lost["negative"], POSITIVE: cell.water_lost["positive"]}
+    # layers that a tank feeds stay full
+    drying = {} if cell.tank_volumes else {NEGATIVE: "negative", POSITIVE: "positive"}
+    lost = {name: cell.water_lost[side] for name, side in drying.items()}
     for name, side in side_of.items():
         height = heights[name] - lost.get(name, 0)
         start = (heights0[name], sides[side])
