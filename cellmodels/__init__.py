@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cellmodels.fitting.fit import fit as fit
     from cellmodels.fitting.trace import fit_trace as fit_trace
     from cellmodels.models.mechanisms import SEI as SEI
+    from cellmodels.models.mechanisms import DoubleLayer as DoubleLayer
     from cellmodels.models.mechanisms import LithiumPlating as LithiumPlating
     from cellmodels.models.mechanisms import LossOfActiveMaterial as LossOfActiveMaterial
     from cellmodels.models.mechanisms import LumpedThermal as LumpedThermal
@@ -62,6 +63,7 @@ _HOMES = {
     "fitting": ("Fit", "TraceFit", "adapt", "fit", "fit_trace"),
     "models.mechanisms": (
         "SEI",
+        "DoubleLayer",
         "LithiumPlating",
         "LossOfActiveMaterial",
         "LumpedThermal",

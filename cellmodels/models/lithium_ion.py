@@ -24,6 +24,7 @@ from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import (
     ELECTRODES,
     SEI,
+    DoubleLayer,
     LithiumPlating,
     LossOfActiveMaterial,
     LumpedThermal,
@@ -127,6 +128,8 @@ def options(mechanisms: Iterable[Mechanism | str | Mapping[str, Any]] = ()) -> d
         chosen["lithium plating porosity change"] = "true"
     if _find(LumpedThermal, given):
         chosen["thermal"] = "lumped"
+    if _find(DoubleLayer, given):
+        chosen["surface form"] = "differential"
     return chosen | _mechanical_options(given)
 
 

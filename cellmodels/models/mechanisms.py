@@ -511,12 +511,63 @@ class LumpedThermal(Mechanism):
         return ("Volume-averaged cell temperature [K]",)
 
 
+@dataclass(frozen=True)
+class DoubleLayer(Mechanism):
+    r"""Capacitance of the double layers, which answer a step of the current in milliseconds.
+
+    The charge of a double layer is that part of the current which does not react:
+
+    .. math::
+        a\,C_{dl} \frac{\partial (\phi_s - \phi_e)}{\partial t}
+        = \nabla\cdot i_e - a \textstyle\sum j
+
+    averaged over the electrode in the SPM and SPMe. The voltage falls at once by what is ohmic, and
+    then by the charge-transfer overpotential with the time constant :math:`C_{dl} R_{ct}`; for
+    small steps and transfer coefficients of one half :math:`R_{ct} = RT/(2 F j_0)`, with PyBaMM's
+    :math:`j = 2 j_0 \sinh(F\eta/2RT)`. Without this the potentials follow the current at once. Not
+    an ageing mechanism. The anion charges the double layer: the cation's balance has the reactions
+    alone.
+
+    Sources: I. J. Ong, J. Newman, J. Electrochem. Soc. 146 (1999) 4360; J. Newman, K. E.
+    Thomas-Alyea, Electrochemical Systems, 3rd ed., Wiley 2004, chapter 22; in the form of PyBaMM
+    ("surface form"): V. Sulzer et al., J. Electrochem. Soc. 166 (2019) A2363,
+    doi:10.1149/2.0301910jes.
+    """
+
+    short_name: ClassVar[str] = "double layer"
+    aliases: ClassVar[tuple[str, ...]] = ("double-layer capacitance",)
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """Scalar parameters of the double layers: PyBaMM name -> what a larger value does."""
+        return MappingProxyType(
+            {
+                f"{e.capitalize()} electrode double-layer capacity [F.m-2]": "slower rise of the "
+                "charge-transfer overpotential"
+                for e in ELECTRODES
+            }
+        )
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """PyBaMM parameters the equations read."""
+        return tuple(self.parameters)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Potential differences across the double layers."""
+        return tuple(
+            f"X-averaged {e} electrode surface potential difference [V]" for e in ELECTRODES
+        )
+
+
 MECHANISMS: tuple[type[Mechanism], ...] = (
     SEI,
     LithiumPlating,
     LossOfActiveMaterial,
     ParticleCracking,
     LumpedThermal,
+    DoubleLayer,
 )
 
 

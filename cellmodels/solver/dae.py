@@ -103,7 +103,8 @@ class Dae:
     events : dict of str to casadi expression
         Quantities that must stay positive for the model to be valid.
     state_names : dict of str to slice
-        Where each named differential state lives in x.
+        Where each named differential state lives in x; the unit, at the name's end, tells which are
+        potentials.
     fractions : sequence of str
         Names of states that are volume fractions. Below zero, where nothing is left of an
         electrode, the equations have other solutions, without sense.
@@ -131,6 +132,9 @@ class Dae:
         self.output_names = tuple(outputs)
         self.event_names = tuple(events)
         self.state_names = dict(state_names)
+        self.potentials = np.zeros(nx, bool)
+        for name, where in state_names.items():
+            self.potentials[where] |= name.endswith("[V]")
         self._fractions = [np.arange(nx)[state_names[name]] for name in fractions]
 
         function = ca.Function("F", [point, theta], [ca.densify(system)])

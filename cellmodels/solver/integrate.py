@@ -109,7 +109,7 @@ def _with_fewer_intervals(
         except SolveFailure:
             continue
         vanishes = collocation.dae.vanishes(step.start, fewer.stages)
-        if not vanishes and agrees(step, fewer, mesh):
+        if not vanishes and agrees(step, fewer, mesh, collocation.dae.potentials):
             return fewer
     return step
 
@@ -311,7 +311,7 @@ class _March:
         )
         error = self.matrix.filter_error(rhs, h, at, stages, self.spec.control)[:nx]
         size = np.maximum(np.abs(begin), np.abs(stages[2, :nx]))
-        return float(np.max(np.abs(error) / (self.mesh.atol + self.mesh.rtol * size)))
+        return float(np.max(np.abs(error) / self.mesh.allowed(size, dae.potentials)))
 
     def _energy_error(
         self,

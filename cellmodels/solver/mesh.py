@@ -18,6 +18,9 @@ class MeshOptions:
     ----------
     rtol, atol : float
         Tolerances of the local error of the (scaled) differential states.
+    volts : float
+        The same for potentials [V], whose zero is arbitrary: an error relative to them means
+        nothing.
     energy : float
         Tolerance of the local error of the step's energy, relative.
     first : float
@@ -38,6 +41,7 @@ class MeshOptions:
 
     rtol: float = 1e-3
     atol: float = 3e-5
+    volts: float = 3e-5
     energy: float = 1e-4
     first: float = 1.0
     smallest: float = 1e-9
@@ -48,8 +52,15 @@ class MeshOptions:
 
     def finer(self, times: float) -> MeshOptions:
         """The same with tolerances so many times tighter."""
-        rtol, atol, energy = self.rtol / times, self.atol / times, self.energy / times
-        return replace(self, rtol=rtol, atol=atol, energy=energy)
+        names = ("rtol", "atol", "volts", "energy")
+        return replace(self, **{name: getattr(self, name) / times for name in names})
+
+    def allowed(self, states: np.ndarray, potentials: np.ndarray) -> np.ndarray:
+        """Local errors that are accepted where the states are this large, shape (nx,).
+
+        `potentials` tells which states are potentials, shape (nx,).
+        """
+        return np.where(potentials, self.volts, self.atol + self.rtol * np.abs(states))
 
 
 #: A step of no more intervals than this keeps them all.
@@ -71,9 +82,11 @@ def thinned(step: StepSolution, share: float) -> StepSolution | None:
     return replace(step, mesh=mesh, stages=points, voltage=np.empty((fewer, 3)), chord=None)
 
 
-def agrees(step: StepSolution, other: StepSolution, options: MeshOptions) -> bool:
+def agrees(
+    step: StepSolution, other: StepSolution, options: MeshOptions, potentials: np.ndarray
+) -> bool:
     """Whether two solutions of a step end in the same way, as far as thinning may change it."""
-    size = options.atol + options.rtol * np.abs(step.end)
+    size = options.allowed(step.end, potentials)
     change = float(np.max(np.abs(step.end - other.end) / size))
     energy = abs(step.energy - other.energy) / (options.energy * max(abs(step.energy), 1e-9))
     return step.stop == other.stop and change <= options.change and energy <= 1.0
