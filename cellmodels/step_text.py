@@ -14,7 +14,7 @@ A step is an action and its limits::
     end:      a voltage | a current (its magnitude) | a charge | after <time> | <state>
     charge:   0.5 A.h | 500 mAh | 20 mAh/cm2 | 60 % | 0.6 nominal
     state:    70 % bromide utilisation | 0.1 plate margin | 6 pH negative | 313 cell temperature
-    time:     20 seconds | 10 min | 0.5 hours | 30 days | 2 weeks
+    time:     50 ms | 20 seconds | 10 min | 0.5 hours | 30 days | 2 weeks
 
 A percentage is one of the nominal capacity, and may be followed by "of nominal capacity" or
 "utilisation". States are those of `cellmodels.quantities.STATE_ENDS`, in their own unit or as
@@ -22,6 +22,8 @@ a percentage; "bromide", "iodide" and the like stand for the halide, "zinc" for 
 PyBaMM, capital and small letters matter in units but not in words, the
 space before a unit may be left out, and a sampling period may follow in brackets, such as
 ``(1 minute period)``: it is read and ignored, because the solver here chooses its own times.
+
+PyBaMM does not read milliseconds: write ``0.05 seconds`` in steps that are for both.
 
 Not taken over from PyBaMM: constant resistance, and a comparison sign before an end that
 contradicts the step's direction.
@@ -59,6 +61,7 @@ _TIMES: dict[str, float] = {
     **dict.fromkeys(("week", "weeks"), 7 * 86400.0),
     **dict.fromkeys(("year", "years"), 365.25 * 86400.0),
 }
+_MILLISECONDS = ("millisecond", "milliseconds", "ms")
 _FRACTIONS = {"nominal": 1.0, "%": 0.01}
 _ELECTRIC = {"voltage": "V", "power": "W", "charge": "A.h", "current": "A"}
 _DENSITY, _AREAL = "mA/cm2", "mAh/cm2"
@@ -66,7 +69,7 @@ _DENSITY, _AREAL = "mA/cm2", "mAh/cm2"
 _WORDS = ("Discharge", "Charge", "Hold", "Rest", "at", "for", "or", "until", "after")
 _UNITS = (
     "A", "mA", "C", "mA/cm2", "W", "mW", "V", "mV", "A.h", "mAh", "mAh/cm2", "nominal",
-    "seconds", "minutes", "hours", "days", "weeks", "years",
+    "milliseconds", "seconds", "minutes", "hours", "days", "weeks", "years",
 )  # fmt: skip
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -146,6 +149,8 @@ def read_quantity(text: str) -> tuple[str, float, str]:
         return "current", value, "C"
     if unit in _FRACTIONS:
         return "charge", value * _FRACTIONS[unit], "nominal"
+    if unit.lower() in _MILLISECONDS:
+        return "time", value / 1000.0, "s"  # to the last digit what "0.009 seconds" is
     if unit.lower() in _TIMES:
         return "time", value * _TIMES[unit.lower()], "s"
     return _electric(value, unit, text)

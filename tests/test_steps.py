@@ -134,6 +134,16 @@ def test_any_step_means_what_it_means_in_pybamm(text):
             "Discharge at 200 A.m-2 until 1 V",
             Step("current", 20.0, "mA/cm2", (End("voltage", 1.0, "V"),)),
         ),
+        ("Rest for 9 ms", Step("rest", 0.0, "", max_duration=0.009)),
+        (
+            "Discharge at 3C for 50 milliseconds",
+            Step("current", 3.0, "C", max_duration=0.05),
+        ),
+        ("Hold at 4 V for 1 millisecond", Step("voltage", 4.0, "V", max_duration=0.001)),
+        (
+            "Discharge at 3C for 2.5 s (10 ms period)",
+            Step("current", 3.0, "C", max_duration=2.5),
+        ),
         ("Rest for 30 days", Step("rest", 0.0, "", max_duration=30 * 86400.0)),
         ("Rest for 2 weeks", Step("rest", 0.0, "", max_duration=14 * 86400.0)),
         (
