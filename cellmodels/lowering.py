@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.quantities import STATE_ENDS
+from cellmodels.solver.consistent import has_resistance
+from cellmodels.solver.dae import Dae
 from cellmodels.solver.step import HOUR, Control, StepSpec, Stop
 from cellmodels.steps import End, Step
 
@@ -23,6 +25,24 @@ def step_specs(steps: Sequence[Step], cell: Cell) -> tuple[StepSpec, ...]:
         If an end condition has no meaning for its step.
     """
     return tuple(step_spec(step, cell) for step in steps)
+
+
+def check_held(steps: Sequence[Step], dae: Dae, cell: Cell) -> None:
+    """Refuse steps that hold a voltage which does not follow the current.
+
+    Raises
+    ------
+    InputError
+        Naming the step and what would do.
+    """
+    held = [step for step in steps if step.control == "voltage"]
+    if held and not has_resistance(dae):
+        others = [name for name in cell.chemistry.models if name != cell.model]
+        raise InputError(
+            f"The step {held[0]}: the model '{cell.model}' has no ohmic resistance, so that with "
+            "double layers no current holds its voltage. Choose another model "
+            f"({', '.join(others)}) or give the cell a 'Contact resistance [Ohm]'."
+        )
 
 
 def step_spec(step: Step, cell: Cell) -> StepSpec:

@@ -13,7 +13,7 @@ from cellmodels.cell import Cell
 from cellmodels.checkup_solver import CheckupRun, CheckupSolver
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.estimates import ATTRIBUTE, as_attribute
-from cellmodels.lowering import step_specs
+from cellmodels.lowering import check_held, step_specs
 from cellmodels.observables import (
     CYCLE_UNITS,
     CycleObservables,
@@ -427,6 +427,7 @@ class Simulator:
         newton: NewtonOptions | None = None,
     ) -> SequenceSolver:
         specs = step_specs(steps, self.cell)
+        check_held(steps, self.dae, self.cell)
         for step, spec in zip(steps, specs, strict=True):
             for stop in spec.stops:
                 if stop.quantity == "output" and stop.name not in self.dae.output_names:

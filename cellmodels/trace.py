@@ -8,7 +8,7 @@ import numpy as np
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError
-from cellmodels.lowering import step_specs
+from cellmodels.lowering import check_held, step_specs
 from cellmodels.observations import Outcome, Points, Prediction
 from cellmodels.solver.cycle import SequenceSolver
 from cellmodels.solver.dae import Dae
@@ -63,6 +63,7 @@ class TraceSimulator:
         plain = step_specs(self.steps, cell)
         _check_length(self.steps, times)
         self.dae = _compiled(cell, tuple(free))
+        check_held(self.steps, self.dae, cell)
         specs = [guarded(spec, limits[0] - MARGIN, limits[1] + MARGIN) for spec in plain]
         guards = [len(g.stops) > len(p.stops) for g, p in zip(specs, plain, strict=True)]
         sequence = SequenceSolver(self.dae, specs, mesh=_MESH, newton=_NEWTON)

@@ -523,9 +523,10 @@ class DoubleLayer(Mechanism):
 
     averaged over the electrode in the SPM and SPMe. The voltage falls at once by what is ohmic, and
     then by the charge-transfer overpotential with the time constant :math:`C_{dl} R_{ct}`; for
-    small steps and transfer coefficients of one half :math:`R_{ct} = RT/(2 F j_0)`, with PyBaMM's
+    small steps and transfer coefficients of one half :math:`R_{ct} = RT/(F j_0)`, with PyBaMM's
     :math:`j = 2 j_0 \sinh(F\eta/2RT)`. Without this the potentials follow the current at once. Not
-    an ageing mechanism. The anion charges the double layer: the cation's balance has the reactions
+    an ageing mechanism. The SPM has no ohmic resistance: all of its voltage is then a state, which
+    cannot be held at a value unless there is a "Contact resistance [Ohm]". The anion charges the double layer: the cation's balance has the reactions
     alone.
 
     Sources: I. J. Ong, J. Newman, J. Electrochem. Soc. 146 (1999) 4360; J. Newman, K. E.
@@ -569,6 +570,9 @@ MECHANISMS: tuple[type[Mechanism], ...] = (
     LumpedThermal,
     DoubleLayer,
 )
+
+#: Those that another family may have in a form of its own, under the same name.
+SHARED = (LumpedThermal, DoubleLayer)
 
 
 def mechanism(

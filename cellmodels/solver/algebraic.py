@@ -28,13 +28,9 @@ class AlgebraicMatrix:
         keep = (rows >= dae.nx) & (cols >= dae.nx) & ((rows < last) | (control != "current"))
         kept = np.flatnonzero(keep)
         place = np.append(rows[kept], last) - dae.nx, np.append(cols[kept], last) - dae.nx
-        theta = np.ones(len(dae.names))
-        point = np.concatenate([*dae.start(theta), [1.0]])
-        system, jacobian = (row[0] for row in dae.linearise(point[None], theta))
-        weight_i, weight_v = Control(control, 1.0).weights(point[-1:], system[-1:])
+        system, jacobian = dae.typical()
+        weight_i, weight_v = Control(control, 1.0).weights(np.ones(1), system[-1:])
         numbers = np.append(np.where(rows[kept] == last, weight_v, 1.0) * jacobian[kept], weight_i)
-        if not np.all(np.isfinite(numbers)):
-            raise SolveFailure(Reason.NON_FINITE, "the model is not finite at its start")
         self._order = analyse(sp.csc_matrix((numbers, place), shape=(self._size,) * 2), 0)
         index = np.full((self._size, self._size), -1)
         index[rows[kept] - dae.nx, cols[kept] - dae.nx] = kept

@@ -41,12 +41,8 @@ class IntervalMatrix:
         keep = np.flatnonzero((rows < n - 1) | (control != "current"))
         x = np.arange(nx)
         place = np.concatenate([rows[keep], x, [n - 1]]), np.concatenate([cols[keep], x, [n - 1]])
-        theta = np.ones(len(dae.names))
-        point = np.concatenate([*dae.start(theta), [1.0]])
-        system, jacobian = (row[0] for row in dae.linearise(point[None], theta))
-        if not (np.all(np.isfinite(system)) and np.all(np.isfinite(jacobian))):
-            raise SolveFailure(Reason.NON_FINITE, "the model is not finite at its start")
-        weight_i, weight_v = Control(control, 1.0).weights(point[-1:], system[-1:])
+        system, jacobian = dae.typical()
+        weight_i, weight_v = Control(control, 1.0).weights(np.ones(1), system[-1:])
         typical = np.where(rows < nx, -_TYPICAL_INTERVAL, np.where(rows < n - 1, 1.0, weight_v))
         numbers = np.concatenate(
             [(typical * jacobian)[keep], np.full(nx, radau.REAL_EIGENVALUE), weight_i]

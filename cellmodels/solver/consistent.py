@@ -16,6 +16,8 @@ _TOLERANCE, _MOST = 1e-9, 60
 _FREE = 0.3
 #: Smallest share of a correction that is tried.
 _LEAST = 1e-8
+#: Change of voltage with current that counts as none [V.A-1].
+_NO_RESISTANCE = 1e-12
 
 
 def consistent_point(
@@ -68,13 +70,30 @@ def power_slope(dae: Dae, point: np.ndarray, theta: np.ndarray) -> float:
 
     One without resistance, zero where the cell gives its greatest power.
     """
+    voltage, slope = _by_current(dae, point, theta)
+    return 1.0 + point[-1] * slope / voltage
+
+
+def has_resistance(dae: Dae) -> bool:
+    """Whether the voltage follows the current at once, as it must to be held.
+
+    Where all of it is a differential state, as that of double layers in a model without ohmic
+    resistance, no current sets it to another value.
+    """
+    theta = np.ones(len(dae.names))
+    point = np.append(np.concatenate(dae.start(theta)), 0.0)
+    return abs(_by_current(dae, point, theta)[1]) > _NO_RESISTANCE
+
+
+def _by_current(dae: Dae, point: np.ndarray, theta: np.ndarray) -> tuple[float, float]:
+    """The voltage [V] and its derivative by the current at fixed differential states [V.A-1]."""
     system, jacobian = (row[0] for row in dae.linearise(point[None, :], theta))
     rows, cols, nx = dae.pattern.rows, dae.pattern.cols, dae.nx
     inner = (rows >= nx) & (cols >= nx)
     matrix = np.zeros((dae.n - nx, dae.n - nx))
     matrix[rows[inner] - nx, cols[inner] - nx] = jacobian[inner]
     by_current = np.append(np.linalg.lstsq(matrix[:-1, :-1], -matrix[:-1, -1])[0], 1.0)
-    return float(1.0 + point[-1] * (matrix[-1] @ by_current) / system[-1])
+    return float(system[-1]), float(matrix[-1] @ by_current)
 
 
 def _solve_algebraic(

@@ -20,8 +20,12 @@ import casadi as ca
 import numpy as np
 
 from cellmodels.solver.lift import lift
+from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.powers import guard_powers
 from cellmodels.solver.program import Program
+
+#: Entries of the Jacobian that vanish at rest are taken as so much smaller in the choice of pivots.
+_AT_LOAD = 1e-12
 
 
 class _Mapped:
@@ -175,6 +179,23 @@ class Dae:
         self._start_jacobian = ca.Function(
             "dstart", [theta_symbol], [ca.jacobian(start_function(theta_symbol), theta_symbol)]
         )
+
+    def typical(self) -> tuple[np.ndarray, np.ndarray]:
+        """F and dF/dv at the cell's start and 1 A, (n,) and (nnz,), from which pivots are chosen.
+
+        What vanishes at rest is made tiny, so that no pivot is left to it.
+
+        Raises
+        ------
+        SolveFailure
+            If they are not finite.
+        """
+        theta = np.ones(len(self.names))
+        start = np.concatenate(self.start(theta))
+        system, jacobian = self.linearise(np.array([[*start, 1.0], [*start, 0.0]]), theta)
+        if not (np.all(np.isfinite(system[0])) and np.all(np.isfinite(jacobian[0]))):
+            raise SolveFailure(Reason.NON_FINITE, "the model is not finite at its start")
+        return system[0], np.where(jacobian[1] == 0.0, _AT_LOAD, 1.0) * jacobian[0]
 
     def vanishes(self, start: np.ndarray, points: np.ndarray, *, everywhere: bool = False) -> bool:
         """Whether a volume fraction, positive at `start`, is negative at one of the points.

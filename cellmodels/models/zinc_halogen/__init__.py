@@ -18,13 +18,12 @@ import pybamm
 
 from cellmodels.chemistry import Chemistry
 from cellmodels.errors import InputError
-from cellmodels.models.mechanisms import LumpedThermal as SharedThermal
-from cellmodels.models.mechanisms import Mechanism, canonical, choose, mechanism
+from cellmodels.models.mechanisms import SHARED, Mechanism, canonical, choose, mechanism
 from cellmodels.models.zinc_halogen import checks, reactions
 from cellmodels.models.zinc_halogen.base import ZincHalogenModel
 from cellmodels.models.zinc_halogen.flow import Flow
 from cellmodels.models.zinc_halogen.lumped import Lumped
-from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS, LumpedThermal, ZincMechanism
+from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS, ZincMechanism
 from cellmodels.models.zinc_halogen.porous import Porous
 from cellmodels.models.zinc_halogen.species import Electrolyte, electrolyte
 
@@ -55,8 +54,15 @@ def resolve(mechanisms: Iterable[Mechanism | str | Mapping[str, Any]]) -> tuple[
     """
     if isinstance(mechanisms, (str, Mechanism, Mapping)):
         mechanisms = [mechanisms]
-    own = [LumpedThermal() if isinstance(m, SharedThermal) else m for m in mechanisms]
-    return canonical(mechanism(m, MECHANISMS) for m in own)
+    return canonical(mechanism(_own(m), MECHANISMS) for m in mechanisms)
+
+
+def _own(given: Mechanism | str | Mapping[str, Any]) -> Mechanism | str | Mapping[str, Any]:
+    """This family's mechanism of the same name, where both families have one."""
+    names = [kind.short_name for kind in MECHANISMS]
+    if isinstance(given, SHARED) and given.short_name in names:
+        return given.to_dict()
+    return given
 
 
 def build(
