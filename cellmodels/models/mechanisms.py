@@ -552,7 +552,7 @@ class DoubleLayer(Mechanism):
     @property
     def requires(self) -> tuple[str, ...]:
         """PyBaMM parameters the equations read."""
-        return tuple(self.parameters)
+        return (*self.parameters, "Initial temperature [K]")
 
     @property
     def states(self) -> tuple[str, ...]:

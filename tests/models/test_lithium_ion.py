@@ -10,6 +10,7 @@ from cellmodels.models.lithium_ion import LEVELS, build, electrode_area, options
 from cellmodels.models.mechanisms import (
     SEI,
     SEI_LIMITS,
+    DoubleLayer,
     LithiumPlating,
     LossOfActiveMaterial,
     LumpedThermal,
@@ -22,6 +23,7 @@ EVERYTHING = (
     LossOfActiveMaterial("stress and reaction"),
     ParticleCracking(electrodes=("negative", "positive")),
     LumpedThermal(),
+    DoubleLayer(),
 )
 COMBINATIONS = [
     (),
@@ -32,6 +34,7 @@ COMBINATIONS = [
     (SEI(), LossOfActiveMaterial("reaction")),
     (SEI(), ParticleCracking(), LossOfActiveMaterial(electrodes=("negative",))),
     (ParticleCracking(electrodes=("positive",), sei_on_cracks=False),),
+    (DoubleLayer(), SEI()),
 ]
 
 
@@ -56,6 +59,7 @@ NEEDS = [
     (ParticleCracking(), (SEI(),)),
     (ParticleCracking(("negative", "positive"), sei_on_cracks=False), ()),
     (LumpedThermal(), ()),
+    (DoubleLayer(), ()),
 ]
 
 
@@ -77,6 +81,7 @@ def test_options_of_all_mechanisms_together():
         "particle mechanics": ("swelling and cracking", "swelling and cracking"),
         "stress-induced diffusion": ("true", "true"),
         "thermal": "lumped",
+        "surface form": "differential",
     }
     assert options() == {}
 

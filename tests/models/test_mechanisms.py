@@ -10,6 +10,7 @@ from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import (
     MECHANISMS,
     SEI,
+    DoubleLayer,
     LithiumPlating,
     LossOfActiveMaterial,
     LumpedThermal,
@@ -26,6 +27,7 @@ VARIANTS = [
     LossOfActiveMaterial("stress and reaction", electrodes=("negative",)),
     ParticleCracking(electrodes=("negative", "positive")),
     LumpedThermal(),
+    DoubleLayer(),
 ]
 
 
