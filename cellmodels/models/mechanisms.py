@@ -525,9 +525,11 @@ class DoubleLayer(Mechanism):
     then by the charge-transfer overpotential with the time constant :math:`C_{dl} R_{ct}`; for
     small steps and transfer coefficients of one half :math:`R_{ct} = RT/(F j_0)`, with PyBaMM's
     :math:`j = 2 j_0 \sinh(F\eta/2RT)`. Without this the potentials follow the current at once. Not
-    an ageing mechanism. The SPM has no ohmic resistance: all of its voltage is then a state, which
-    cannot be held at a value unless there is a "Contact resistance [Ohm]". The anion charges the double layer: the cation's balance has the reactions
-    alone.
+    an ageing mechanism.
+
+    The anion charges the double layer: the cation's balance has the reactions alone. The SPM has no
+    ohmic resistance, so that all of its voltage is then a state: it cannot be held at a value
+    unless there is a "Contact resistance [Ohm]".
 
     Sources: I. J. Ong, J. Newman, J. Electrochem. Soc. 146 (1999) 4360; J. Newman, K. E.
     Thomas-Alyea, Electrochemical Systems, 3rd ed., Wiley 2004, chapter 22; in the form of PyBaMM

@@ -58,7 +58,7 @@ def resolve(mechanisms: Iterable[Mechanism | str | Mapping[str, Any]]) -> tuple[
 
 
 def _own(given: Mechanism | str | Mapping[str, Any]) -> Mechanism | str | Mapping[str, Any]:
-    """This family's mechanism of the same name, where both families have one."""
+    """The mechanism of the same name in zinc-halogen cells, where both families have one."""
     names = [kind.short_name for kind in MECHANISMS]
     if isinstance(given, SHARED) and given.short_name in names:
         return given.to_dict()
