@@ -76,6 +76,16 @@ def test_flow_example_makes_its_picture(tmp_path):
 
 
 @pytest.mark.slow
+def test_example_of_fast_loads_makes_its_picture(tmp_path):
+    done = run("lithium_fast_loads", CELLMODELS_OUTPUT=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["lithium_fast_loads.png"]
+    assert (tmp_path / "lithium_fast_loads.png").stat().st_size > 20_000
+    for level in ("SPM: ", "SPMe: ", "DFN: "):
+        assert level in done.stdout
+
+
+@pytest.mark.slow
 def test_without_data_an_example_says_what_to_set(tmp_path):
     done = run("fit_tju_nca", CELLMODELS_DATA=None, CELLMODELS_OUTPUT=str(tmp_path))
     assert done.returncode == 1
