@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from cellmodels.models.zinc_halogen.mechanisms import Crystallisation as Crystallisation
     from cellmodels.models.zinc_halogen.mechanisms import DeadZinc as DeadZinc
     from cellmodels.models.zinc_halogen.mechanisms import Dendrites as Dendrites
-    from cellmodels.models.zinc_halogen.mechanisms import DoubleLayer as DoubleLayer
     from cellmodels.models.zinc_halogen.mechanisms import HalogenKinetics as HalogenKinetics
     from cellmodels.models.zinc_halogen.mechanisms import HalogenLoss as HalogenLoss
     from cellmodels.models.zinc_halogen.mechanisms import HydrogenEvolution as HydrogenEvolution
@@ -78,7 +77,6 @@ _HOMES = {
         "Crystallisation",
         "DeadZinc",
         "Dendrites",
-        "DoubleLayer",
         "HalogenKinetics",
         "HalogenLoss",
         "HydrogenEvolution",

@@ -529,7 +529,8 @@ class DoubleLayer(Mechanism):
 
     The anion charges the double layer: the cation's balance has the reactions alone. The SPM has no
     ohmic resistance, so that all of its voltage is then a state: it cannot be held at a value
-    unless there is a "Contact resistance [Ohm]".
+    unless there is a "Contact resistance [Ohm]". In a zinc-halogen cell this stands for the double
+    layers of its own models, with their defaults.
 
     Sources: I. J. Ong, J. Newman, J. Electrochem. Soc. 146 (1999) 4360; J. Newman, K. E.
     Thomas-Alyea, Electrochemical Systems, 3rd ed., Wiley 2004, chapter 22; in the form of PyBaMM

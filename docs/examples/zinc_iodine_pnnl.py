@@ -284,7 +284,9 @@ for name in measured:
 # %%
 bare = {"Initial zinc areal amount [mol.m-2]": 1e-6, MEMBRANE: fitted_resistance}
 layered = cm.Cell(
-    "zinc_iodine", "zinc_iodine_pnnl", mechanisms=[PITZER, cm.DoubleLayer("never charged")]
+    "zinc_iodine",
+    "zinc_iodine_pnnl",
+    mechanisms=[PITZER, {"mechanism": "double layer", "start": "never charged"}],
 ).with_parameters(bare, source="calibrated")
 time, voltage = measured["charge"]
 onset = time[0] - voltage[0] * (time[1] - time[0]) / (voltage[1] - voltage[0])

@@ -212,7 +212,8 @@ def test_the_option_of_pybamm():
     assert options(DOUBLE) == {"surface form": "differential"}
 
 
-def test_shared_mechanisms_become_those_of_zinc_halogen_cells():
-    (own,) = zinc_halogen.resolve([cm.LumpedThermal()])
+@pytest.mark.parametrize("shared", [cm.DoubleLayer(), cm.LumpedThermal()], ids=repr)
+def test_shared_mechanisms_become_those_of_zinc_halogen_cells(shared):
+    (own,) = zinc_halogen.resolve([shared])
     assert isinstance(own, zinc_halogen.ZincMechanism)
-    assert zinc_halogen.resolve(["lumped thermal"]) == (own,)
+    assert zinc_halogen.resolve([shared.short_name]) == (own,)

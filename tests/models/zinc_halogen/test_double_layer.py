@@ -8,6 +8,7 @@ import pytest
 
 import cellmodels as cm
 from cellmodels.errors import InputError
+from cellmodels.models.zinc_halogen.mechanisms import DoubleLayer
 
 from .conftest import CHEMISTRIES, cell_of, solve
 
@@ -71,7 +72,7 @@ def test_how_a_cell_may_begin(name):
     """Charged, with each couple at equilibrium; or never charged, and without a voltage."""
     bare = (("Initial zinc areal amount [mol.m-2]", 0.0),)
     for start, level in (("charged", None), ("never charged", 0.0)):
-        cell = cell_of(name, (cm.DoubleLayer(start),), bare if level == 0.0 else ())
+        cell = cell_of(name, (DoubleLayer(start),), bare if level == 0.0 else ())
         solution = solve(cell, "Rest for 1 second")
         voltage, potentials = (
             solution["Voltage [V]"].entries[0] - solution["Diffusion potential [V]"].entries[0],
@@ -83,4 +84,4 @@ def test_how_a_cell_may_begin(name):
             zinc = solution["Negative electrode zinc equilibrium potential [V]"].entries[0]
             assert potentials[0] == pytest.approx(zinc, abs=1e-6)
     with pytest.raises(InputError, match="never charged"):
-        cm.DoubleLayer("uncharged")
+        DoubleLayer("uncharged")
