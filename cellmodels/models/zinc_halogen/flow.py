@@ -41,6 +41,9 @@ the cell follows that of the tank. The phase returns to the cell with
 by a valve that a discharge opens. The phase has no volume of its own here, and what leaves the
 cell leaves as a whole.
 
+In the porous model every place of an electrode's layer exchanges electrolyte with the tank, with
+the same rate by area: flow along the layers.
+
 Pumps take :math:`Q\,\Delta p/\eta` with the pressure drop of laminar flow, :math:`\Delta p = R Q`.
 
 Sources: tanks and well-mixed cell: T. I. Evans, R. E. White, J. Electrochem. Soc. 134 (1987) 2725,
