@@ -161,7 +161,6 @@ class Felt:
     """A cell with kinetics and conductivity of its positive electrode left open."""
 
     FREE = ("Bromine exchange-current density [A.m-2]", "Positive electrode conductivity [S.m-1]")
-    SERIES = "Ohmic area resistance [Ohm.m2]"
     HALIDE = "Positive compartment bromide concentration [mol.m-3]"
     HALOGEN = "Positive compartment bromine concentration [mol.m-3]"
     DROPS = ("Voltage [V]", "Negative electrode potential [V]", "Diffusion potential [V]")
@@ -183,14 +182,17 @@ class Felt:
             self.cell.pybamm_model(),
             self.cell.parameter_values(),
             free=self.FREE,
-            outputs=[self.SERIES, self.HALIDE, self.HALOGEN, *self.DROPS],
+            outputs=[self.HALIDE, self.HALOGEN, *self.DROPS],
             var_pts=self.cell.var_pts(),
         )
         self.collocation = Collocation(self.dae)
         value = self.cell.value
         self.thickness = value("Positive electrode thickness [m]")
-        self.kappa = value("Electrolyte conductivity at 25 degC [S.m-1]")
-        self.kappa *= value("Positive electrode porosity") ** 1.5
+        free = value("Electrolyte conductivity at 25 degC [S.m-1]")
+        self.kappa = free * value("Positive electrode porosity") ** 1.5
+        path = value("Separator MacMullin number") * value("Separator thickness [m]")
+        path += value("Negative gap thickness [m]")
+        self.series = path / free + value("Contact resistance [Ohm.m2]")
 
     def start(self, current: float, theta: np.ndarray) -> dict[str, float]:
         """Outputs at the first instant of a current [A]."""
@@ -220,7 +222,7 @@ class Felt:
         there, back = (self.start(sign * current, theta) for sign in (1, -1))
         voltage, plate, diffusion = (there[name] - back[name] for name in self.DROPS)
         density = 2 * current / self.cell.electrode_area
-        return -(voltage + plate - diffusion) / density - there[self.SERIES]
+        return -(voltage + plate - diffusion) / density - self.series
 
 
 @pytest.fixture(scope="module", params=["Volmer", "two-electron"])
