@@ -164,8 +164,10 @@ class Felt:
     HALIDE = "Positive compartment bromide concentration [mol.m-3]"
     HALOGEN = "Positive compartment bromine concentration [mol.m-3]"
     DROPS = ("Voltage [V]", "Negative electrode potential [V]", "Diffusion potential [V]")
-    #: Half charged, with all halogen free.
+    #: Half charged, with all halogen free, and hardly a film at the plate.
     CHANGES = {
+        "Negative gap thickness [m]": 1e-5,
+        "Negative compartment electrolyte height [m]": 1e-5,
         "Initial state of charge": 0.5,
         "Initial bromine concentration [mol.m-3]": 1e-6,
         "Tribromide formation constant [m3.mol-1]": 0.0,
