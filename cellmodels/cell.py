@@ -431,7 +431,7 @@ class Cell:
         if check is None:
             return
         try:
-            check(self._values, self.chemistry, self.mechanisms)
+            check(self._values, self.chemistry, self.mechanisms, self.model)
         except InputError as error:
             raise InputError(f"Parameter set '{self.parameters.name}': {error}") from None
 

@@ -255,7 +255,10 @@ def electrode_area(values: pybamm.ParameterValues) -> float:
 
 
 def check_values(
-    values: pybamm.ParameterValues, chemistry: Chemistry, mechanisms: Iterable[Mechanism] = ()
+    values: pybamm.ParameterValues,
+    chemistry: Chemistry,
+    mechanisms: Iterable[Mechanism] = (),
+    level: str = "lumped",
 ) -> None:
     """Check that the numbers of a cell are possible, alone and together.
 
@@ -267,6 +270,8 @@ def check_values(
         What reacts.
     mechanisms
         Those of the cell: with flow there is the electrolyte of the tanks too.
+    level
+        Model level.
 
     Raises
     ------
@@ -275,3 +280,5 @@ def check_values(
     """
     flows = any(isinstance(each, Flow) for each in mechanisms)
     checks.check_values(values, electrolyte(chemistry), flows)
+    if level == "porous":
+        checks.check_layers(values, required(level, tuple(mechanisms), chemistry))

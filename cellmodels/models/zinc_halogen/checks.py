@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pybamm
@@ -87,6 +88,42 @@ def check_values(
                 "be below the second."
             )
     _check_recipe(values, electrolyte, flows)
+
+
+def check_layers(values: pybamm.ParameterValues, read: Sequence[str]) -> None:
+    """Check that every layer of a model that resolves the thickness is one.
+
+    Parameters
+    ----------
+    values
+        Numbers and functions by their names.
+    read
+        Parameters that the model reads.
+
+    Raises
+    ------
+    InputError
+        If the gap has no thickness or cannot hold its electrolyte, or if there is electrolyte that
+        has no place in the model.
+    """
+    gap, held, reservoir = (float(values[name]) for name in _LAYERS)
+    if _LAYERS[0] in read and not 0.0 < held <= gap:
+        raise InputError(
+            f"'{_LAYERS[0]}' is {gap:g} and '{_LAYERS[1]}' {held:g}; the porous model needs a gap "
+            "at the plate, and no more electrolyte in it than it has room for."
+        )
+    if _LAYERS[2] not in read and reservoir > 0.0:
+        raise InputError(
+            f"'{_LAYERS[2]}' is {reservoir:g}, but the porous model has no reservoir: set it to 0, "
+            "or choose the lumped model."
+        )
+
+
+_LAYERS = (
+    "Negative gap thickness [m]",
+    "Negative compartment electrolyte height [m]",
+    "Positive reservoir electrolyte height [m]",
+)
 
 
 def _is_number(value: Any) -> bool:
