@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -90,7 +92,7 @@ class TestLimitingCurrent:
     """
 
     FELT = 1e-5
-    CHANGES = BINARY | {
+    CHANGES: ClassVar[dict[str, float]] = BINARY | {
         "Initial zinc areal amount [mol.m-2]": 20.0,
         "Positive electrode thickness [m]": FELT,
         "Negative compartment electrolyte height [m]": 5e-4,
@@ -165,7 +167,7 @@ class Felt:
     HALOGEN = "Positive compartment bromine concentration [mol.m-3]"
     DROPS = ("Voltage [V]", "Negative electrode potential [V]", "Diffusion potential [V]")
     #: Half charged, with all halogen free, and hardly a film at the plate.
-    CHANGES = {
+    CHANGES: ClassVar[dict[str, float]] = {
         "Negative gap thickness [m]": 1e-5,
         "Negative compartment electrolyte height [m]": 1e-5,
         "Initial state of charge": 0.5,

@@ -44,8 +44,8 @@ def found_on(cell: cm.Cell) -> dict[str, np.ndarray]:
 
 
 #: The first cell's front of bromine is too steep for the coarsest mesh. In the second, bromine is
-#: free to cross, and the film at the plate, which counts the metal ion's flux alone, leaves some ten
-#: microvolts that fall with the volume's width and not with its square.
+#: free to cross, and the film at the plate, which counts the metal ion's flux alone, leaves some
+#: ten microvolts that fall with the volume's width and not with its square.
 CELLS = {
     "steep": ({}, ("Voltage", "Potential", "zinc ion", "complexing agent")),
     "free": (
