@@ -16,7 +16,8 @@ A family is a module that offers
 * ``set_initial_soc(values, soc, mechanisms)``: start the cell at a state of charge,
 * ``electrode_area(values)``: area that an area-specific current refers to [m2],
 * ``check_values(values, chemistry, mechanisms, level)``, where numbers may be impossible, alone,
-  together or for a model level: raises InputError before anything is solved; a family may do without.
+  together or for a model level: raises InputError before anything is solved; a family may do
+  without.
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ def test_gradients_are_those_of_differences():
     base = simulator.predict(simulator.nominal, points)
     assert base.outcome.ok
     for k in range(len(names)):
-        step = 1e-2 * simulator.nominal * np.eye(len(names))[k]
+        step = 0.1 * simulator.nominal * np.eye(len(names))[k]
         up, down = (
             simulator.predict(
                 simulator.nominal + sign * step, points, jacobian=False, state=base.state
