@@ -88,7 +88,7 @@ def electrode(
         halogen_potential,
         formal,
         plating,
-        halogen_limit,
+        halogen_limit if film is None else halogen_limit / (1 + transfer / film),
         slope,
     )
 
