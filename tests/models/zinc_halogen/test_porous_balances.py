@@ -149,14 +149,14 @@ class LayeredEnthalpy(Enthalpy):
         offset = self.value("Positive electrode formal potential offset [V]")
         per_halide = -FARADAY * (self.thermoneutral(self.words[self.halogen]) + offset)
         per_ion = 2 * FARADAY * self.thermoneutral(self.words[self.metal])
-        held = self.held(at, side or "Negative", temperature)
+        held = self.held(at, f"{side or 'Negative'} compartment", temperature)
         return (
             per_ion * at(f"{layer} {ion} [mol.m-2]")
             + per_halide * at(f"{layer} {halide} [mol.m-2]")
             + held
         )
 
-    def height(self, amount, side: str) -> float:
+    def height(self, amount, part: str) -> float:
         """Of the layer's electrolyte."""
         if self._layer == "Separator":
             return self.value("Separator porosity") * self.value("Separator thickness [m]")
@@ -165,7 +165,7 @@ class LayeredEnthalpy(Enthalpy):
         else:
             porosity = self.value("Positive electrode porosity")
             own = porosity * self.value("Positive electrode thickness [m]")
-        return own - self.optional(amount, f"{side} compartment water lost [m]")
+        return own - self.optional(amount, f"{part} water lost [m]")
 
 
 def enthalpies(cell: cm.Cell, solution, every: int) -> np.ndarray:
