@@ -462,12 +462,13 @@ class Cell:
     def _check_mesh(self) -> None:
         if self.mesh is None:
             return
-        known = self.pybamm_model().default_var_pts
+        model = self.pybamm_model()
+        known, least = model.default_var_pts, getattr(model, "least_points", 2)
         for name, points in self.mesh.items():
             if name not in known:
                 raise InputError(f"mesh: no coordinate '{name}'.{did_you_mean(name, known)}")
-            if isinstance(points, bool) or not isinstance(points, int) or points < 2:
-                raise InputError(f"mesh: '{name}' needs a whole number of points from 2 on.")
+            if isinstance(points, bool) or not isinstance(points, int) or points < least:
+                raise InputError(f"mesh: '{name}' needs a whole number of points from {least} on.")
 
 
 def _is_number(value: Any) -> bool:

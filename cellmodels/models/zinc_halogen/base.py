@@ -52,6 +52,9 @@ class ZincHalogenModel(pybamm.BaseModel, Generic[Parts]):
         All parameters that the model reads.
     """
 
+    #: Points that a coordinate's mesh needs, for slopes at its ends.
+    least_points = 3
+
     def __init__(
         self,
         electrolyte: Electrolyte,

@@ -13,7 +13,12 @@ from cellmodels.models.zinc_halogen.electrodes import electrode
 from cellmodels.models.zinc_halogen.fields import FieldAssembly
 from cellmodels.models.zinc_halogen.numbers import FARADAY
 from cellmodels.models.zinc_halogen.species import ELEMENT, METAL_ION
-from cellmodels.models.zinc_halogen.through_plane import NEGATIVE, Layers, film_gradients
+from cellmodels.models.zinc_halogen.through_plane import (
+    NEGATIVE,
+    Layers,
+    film_gradients,
+    resistivity,
+)
 
 #: Metal ion at the plate over that in the gap at which plating counts as starved.
 _STARVED = 0.01
@@ -63,6 +68,10 @@ class NegativeElectrode(ABC):
 
         That of diffusion is left out, save for what is between the plate and the mesh.
         """
+
+    def resistance(self, cell: FieldAssembly) -> pybamm.Symbol:
+        """Of the electrolyte that all of the current passes in the electrode's layer [Ohm.m2]."""
+        return pybamm.Scalar(0)
 
     @abstractmethod
     def margins(
@@ -142,8 +151,11 @@ class Plate(NegativeElectrode):
         e, n = cell.electrolyte, cell.numbers
         _, excess = film_gradients(n, e.solutes, transport.metal_ion(e), cell.negative.solutes)
         film = excess / n.f * self._half(cell) * current / (2 * FARADAY)
-        gap = cell.regions[NEGATIVE].total(Layers(cell, [NEGATIVE]).ohmic)
-        return cell.plate.potential + film + current * gap
+        return cell.plate.potential + film + current * self.resistance(cell)
+
+    def resistance(self, cell: FieldAssembly) -> pybamm.Symbol:
+        """Of the gap."""
+        return cell.regions[NEGATIVE].total(resistivity(cell, NEGATIVE))
 
     def margins(
         self, cell: FieldAssembly, current: pybamm.Symbol

@@ -231,7 +231,7 @@ def _add_voltage(
     # what the terminals and the reactions do not take: first law
     cell.ohmic_heat = -internal * inner - reacting
     cell.inner_voltage = inner
-    cell.resistance = passing
+    cell.resistance = passing + negative.resistance(cell)
     cell.contact = n("Contact resistance [Ohm.m2]")
     cell.diffusion_potential = diffusion
     cell.conductivity = 1 / cell.mean(

@@ -40,7 +40,7 @@ from cellmodels.models.zinc_halogen.thermodynamics import log_gamma_of
 
 #: Regions, which carry PyBaMM's names.
 NEGATIVE, SEPARATOR, POSITIVE = "negative electrode", "separator", "positive electrode"
-_STILL = (pybamm.Scalar(0), "Neumann")
+_STILL, _ONE = (pybamm.Scalar(0), "Neumann"), (pybamm.Scalar(1), "Neumann")
 
 
 class Layers:
@@ -74,7 +74,8 @@ class Layers:
             key: self._gradient(field) for key, field in self._concentrations.items()
         }
         self.ohmic = self._join({name: resistivity(cell, name) for name in self._names})
-        self._carried = self._weighted(2)
+        self._add_mobilities()
+        self._carried = self._moving(2)
         self.diffusion = self._diffusion()
 
     @property
@@ -90,29 +91,42 @@ class Layers:
         self._cell.model.boundary_conditions[field] = {"left": _STILL, "right": _STILL}
         return pybamm.grad(field)
 
+    def _add_mobilities(self) -> None:
+        """o K D c and o K D grad c on the faces, with the harmonic mean of o K, as in series."""
+        x = pybamm.SpatialVariable("x", domain=list(self._names), coord_sys="cartesian")
+        self._cell.model.boundary_conditions[x] = {"left": _ONE, "right": _ONE}
+        one = pybamm.grad(x)  # so that PyBaMM takes that mean, and the arithmetic one with `place`
+        place, shift = self._faces(), self._cell.regions[SEPARATOR].thickness
+        obstruction = self._join(
+            {name: self._cell.regions[name].obstruction for name in self._names}
+        )
+        self._mobile, self._diffusing = {}, {}
+        for s in self._solutes:
+            passing, mobility = obstruction * self._partition(s), self._mobility[s.key]
+            # on a face, the concentration at which the fluxes from both sides are the same
+            carried = passing * self._concentrations[s.key] * (place + shift)
+            between = carried / (passing * place + passing * shift)
+            self._mobile[s.key] = mobility * (passing * one) * between
+            self._diffusing[s.key] = mobility * (passing * self._gradients[s.key])
+
     def _partition(self, solute: Solute) -> pybamm.Symbol:
         """K over the layers: the separator's coefficient there, one elsewhere."""
         share = transport.partition(self._cell.numbers, solute)
         return self._join({name: share if name == SEPARATOR else 1.0 for name in self._names})
 
-    def _weighted(self, power: int) -> pybamm.Symbol:
-        """Sum of z^power K D c over all ions."""
+    def _moving(self, power: int) -> pybamm.Symbol:
+        """Sum of z^power o K D c over all ions, on the faces."""
         total: pybamm.Symbol = pybamm.Scalar(0)
         for s in self._solutes:
             if s.charge:
-                mobile = self._mobility[s.key] * self._partition(s) * self._concentrations[s.key]
-                total = total + s.charge**power * mobile
+                total = total + s.charge**power * self._mobile[s.key]
         return total
 
     def _diffusion(self) -> pybamm.Symbol:
-        moving = sum(
-            s.charge * self._mobility[s.key] * (self._partition(s) * self._gradients[s.key])
-            for s in self._solutes
-            if s.charge
-        )
+        moving = sum(s.charge * self._diffusing[s.key] for s in self._solutes if s.charge)
         if self._cell.activity == "Pitzer":
             gammas = self._join({p.place: self._log_gamma(p) for p in self._parts})
-            moving = moving + self._weighted(1) * self._gradient(gammas)
+            moving = moving + self._moving(1) * self._gradient(gammas)
         return moving / self._carried / self._cell.numbers.f
 
     def _log_gamma(self, part: Compartment) -> pybamm.Symbol:
@@ -192,21 +206,12 @@ class Layers:
             [mol.m-2.s-1], by key. That of the first anion is what the current leaves for it, so
             that the charges add up to the current whatever the rounding.
         """
-        obstruction = self._join(
-            {name: self._cell.regions[name].obstruction for name in self._names}
-        )
-        diffusing = {
-            s.key: self._mobility[s.key]
-            * ((obstruction * self._partition(s)) * self._gradients[s.key])
-            for s in self._solutes
-        }
-        drive = sum(s.charge * diffusing[s.key] for s in self._solutes if s.charge)
+        drive = sum(s.charge * self._diffusing[s.key] for s in self._solutes if s.charge)
         drive = (drive + ionic / FARADAY) / self._carried
         found = {}
         for s in self._solutes:
-            share = s.charge * self._mobility[s.key] * self._partition(s)
-            driven = (share * self._concentrations[s.key]) * drive if s.charge else 0
-            found[s.key] = driven - diffusing[s.key]
+            driven = s.charge * self._mobile[s.key] * drive if s.charge else 0
+            found[s.key] = driven - self._diffusing[s.key]
         last = next(s for s in self._solutes if s.charge < 0)
         others = sum(s.charge * found[s.key] for s in self._solutes if s.charge and s is not last)
         found[last.key] = (ionic / FARADAY - others) / last.charge
