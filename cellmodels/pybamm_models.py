@@ -88,7 +88,8 @@ class ZincBrominePorous(_OfChemistry, Porous):
 class ZincIodinePorous(_OfChemistry, Porous):
     """Zinc-iodine cell, resolved through its thickness.
 
-    See `cellmodels.models.zinc_halogen.porous` for the equations.
+    See `cellmodels.models.zinc_halogen.porous` for the equations. Its parameters are those of a
+    flow cell without a gap: take it with ``mechanisms=["negative felt"]``, or give it a gap.
     """
 
     chemistry, level = "zinc_iodine", "porous"

@@ -23,7 +23,7 @@ from cellmodels.models.zinc_halogen import checks, reactions
 from cellmodels.models.zinc_halogen.base import ZincHalogenModel
 from cellmodels.models.zinc_halogen.flow import Flow
 from cellmodels.models.zinc_halogen.lumped import Lumped
-from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS, ZincMechanism
+from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS, NegativeFelt, ZincMechanism
 from cellmodels.models.zinc_halogen.porous import Porous
 from cellmodels.models.zinc_halogen.species import Electrolyte, electrolyte
 
@@ -279,6 +279,9 @@ def check_values(
         Naming what is not possible, and what would be.
     """
     flows = any(isinstance(each, Flow) for each in mechanisms)
-    checks.check_values(values, electrolyte(chemistry), flows)
+    checks.check_values(values)
     if level == "porous":
-        checks.check_layers(values, required(level, tuple(mechanisms), chemistry))
+        felt = any(isinstance(each, NegativeFelt) for each in mechanisms)
+        checks.check_layers(values, electrolyte(chemistry), felt, flows)
+    else:
+        checks.check_lumped(values, electrolyte(chemistry), flows)

@@ -87,6 +87,8 @@ class Electrode:
     potential : pybamm.Symbol
         Against the standard hydrogen electrode in the adjacent electrolyte [V]; an algebraic
         unknown, or the double layer's.
+    area : pybamm.Symbol
+        That reacts, per area of cell [-].
     metal : pybamm.Variable
         Metal on it [mol.m-2 of cell].
     metal_current, halogen_current : pybamm.Symbol
@@ -103,6 +105,7 @@ class Electrode:
     """
 
     potential: pybamm.Symbol
+    area: pybamm.Symbol
     metal: pybamm.Variable
     metal_current: pybamm.Symbol
     halogen_current: pybamm.Symbol
@@ -306,7 +309,7 @@ class Assembly:
             self.model.rhs[state] = self.rate(state)
 
     def event(self, name: str, margin: pybamm.Symbol) -> None:
-        """A limit of the model, reached where `margin` falls to zero anywhere."""
+        """A limit of the model, reached where `margin` falls to zero; see `least`."""
         self.model.events.append(pybamm.Event(name, self.least(margin)))
 
     # --- what varies in space ------------------------------------------------------------------
@@ -324,7 +327,7 @@ class Assembly:
         return sum((slope * self.rate(s) for s, slope in slopes.items()), pybamm.Scalar(0))
 
     def least(self, symbol: pybamm.Symbol) -> pybamm.Symbol:
-        """The smallest of its values there."""
+        """The smaller of its values at both ends of the part where it varies."""
         return symbol
 
     def start(self, state: pybamm.Variable) -> pybamm.Symbol:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pybamm
@@ -12,6 +12,7 @@ from cellmodels.errors import InputError
 from cellmodels.models.zinc_halogen.compartments import initial_concentrations
 from cellmodels.models.zinc_halogen.flow import tank_volumes
 from cellmodels.models.zinc_halogen.lumped import heights
+from cellmodels.models.zinc_halogen.negatives import FILLED
 from cellmodels.models.zinc_halogen.numbers import Numbers
 from cellmodels.models.zinc_halogen.species import ACID, Electrolyte
 from cellmodels.units import unit_of_name
@@ -59,19 +60,13 @@ _ORDERED = (
 )
 
 
-def check_values(
-    values: pybamm.ParameterValues, electrolyte: Electrolyte, flows: bool = False
-) -> None:
-    """Check the numbers of a cell, and what its recipe comes to.
+def check_values(values: pybamm.ParameterValues) -> None:
+    """Check the numbers of a cell, one by one.
 
     Parameters
     ----------
     values
         Numbers and functions by their names; functions are not checked.
-    electrolyte
-        What is dissolved.
-    flows
-        Whether the cell has tanks.
 
     Raises
     ------
@@ -87,36 +82,89 @@ def check_values(
                 f"'{lower}' is {numbers[lower]:g} and '{upper}' {numbers[upper]:g}; the first must "
                 "be below the second."
             )
-    _check_recipe(values, electrolyte, flows)
 
 
-def check_layers(values: pybamm.ParameterValues, read: Sequence[str]) -> None:
+def check_lumped(
+    values: pybamm.ParameterValues, electrolyte: Electrolyte, flows: bool = False
+) -> None:
+    """Check what the recipe comes to in two compartments.
+
+    Parameters
+    ----------
+    values
+        Numbers and functions by their names.
+    electrolyte
+        What is dissolved.
+    flows
+        Whether the cell has tanks.
+
+    Raises
+    ------
+    InputError
+        If there is less than nothing of a component.
+    """
+    numbers = Numbers(pybamm.Parameter("Ambient temperature [K]"))
+    _check_recipe(values, electrolyte, heights(numbers), flows)
+
+
+def check_layers(
+    values: pybamm.ParameterValues, electrolyte: Electrolyte, felt: bool, flows: bool
+) -> None:
     """Check that every layer of a model that resolves the thickness is one.
 
     Parameters
     ----------
     values
         Numbers and functions by their names.
-    read
-        Parameters that the model reads.
+    electrolyte
+        What is dissolved.
+    felt
+        Whether the negative electrode is a felt.
+    flows
+        Whether the cell has tanks.
 
     Raises
     ------
     InputError
         If the gap has no thickness or cannot hold its electrolyte, or if there is electrolyte that
-        has no place in the model.
+        has no place in the model; if a felt has no room for the metal at the start, or if there is
+        less than nothing of a component.
     """
-    gap, held, reservoir = (float(values[name]) for name in _LAYERS)
-    if _LAYERS[0] in read and not 0.0 < held <= gap:
+    gap, held, reservoir = (float(values.get(name, 0.0)) for name in _LAYERS)
+    if not felt and not 0.0 < held <= gap:
         raise InputError(
             f"'{_LAYERS[0]}' is {gap:g} and '{_LAYERS[1]}' {held:g}; the porous model needs a gap "
-            "at the plate, and no more electrolyte in it than it has room for."
+            "at the plate, and no more electrolyte in it than it has room for, or the mechanism "
+            "'negative felt'."
         )
-    if _LAYERS[2] not in read and reservoir > 0.0:
+    if reservoir > 0.0:
         raise InputError(
             f"'{_LAYERS[2]}' is {reservoir:g}, but the porous model has no reservoir: set it to 0, "
             "or choose the lumped model."
         )
+    n = Numbers(pybamm.Parameter("Ambient temperature [K]"))
+    shared = n("Separator porosity") * n("Separator thickness [m]")
+    negative = n(_LAYERS[1])
+    if felt:
+        room = _room(n, electrolyte)
+        left = float(values.evaluate(room / n("Negative electrode thickness [m]")))
+        if left < FILLED:
+            raise InputError(
+                f"The negative electrode has a porosity of {left:.3g} with the metal at the start: "
+                "it needs more thickness or porosity, or less metal."
+            )
+        negative = room
+    positive = n("Positive electrode porosity") * n("Positive electrode thickness [m]")
+    _check_recipe(values, electrolyte, {"negative": negative + shared, "positive": positive}, flows)
+
+
+def _room(n: Numbers, electrolyte: Electrolyte) -> pybamm.Symbol:
+    """Electrolyte in a negative felt at the start, per area of cell [m]."""
+    metal = electrolyte.metal
+    start = n(f"Initial {metal} areal amount [mol.m-2]")
+    start = start + n("Initial state of charge") * n(f"Maximum {metal} areal capacity [mol.m-2]")
+    felt = n("Negative electrode porosity") * n("Negative electrode thickness [m]")
+    return felt - n(f"{metal.capitalize()} molar volume [m3.mol-1]") * start
 
 
 _LAYERS = (
@@ -148,11 +196,16 @@ def _between(low: float, high: float, from_low: bool) -> str:
     return f"{'from' if from_low else 'above'} {low:g} to {high:g}"
 
 
-def _check_recipe(values: pybamm.ParameterValues, electrolyte: Electrolyte, flows: bool) -> None:
+def _check_recipe(
+    values: pybamm.ParameterValues,
+    electrolyte: Electrolyte,
+    own: Mapping[str, pybamm.Symbol],
+    flows: bool,
+) -> None:
     """There may not be less than nothing of a component at the start; acid is a difference."""
     numbers = Numbers(pybamm.Parameter("Ambient temperature [K]"))
     tanks = tank_volumes(numbers) if flows else {}
-    height = {side: own + tanks.get(side, 0) for side, own in heights(numbers).items()}
+    height = {side: held + tanks.get(side, 0) for side, held in own.items()}
     start = initial_concentrations(electrolyte, numbers, sum(height.values()), height["positive"])
     for side, recipe in start.items():
         for component, symbol in recipe.items():

@@ -81,6 +81,7 @@ def electrode(
     )
     return Electrode(
         potential,
+        area,
         metal,
         metal_current,
         halogen_current,

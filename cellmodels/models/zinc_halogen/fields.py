@@ -199,7 +199,7 @@ class FieldAssembly(Assembly):
         return self.regions[symbol.domain[0]].mean(symbol)
 
     def least(self, symbol: pybamm.Symbol) -> pybamm.Symbol:
-        """The smaller of the values at both ends of a region, next to its faces."""
+        """The smaller of the values at both ends of a region."""
         if not symbol.domain:
             return symbol
         ends = [pybamm.boundary_value(symbol, side, "constant") for side in ("left", "right")]
@@ -216,9 +216,11 @@ class FieldAssembly(Assembly):
     def change(self, slopes: Mapping[pybamm.Variable, pybamm.Symbol]) -> pybamm.Symbol:
         """Rate of a quantity of which the changes with some states are known, `slopes`."""
         sections = {s: slope for s, slope in slopes.items() if s in self._sections}
-        others = {s: slope for s, slope in slopes.items() if s not in sections}
-        total = super().change(others)
-        for component in {self._sections[s][0] for s in sections}:
+        total: pybamm.Symbol = pybamm.Scalar(0)
+        for state, slope in slopes.items():
+            if state not in sections:
+                total = total + self.mean(slope * self.rate(state))
+        for component in dict.fromkeys(self._sections[s][0] for s in sections):
             weights: dict[str, pybamm.Symbol | float] = dict.fromkeys(self.regions, 0.0)
             for state, slope in sections.items():
                 if self._sections[state][0] == component:

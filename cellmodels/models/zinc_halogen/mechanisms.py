@@ -271,11 +271,12 @@ class DeadZinc(ZincMechanism):
         n, metal = cell.numbers, cell.electrolyte.metal
         dead = cell.state("Dead zinc [mol.m-2]", holds=ELEMENT)
         stripped = positive(cell.plate.metal_current, _TRACE_CURRENT) / (2 * FARADAY)
-        plated = kinetics.coverage(n, metal, cell.plate.metal)
+        area = cell.plate.area
+        plated = kinetics.coverage(n, metal, cell.plate.metal / area)
         isolated = n("Dead zinc fraction") * stripped * plated
-        covered = kinetics.coverage(n, metal, dead)
+        covered = kinetics.coverage(n, metal, dead / area)
         velocity = n(f"{metal.capitalize()} chemical attack velocity [m.s-1]")
-        attacked = velocity * cell.negative.species.dissolved * covered
+        attacked = velocity * area * cell.negative.species.dissolved * covered
         cell.add(cell.plate.metal, -isolated)
         cell.add(dead, isolated - attacked)
         cell.add(cell.negative.amounts[METAL_ION], attacked)
@@ -331,7 +332,9 @@ class Dendrites(ZincMechanism):
         """Declare the tips and the conductance they make."""
         n = cell.numbers
         length = cell.state("Dendrite length [m]", scale=1e-4)
-        gap = n("Negative gap thickness [m]") + n("Separator thickness [m]")
+        gap = n("Separator thickness [m]")
+        if not cell.negative_felt:
+            gap = gap + n("Negative gap thickness [m]")
         contact = n("Dendrite contact length [m]")
         cell.short = n("Dendrite contact conductance [S.m-2]") * pybamm.exp(
             (length - gap) / contact
@@ -384,9 +387,10 @@ class HydrogenEvolution(ZincMechanism):
         """Add its current to the plate's, and count the gas."""
         n = cell.numbers
         gas = cell.state("Hydrogen [mol.m-2]", scale=1e-2, holds={ACID: 2.0, REDOX: -1.0})
-        covered = kinetics.coverage(n, cell.electrolyte.metal, cell.plate.metal)
+        area = cell.plate.area
+        covered = kinetics.coverage(n, cell.electrolyte.metal, cell.plate.metal / area)
         rate = kinetics.hydrogen_current(n, cell.plate.potential, cell.negative.ph)
-        current = pybamm.maximum(covered, 0) * rate
+        current = area * pybamm.maximum(covered, 0) * rate
         cell.add(gas, -current / (2 * FARADAY))
         cell.add(cell.negative.amounts[ACID], current / FARADAY)
         # enthalpies count from H+ and H2, so that the thermoneutral potential is zero

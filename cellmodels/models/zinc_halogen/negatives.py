@@ -23,7 +23,7 @@ from cellmodels.models.zinc_halogen.through_plane import (
 #: Metal ion at the plate over that in the gap at which plating counts as starved.
 _STARVED = 0.01
 #: Porosity at which a felt counts as filled.
-_FILLED = 0.02
+FILLED = 0.02
 
 
 class NegativeElectrode(ABC):
@@ -169,7 +169,7 @@ class Plate(NegativeElectrode):
         return margin, near * (1 + (current + arriving) / limit) - _STARVED
 
     def limits(self, cell: FieldAssembly) -> None:
-        """None: the deposit is thin beside the gap."""
+        """None: the deposit is taken to be thin beside the gap."""
 
     def _half(self, cell: FieldAssembly) -> pybamm.Symbol:
         """Distance from the plate to the middle of the mesh's cell next to it [m]."""
@@ -241,15 +241,17 @@ class Felt(NegativeElectrode):
     def margins(
         self, cell: FieldAssembly, current: pybamm.Symbol
     ) -> tuple[pybamm.Symbol, pybamm.Symbol]:
-        """At the scarcer end of the felt."""
+        """At the fibres of the scarcer end of the felt."""
         ions = cell.negative.totals[METAL_ION]
-        margin = cell.least(ions) / cell.mean(ions)
+        at_fibres = ions * (1 + cell.plate.metal_current / cell.plate.limit)
+        margin = cell.least(at_fibres) / cell.mean(ions)
         return margin, margin - _STARVED
 
     def limits(self, cell: FieldAssembly) -> None:
         """No room is left for electrolyte."""
         left = cell.regions[NEGATIVE].porosity
-        cell.event(f"Negative electrode filled with {cell.electrolyte.metal}", left - _FILLED)
+        cell.event(f"Negative electrode filled with {cell.electrolyte.metal}", left - FILLED)
+        cell.model.variables["Negative electrode porosity"] = left
 
     def _ionic(self, cell: FieldAssembly, current: pybamm.Symbol) -> pybamm.Symbol:
         layers = Layers(cell, [NEGATIVE])

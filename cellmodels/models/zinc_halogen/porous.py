@@ -15,8 +15,9 @@ components, and in the positive electrode, with the local potential :math:`E = \
     S_Y = -\frac{a\,j_X}{F}, \qquad S_B = \frac{a\,j_X}{2F}
 
 The plate's reactions enter the volume next to it, through a film of half of that volume's width,
-which is the boundary condition to second order; kinetics, thermodynamics, speciation and mechanisms
-are those of the lumped model. The voltage is the potential at the collector less that of the plate,
+which is the boundary condition to second order (where activity coefficients are constant);
+kinetics, thermodynamics, speciation and mechanisms are those of the lumped model. The voltage is
+the potential at the collector less that of the plate,
 
 .. math::
     V = E(L) - E_{plate} + \phi_e(L) - \phi_e(0) - i\,(R_m + R_c)
@@ -198,7 +199,8 @@ def _add_transport(
     inside = Layers(cell, [POSITIVE])
     cell.ionic = internal * inside.before_end() - _in_felt(cell, inside, internal)
     _add_voltage(cell, negative, internal, whole, inside)
-    _add_profiles(cell, whole, internal * whole.before_end() - solid)
+    entering = whole.after_start() if cell.negative_felt else 1
+    _add_profiles(cell, whole, internal * entering * whole.before_end() - solid)
 
 
 def _in_felt(cell: FieldAssembly, layers: Layers, internal: pybamm.Symbol) -> pybamm.Symbol:
@@ -241,7 +243,7 @@ def _add_voltage(
 
 
 def _add_profiles(cell: FieldAssembly, whole: Layers, ionic: pybamm.Symbol) -> None:
-    """Variables over the cell's thickness; `ionic` is not zero at the plate."""
+    """Variables over the thickness; `ionic` is the current at a plate, zero at a felt's end."""
     e, variables = cell.electrolyte, cell.model.variables
     variables["x [m]"] = pybamm.SpatialVariable("x", domain=cell.domain, coord_sys="cartesian")
     for component in e.components:

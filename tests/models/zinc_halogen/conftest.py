@@ -154,6 +154,11 @@ def solve(
     return simulation.solve()
 
 
+def averaged(entries: np.ndarray) -> np.ndarray:
+    """A state of the whole cell, or the average of one that varies in a layer."""
+    return entries.mean(axis=0) if entries.ndim > 1 else entries
+
+
 def drift(balance: Mapping[str, float], amounts: Mapping[str, np.ndarray]) -> float:
     """How much a sum of amounts changes, relative to the largest sum of what takes part."""
     total = sum(factor * amounts[name] for name, factor in balance.items())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import cellmodels as cm
 from cellmodels.solver.outcome import Reason, SolveFailure
 
-from .conftest import CHEMISTRIES, FAST, marcher, mechanisms_of, solve
+from .conftest import CHEMISTRIES, FAST, averaged, marcher, mechanisms_of, solve
 from .test_balances import one_step
 from .test_thermal import (
     FARADAY,
@@ -23,8 +23,8 @@ from .test_thermal import (
     work,
 )
 
-#: Relative to all that takes part in a balance, and rounding of ten mol.m-2 of salt [mol.m-2].
-RELATIVE, ROUNDING = 1e-10, 2e-12
+#: Relative to all that takes part in a balance; less than is there of anything [mol.m-2].
+RELATIVE, ROUNDING = 1e-10, 1e-15
 MESH = {"x_n": 4, "x_s": 3, "x_p": 4}
 CYCLE = (
     "Charge at 0.5C for 1 hour",
@@ -62,11 +62,6 @@ def cell_of(name: str, without: tuple[str, ...] = ()) -> cm.Cell:
 
 #: The negative electrode as a plate, and as a felt.
 VARIANTS = {"plate": ("double layer", "negative felt"), "felt": ("double layer",)}
-
-
-def averaged(entries: np.ndarray) -> np.ndarray:
-    """A state of the whole cell, or the average of one that varies in a layer."""
-    return entries.mean(axis=0) if entries.ndim > 1 else entries
 
 
 def assert_conserved(balances, amounts) -> None:
