@@ -237,6 +237,7 @@ class Assembly:
         self.model = model
         self.electrolyte = electrolyte
         self._rates: dict[pybamm.Variable, list[pybamm.Symbol]] = {}
+        self._starts: dict[pybamm.Variable, pybamm.Symbol] = {}
         self.temperature_state: pybamm.Variable | None = None
         self.numbers = Numbers(pybamm.Parameter("Ambient temperature [K]"))
         self.halogen_law, self.activity = "Volmer", "constant"
@@ -273,11 +274,19 @@ class Assembly:
         `holds` tells how much of each conserved quantity one mole of it holds, where it is an
         amount of matter; `domain` where it varies, see `fields`.
         """
-        variable = pybamm.Variable(name, scale=scale)
+        variable = self._declare(name, scale, holds, domain)
+        self._starts[variable] = pybamm.convert_to_symbol(initial)
+        self.model.initial_conditions[variable] = self._starts[variable]
+        return variable
+
+    def _declare(
+        self, name: str, scale: float, holds: Mapping[str, float] | None, domain: Sequence[str]
+    ) -> pybamm.Variable:
+        """A state without a start."""
+        variable = pybamm.Variable(name, domain=list(domain), scale=scale)
         self._rates[variable] = []
         if holds is not None:
             self.holds[variable] = holds
-        self.model.initial_conditions[variable] = pybamm.convert_to_symbol(initial)
         self.model.variables[name] = variable
         return variable
 
@@ -332,7 +341,7 @@ class Assembly:
 
     def start(self, state: pybamm.Variable) -> pybamm.Symbol:
         """Average of a state at the start."""
-        return self.model.initial_conditions[state]
+        return self._starts[state]
 
     @property
     def bodies(self) -> dict[str, Body]:

@@ -1,4 +1,4 @@
-"""An assembly whose electrolyte and positive electrode are resolved through the cell's thickness.
+"""An assembly whose electrolyte and electrodes are resolved through the cell's thickness.
 
 A state of a region is an amount *by area of the whole region*, as if all of it were like this
 place: porosity times thickness times concentration [mol.m-2]. Its average over the region is the
@@ -82,25 +82,10 @@ class FieldAssembly(Assembly):
         super().__init__(model, electrolyte)
         self.regions: dict[str, Region] = {}
         self.wholes: dict[str, pybamm.Variable] = {}
-        self._starts: dict[pybamm.Variable, pybamm.Symbol] = {}
         self._sections: dict[pybamm.Variable, tuple[str, str]] = {}
         self._fluxes: dict[str, list[pybamm.Symbol]] = {}
 
     # --- states --------------------------------------------------------------------------------
-
-    def state(
-        self,
-        name: str,
-        initial: pybamm.Symbol | float = 0.0,
-        scale: float = 1.0,
-        holds: Mapping[str, float] | None = None,
-        domain: Sequence[str] = (),
-    ) -> pybamm.Variable:
-        """A differential state, of the whole cell or over a region."""
-        variable = self._declare(name, domain, scale, holds)
-        self._starts[variable] = pybamm.convert_to_symbol(initial)
-        self.model.initial_conditions[variable] = self._starts[variable]
-        return variable
 
     def component(
         self,
@@ -113,7 +98,7 @@ class FieldAssembly(Assembly):
         word = self.electrolyte.word(component)
         found = {}
         for name in self.regions:
-            state = self._declare(f"{name.capitalize()} {word} [mol.m-2]", [name], scale, holds)
+            state = self._declare(f"{name.capitalize()} {word} [mol.m-2]", scale, holds, [name])
             self._starts[state] = initial[name]
             self._sections[state] = (component, name)
             found[name] = state
@@ -122,16 +107,6 @@ class FieldAssembly(Assembly):
         self._fluxes[component] = []
         self.model.initial_conditions[whole] = self.over(initial)
         return found
-
-    def _declare(
-        self, name: str, domain: Sequence[str], scale: float, holds: Mapping[str, float] | None
-    ) -> pybamm.Variable:
-        variable = pybamm.Variable(name, domain=list(domain), scale=scale)
-        self._rates[variable] = []
-        self.model.variables[name] = variable
-        if holds is not None:
-            self.holds[variable] = holds
-        return variable
 
     def add(self, state: pybamm.Variable, rate: pybamm.Symbol) -> None:
         """Add a rate to a state.
@@ -204,10 +179,6 @@ class FieldAssembly(Assembly):
             return symbol
         ends = [pybamm.boundary_value(symbol, side, "constant") for side in ("left", "right")]
         return pybamm.minimum(*ends)
-
-    def start(self, state: pybamm.Variable) -> pybamm.Symbol:
-        """Average of a state at the start."""
-        return self._starts[state]
 
     def share(self, state: pybamm.Variable, slope: pybamm.Symbol) -> pybamm.Symbol:
         """What a part of the cell adds to the change of the whole with a state."""
