@@ -69,7 +69,7 @@ def test_tanks_hold_what_compartments_hold():
 class TestConservation:
     """Of everything, with every mechanism on."""
 
-    @settings(max_examples=5)
+    @settings(max_examples=10)
     @given(data=st.data())
     def test_in_our_solver(self, name, data):
         cell = fast_flow(name, data.draw(st.sampled_from(FLOWS[1:3])))

@@ -212,11 +212,13 @@ def test_overpotentials_change_sign_with_the_current(words):
     cell = words.cell(NO_CROSSOVER | changes)
     names = ["Zinc overpotential [V]", f"{halogen} overpotential [V]"]
     compiled = Marcher(cell, names)
-    for density in (50.0, 300.0):
+    # iodine's kinetics is so fast that a small current moves its potential by less than 10 uV
+    densities, least = ((50.0, 300.0), 1e-6) if halogen == "Iodine" else ((1.0, 50.0, 300.0), 1e-5)
+    for density in densities:
         current = density * cell.electrode_area
         forth, back = start(compiled, current), start(compiled, -current)
         for name in names:
-            assert abs(forth[name]) > 1e-6
+            assert abs(forth[name]) > least
             assert forth[name] == pytest.approx(-back[name], rel=1e-6, abs=1e-8)
 
 
