@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cellmodels.models.mechanisms import LossOfActiveMaterial as LossOfActiveMaterial
     from cellmodels.models.mechanisms import LumpedThermal as LumpedThermal
     from cellmodels.models.mechanisms import ParticleCracking as ParticleCracking
+    from cellmodels.models.zinc_halogen.complexes import ZincComplexes as ZincComplexes
     from cellmodels.models.zinc_halogen.flow import Flow as Flow
     from cellmodels.models.zinc_halogen.mechanisms import (
         ActivityCoefficients as ActivityCoefficients,
@@ -68,6 +69,7 @@ _HOMES = {
         "LumpedThermal",
         "ParticleCracking",
     ),
+    "models.zinc_halogen.complexes": ("ZincComplexes",),
     "models.zinc_halogen.flow": ("Flow",),
     "models.zinc_halogen.mechanisms": (
         "ActivityCoefficients",

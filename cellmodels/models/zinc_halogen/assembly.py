@@ -39,6 +39,8 @@ class Body:
         Where the halogen is.
     log_halogen : pybamm.Variable
         Unknown of the halogen's equilibria.
+    log_ligands : dict of str to pybamm.Variable
+        Ligand -> unknown of its complexes with the metal ion; none where they do not count.
     """
 
     side: str
@@ -48,6 +50,14 @@ class Body:
     totals: dict[str, pybamm.Symbol]
     species: Speciation
     log_halogen: pybamm.Variable
+    log_ligands: dict[str, pybamm.Variable]
+
+    @property
+    def equilibria(self) -> dict[pybamm.Variable, pybamm.Symbol]:
+        """Unknowns of all local equilibria, and what is zero at each."""
+        species = self.species
+        own = {log: species.residuals[ligand] for ligand, log in self.log_ligands.items()}
+        return {self.log_halogen: species.residual, **own}
 
 
 @dataclass

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import pybamm
 
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, Compartment
+from cellmodels.models.zinc_halogen.complexation import guess
 from cellmodels.models.zinc_halogen.numbers import LN10, STANDARD, Numbers
-from cellmodels.models.zinc_halogen.speciation import Speciation, positive, speciate
+from cellmodels.models.zinc_halogen.speciation import TRACE, Speciation, positive, speciate
 from cellmodels.models.zinc_halogen.species import (
     ACID,
     AGENT,
@@ -97,13 +98,48 @@ def compartment(
         _guess_log_halogen(cell, side, *start),
         domain,
     )
-    species = speciate(
-        e, n, totals, log_halogen, _sites(cell, side, totals, height, cell.agent_activity)
-    )
-    cell.model.algebraic[log_halogen] = species.residual
+    log_ligands = {
+        ligand: cell.unknown(log_ligand_name(cell, place, ligand), pybamm.log(free), domain)
+        for ligand, free in free_at_start(cell, start[1]).items()
+        if ligand in e.ligands
+    }
+    sites = _sites(cell, side, totals, height, cell.agent_activity)
+    species = speciate(e, n, totals, log_halogen, sites, log_ligands)
     ph = _ph(cell, place, totals[ACID], domain)
     solutes = _solutes(cell, totals, species, ph)
-    return Compartment(side, place, height, amounts, totals, species, log_halogen, ph, solutes)
+    found = Compartment(
+        side, place, height, amounts, totals, species, log_halogen, log_ligands, ph, solutes
+    )
+    cell.model.algebraic.update(found.equilibria)
+    return found
+
+
+def log_ligand_name(cell: Assembly, place: str, ligand: str) -> str:
+    """Name of the unknown of a free ligand."""
+    return f"Logarithm of {place} free {cell.electrolyte.word(ligand)} concentration"
+
+
+def free_at_start(
+    cell: Assembly, initial: Mapping[str, pybamm.Symbol]
+) -> dict[str, pybamm.Symbol]:
+    """Metal ion and ligands that are free at the start, roughly; see `complexation.guess`.
+
+    Parameters
+    ----------
+    cell
+        With its electrolyte.
+    initial
+        Concentrations by component [mol.m-3].
+
+    Returns
+    -------
+    dict of str to pybamm.Symbol
+        [mol.m-3]; empty where complexes do not count.
+    """
+    e = cell.electrolyte
+    numbers = Numbers(pybamm.Parameter("Ambient temperature [K]"))
+    totals = {c: positive(initial[c], TRACE) for c in (METAL_ION, *e.ligands)}
+    return guess(e, numbers, totals)
 
 
 def _guess_log_halogen(
@@ -169,7 +205,7 @@ def _solutes(
     """Concentrations of all that moves [mol.m-3]."""
     proton = STANDARD * pybamm.exp(-LN10 * ph)
     hydroxide = cell.numbers("Water ionic product [mol2.m-6]") / proton
-    found = dict(species.polyhalides)
+    found = {**species.polyhalides, **species.complexes}
     for s in cell.electrolyte.solutes:
         if s.key in found:
             continue
@@ -178,5 +214,5 @@ def _solutes(
             HALIDE: species.halide,
             HALOGEN: species.halogen,
             ACID: proton if s.charge > 0 else hydroxide,
-        }.get(component, totals.get(component))
+        }.get(component, species.free.get(component, totals.get(component)))
     return found

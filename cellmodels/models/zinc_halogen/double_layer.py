@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import pybamm
 
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, DoubleLayer
+from cellmodels.models.zinc_halogen.compartments import free_at_start
 from cellmodels.models.zinc_halogen.numbers import FARADAY, Numbers
 from cellmodels.models.zinc_halogen.speciation import TRACE_ION, positive
 from cellmodels.models.zinc_halogen.species import ATOMS, HALIDE, METAL_ION, REDOX
@@ -81,7 +82,8 @@ def _rest_potential(cell: Assembly, side: str) -> pybamm.Symbol:
     there = side if of_metal else SIDES[1]
     e, numbers = cell.electrolyte, Numbers(pybamm.Parameter("Ambient temperature [K]"))
     at = cell.recipe[there]
-    ion, halide = positive(at[METAL_ION], TRACE_ION), positive(at[HALIDE], TRACE_ION)
+    free = {**at, **free_at_start(cell, at)}
+    ion, halide = positive(free[METAL_ION], TRACE_ION), positive(free[HALIDE], TRACE_ION)
     formal = formal_potentials(e, numbers, cell.activity, ion)
     if of_metal:
         return formal.metal + metal_nernst(numbers, ion)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pybamm
 
-from cellmodels.models.zinc_halogen import double_layer, kinetics
+from cellmodels.models.zinc_halogen import double_layer, kinetics, transport
 from cellmodels.models.zinc_halogen.assembly import Assembly, Compartment, Electrode
 from cellmodels.models.zinc_halogen.numbers import FARADAY
 from cellmodels.models.zinc_halogen.speciation import TRACE_ION, positive
@@ -53,7 +53,7 @@ def electrode(
     Electrode
     """
     e, n = cell.electrolyte, cell.numbers
-    ion = positive(side.totals[METAL_ION], TRACE_ION)
+    ion = positive(side.solutes[transport.metal_ion(e).key], TRACE_ION)
     formal = formal_potentials(e, n, cell.activity, ion)
     metal_potential = formal.metal + metal_nernst(n, ion)
     halogen_potential = formal.halogen + halogen_nernst(

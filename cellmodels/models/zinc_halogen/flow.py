@@ -63,7 +63,7 @@ import pybamm
 from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import Mechanism, choose
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, Compartment, Tank
-from cellmodels.models.zinc_halogen.compartments import SCALE
+from cellmodels.models.zinc_halogen.compartments import SCALE, log_ligand_name
 from cellmodels.models.zinc_halogen.mechanism_base import ZincMechanism
 from cellmodels.models.zinc_halogen.numbers import Numbers
 from cellmodels.models.zinc_halogen.speciation import TRACE, Speciation, positive, speciate
@@ -247,7 +247,7 @@ def _on_carbon(cell: Assembly, species: Speciation) -> pybamm.Symbol:
 
 def _tank(cell: Assembly, side: Compartment) -> Tank:
     """A tank, filled with the electrolyte of its compartment."""
-    e, start = cell.electrolyte, cell.model.initial_conditions[side.log_halogen]
+    e, start = cell.electrolyte, cell.model.initial_conditions
     volume = cell.tank_volumes[side.side]
     height = volume - cell.water_lost[side.side]
     place = f"{side.side} tank"
@@ -262,28 +262,40 @@ def _tank(cell: Assembly, side: Compartment) -> Tank:
         for c in e.components
     }
     totals = {c: amount / height for c, amount in amounts.items()}
-    log_halogen = cell.unknown(f"Logarithm of {place} {e.halogen} concentration", start)
-    species = _speciate(cell, totals, log_halogen)
+    log_halogen = cell.unknown(
+        f"Logarithm of {place} {e.halogen} concentration", start[side.log_halogen]
+    )
+    log_ligands = {
+        ligand: cell.unknown(log_ligand_name(cell, place, ligand), start[log])
+        for ligand, log in side.log_ligands.items()
+    }
+    species = _speciate(cell, totals, log_halogen, log_ligands)
     settled: dict[str, pybamm.Symbol] = {}
     if side.side == "positive" and e.agent is not None:
         share = _loaded(cell, species)
         agents = share * totals[AGENT]
         # its halide is not there for polyhalides
         left = positive(totals[HALIDE] - agents, TRACE)
-        species = _speciate(cell, {**totals, HALIDE: left}, log_halogen)
+        species = _speciate(cell, {**totals, HALIDE: left}, log_halogen, log_ligands)
         bound = share * sum(species.bound.values(), pybamm.Scalar(0))
         settled = {AGENT: height * agents, HALIDE: height * agents, HALOGEN: height * bound}
         cell.model.variables[f"Share of the {e.agent} that has settled"] = share
         for component, amount in settled.items():
             cell.model.variables[f"{name} settled {e.word(component)} [mol.m-2]"] = amount
-    cell.model.algebraic[log_halogen] = species.residual
+    found = Tank(
+        side.side, place, height, amounts, totals, species, log_halogen, log_ligands, settled
+    )
+    cell.model.algebraic.update(found.equilibria)
     if cell.water_lost[side.side] != pybamm.Scalar(0):
         cell.event(f"{name} dry", height / _DRY - 1)
-    return Tank(side.side, place, height, amounts, totals, species, log_halogen, settled)
+    return found
 
 
 def _speciate(
-    cell: Assembly, totals: Mapping[str, pybamm.Symbol], log_halogen: pybamm.Variable
+    cell: Assembly,
+    totals: Mapping[str, pybamm.Symbol],
+    log_halogen: pybamm.Variable,
+    log_ligands: Mapping[str, pybamm.Variable],
 ) -> Speciation:
     """Local equilibrium of a tank: there is no carbon in it."""
     e, n = cell.electrolyte, cell.numbers
@@ -292,7 +304,7 @@ def _speciate(
         for site in e.sites
         if site.component is not None
     }
-    return speciate(e, n, totals, log_halogen, places)
+    return speciate(e, n, totals, log_halogen, places, log_ligands)
 
 
 def _loaded(cell: Assembly, species: Speciation) -> pybamm.Symbol:

@@ -18,8 +18,9 @@ import pybamm
 
 from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import Mechanism, choose
-from cellmodels.models.zinc_halogen import double_layer, kinetics, thermal, thermodynamics
+from cellmodels.models.zinc_halogen import double_layer, kinetics, thermal, thermodynamics, transport
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, ElectrodeReaction
+from cellmodels.models.zinc_halogen.complexes import ZincComplexes as ZincComplexes
 from cellmodels.models.zinc_halogen.flow import Flow as Flow
 from cellmodels.models.zinc_halogen.mechanism_base import ZincMechanism as ZincMechanism
 from cellmodels.models.zinc_halogen.numbers import (
@@ -434,7 +435,8 @@ class Precipitation(ZincMechanism):
         settled = cell.state(
             "Zinc precipitate [mol.m-2]", scale=1e-2, holds={METAL: 1.0, ACID: -2.0}
         )
-        ion = positive(cell.negative.totals[METAL_ION], 1e-3) / STANDARD
+        ion = cell.negative.solutes[transport.metal_ion(cell.electrolyte).key]
+        ion = positive(ion, 1e-3) / STANDARD
         log_omega = (
             pybamm.log(ion)
             + 2 * LN10 * cell.negative.ph
@@ -764,6 +766,7 @@ def _reduce_halogen(cell: Assembly, rate: pybamm.Symbol) -> None:
 MECHANISMS: tuple[type[ZincMechanism], ...] = (
     HalogenKinetics,
     ActivityCoefficients,
+    ZincComplexes,
     NegativeFelt,
     LumpedThermal,
     DoubleLayer,

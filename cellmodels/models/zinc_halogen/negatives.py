@@ -123,6 +123,7 @@ class Plate(NegativeElectrode):
             totals=all_first(layer.totals),
             species=layer.species.mapped(first),
             log_halogen=layer.log_halogen,
+            log_ligands=layer.log_ligands,
             ph=first(layer.ph),
             solutes=all_first(layer.solutes),
         )
@@ -130,7 +131,7 @@ class Plate(NegativeElectrode):
     def electrode(self, cell: FieldAssembly) -> Electrode:
         """Limited by what half of the mesh's cell lets through."""
         e, n, side = cell.electrolyte, cell.numbers, cell.negative
-        steepness, _ = film_gradients(n, e.solutes, transport.metal_ion(e), side.solutes)
+        steepness, _ = film_gradients(n, e, side)
         film = 2 * FARADAY * side.totals[METAL_ION] / (steepness * self._half(cell))
         attack = n(f"{e.metal.capitalize()} chemical attack velocity [m.s-1]")
         reaching = self._reaching(cell)
@@ -149,7 +150,7 @@ class Plate(NegativeElectrode):
     def level(self, cell: FieldAssembly, current: pybamm.Symbol) -> pybamm.Symbol:
         """Over the gap."""
         e, n = cell.electrolyte, cell.numbers
-        _, excess = film_gradients(n, e.solutes, transport.metal_ion(e), cell.negative.solutes)
+        _, excess = film_gradients(n, e, cell.negative)
         film = excess / n.f * self._half(cell) * current / (2 * FARADAY)
         return cell.plate.potential + film + current * self.resistance(cell)
 

@@ -22,20 +22,25 @@ Sources: tribromide and pentabromide: The NBS tables of chemical thermodynamic p
 Chem. Ref. Data 11 Suppl. 2 (1982); triiodide: D. A. Palmer, R. W. Ramette, R. E. Mesmer,
 J. Solution Chem. 13 (1984) 673, doi:10.1007/BF00650374; the binding isotherm is a Langmuir form
 chosen for this model, after D. J. Eustace, J. Electrochem. Soc. 127 (1980) 528.
+
+Where complexes of the metal ion count, the free halide y is an unknown too, see `complexation`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any
 
 import pybamm
 
+from cellmodels.models.zinc_halogen.complexation import bind
 from cellmodels.models.zinc_halogen.numbers import STANDARD, Numbers
-from cellmodels.models.zinc_halogen.species import HALIDE, HALOGEN, Electrolyte
+from cellmodels.models.zinc_halogen.species import HALIDE, HALOGEN, METAL_ION, Electrolyte
 
-#: Halogen below which its concentration is rounded off to a positive number [mol.m-3].
+#: Amount of a component below which its concentration is rounded off to a positive number
+#: [mol.m-3].
 TRACE = 1e-6
 #: The same for the metal ion at an electrode [mol.m-3].
 TRACE_ION = 1e-3
@@ -67,7 +72,13 @@ class Speciation:
     residual : pybamm.Symbol
         Zero at equilibrium.
     enthalpy : pybamm.Symbol
-        Enthalpy of the equilibria, from free X- and X2 [J.m-3].
+        Enthalpy of the equilibria, from the free species [J.m-3].
+    complexes : dict of str to pybamm.Symbol
+        Complexes of the metal ion by the chemistry's key [mol.m-3]; none where they do not count.
+    free : dict of str to pybamm.Symbol
+        Metal ion and its ligands that are free, by component [mol.m-3]; none where all is.
+    residuals : dict of str to pybamm.Symbol
+        Ligand -> what is zero at equilibrium, beside `residual`.
     """
 
     halide: pybamm.Symbol
@@ -79,6 +90,9 @@ class Speciation:
     dissolved: pybamm.Symbol
     residual: pybamm.Symbol
     enthalpy: pybamm.Symbol
+    complexes: Mapping[str, pybamm.Symbol]
+    free: Mapping[str, pybamm.Symbol]
+    residuals: Mapping[str, pybamm.Symbol]
 
     def mapped(self, function: Callable[[pybamm.Symbol], pybamm.Symbol]) -> Speciation:
         """The same with a function applied to every quantity."""
@@ -98,6 +112,7 @@ def speciate(
     totals: Mapping[str, pybamm.Symbol],
     unknown: pybamm.Symbol,
     sites: Mapping[str, pybamm.Symbol],
+    log_ligands: Mapping[str, pybamm.Symbol] = MappingProxyType({}),
 ) -> Speciation:
     """The local equilibrium of a compartment.
 
@@ -108,11 +123,14 @@ def speciate(
     numbers
         Parameters at the compartment's temperature.
     totals
-        Concentrations of the components "halide" and "halogen" [mol.m-3].
+        Concentrations of the components [mol.m-3].
     unknown
         ln(b / (1 mol.m-3)), and beyond the saturation, if there is one, what counts the solid.
     sites
         Isotherm's name -> concentration of its places for X2 in the electrolyte [mol.m-3].
+    log_ligands
+        Ligand of the metal ion -> ln of its free concentration over 1 mol.m-3, where complexes
+        count.
 
     Returns
     -------
@@ -128,12 +146,16 @@ def speciate(
         p.key: numbers.equilibrium(p.constant, p.enthalpy) * b**p.halogen
         for p in electrolyte.polyhalides
     }
-    y = totals[HALIDE] / (1 + sum(per_halide.values()))
+    complexation = bind(electrolyte, numbers, positive(totals[METAL_ION], TRACE), log_ligands)
+    if HALIDE in log_ligands:
+        y = complexation.free[HALIDE]
+    else:
+        y = totals[HALIDE] / (1 + sum(per_halide.values()))
     polyhalides = {key: ratio * y for key, ratio in per_halide.items()}
     dissolved = b + sum(p.halogen * polyhalides[p.key] for p in electrolyte.polyhalides)
     enthalpy = sum(
         (numbers(p.enthalpy) * polyhalides[p.key] for p in electrolyte.polyhalides),
-        pybamm.Scalar(0),
+        complexation.enthalpy,
     )
     bound = {}
     for each in electrolyte.sites:
@@ -155,6 +177,13 @@ def speciate(
         dissolved=dissolved,
         residual=pybamm.log(positive(totals[HALOGEN], TRACE)) - pybamm.log(held),
         enthalpy=enthalpy,
+        complexes=complexation.complexes,
+        free=complexation.free,
+        residuals={
+            ligand: pybamm.log(positive(totals[ligand], TRACE))
+            - pybamm.log(found + (sum(polyhalides.values()) if ligand == HALIDE else 0))
+            for ligand, found in complexation.held.items()
+        },
     )
 
 

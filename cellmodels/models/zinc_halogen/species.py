@@ -4,12 +4,14 @@ The composition is counted in components that no local equilibrium changes: the 
 *halide* (all halogen of oxidation state -1, wherever it is bound), the *halogen* (all of oxidation
 state 0, counted as X2), the supporting ions, the complexing agent, and the acid [H+] - [OH-].
 A polyhalide such as Br5- is one halide and two halogen. Total halogen atoms are halide + 2 halogen,
-so that no equilibrium can break the balance of atoms.
+so that no equilibrium can break the balance of atoms. Complexes of the metal ion count where a
+model asks for them, see `Electrolyte.with_complexes`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from cellmodels.chemistry import Chemistry, Reaction
@@ -66,6 +68,22 @@ class Polyhalide:
 
 
 @dataclass(frozen=True)
+class Complex:
+    """A complex of one metal ion with `count` of the component `ligand`, at equilibrium."""
+
+    solute: Solute
+    ligand: str
+    count: float
+    constant: str
+    enthalpy: str
+
+    @property
+    def key(self) -> str:
+        """Name in the chemistry."""
+        return self.solute.key
+
+
+@dataclass(frozen=True)
 class Sites:
     """Sites that hold the halogen: on an agent (`component`) or on the positive electrode."""
 
@@ -101,6 +119,10 @@ class Electrolyte:
     polyhalides : tuple of Polyhalide
     sites : tuple of Sites
     solid : Solid or None
+    complexes : tuple of Complex
+        Complexes of the metal ion that the chemistry knows.
+    complexed : bool
+        Whether they count; without, the metal ion and its ligands are all free.
     """
 
     metal: str
@@ -113,6 +135,20 @@ class Electrolyte:
     polyhalides: tuple[Polyhalide, ...]
     sites: tuple[Sites, ...]
     solid: Solid | None
+    complexes: tuple[Complex, ...] = ()
+    complexed: bool = False
+
+    @property
+    def ligands(self) -> tuple[str, ...]:
+        """Components that complex the metal ion; none where complexes do not count."""
+        return tuple(dict.fromkeys(c.ligand for c in self.complexes)) if self.complexed else ()
+
+    def with_complexes(self) -> Electrolyte:
+        """The same with the complexes of the metal ion among what is dissolved."""
+        if self.complexed:
+            return self
+        moving = tuple(c.solute for c in self.complexes)
+        return replace(self, solutes=(*self.solutes, *moving), complexed=True)
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -161,7 +197,12 @@ def electrolyte(chemistry: Chemistry) -> Electrolyte:
     water = _reaction(chemistry, _WATER)
     ion_key, metal_key = _one(metal.reactants, _METAL), _one(metal.products, _METAL)
     halogen_key, halide_key = _one(positive.reactants, _HALOGEN), _one(positive.products, _HALOGEN)
-    polyhalides = _polyhalides(chemistry, halide_key, halogen_key)
+    of_metal = {
+        name for name, each in chemistry.equilibria.items()
+        if ion_key in {t.species for t in chemistry.reactions[each.reaction].reactants}
+    }
+    polyhalides = _polyhalides(chemistry, halide_key, halogen_key, of_metal)
+    complexes = _complexes(chemistry, ion_key, halide_key, of_metal)
     agents = [h.host for h in chemistry.isotherms.values() if h.host in chemistry.species]
     if len(set(agents)) > 1:
         raise InputError(f"isotherms: one complexing agent at most, not {', '.join(agents)}.")
@@ -178,7 +219,10 @@ def electrolyte(chemistry: Chemistry) -> Electrolyte:
     supporting = [
         key
         for key, s in chemistry.species.items()
-        if _ELECTROLYTE in s.phases and s.charge and key not in contents
+        if _ELECTROLYTE in s.phases
+        and s.charge
+        and key not in contents
+        and key not in {c.key for c in complexes}
     ]
     word = {key: s.title for key, s in chemistry.species.items()}
     contents |= {key: ((word[key], 1.0),) for key in supporting}
@@ -199,6 +243,7 @@ def electrolyte(chemistry: Chemistry) -> Electrolyte:
             for name, h in chemistry.isotherms.items()
         ),
         solid=_solid(chemistry, halogen_key),
+        complexes=complexes,
     )
 
 
@@ -217,9 +262,13 @@ def _one(side: tuple, name: str) -> str:
     return str(found[0])
 
 
-def _polyhalides(chemistry: Chemistry, halide: str, halogen: str) -> tuple[Polyhalide, ...]:
+def _polyhalides(
+    chemistry: Chemistry, halide: str, halogen: str, others: Collection[str]
+) -> tuple[Polyhalide, ...]:
     found = []
     for name, each in chemistry.equilibria.items():
+        if name in others:
+            continue
         reaction = chemistry.reactions[each.reaction]
         counts = {term.species: term.count for term in reaction.reactants}
         if set(counts) != {halide, halogen} or len(reaction.products) != 1:
@@ -234,6 +283,31 @@ def _polyhalides(chemistry: Chemistry, halide: str, halogen: str) -> tuple[Polyh
                 key, counts[halogen] / made, counts[halide] / made, each.constant, each.enthalpy
             )
         )
+    return tuple(found)
+
+
+def _complexes(
+    chemistry: Chemistry, metal_ion: str, halide: str, names: Collection[str]
+) -> tuple[Complex, ...]:
+    found = []
+    for name, each in chemistry.equilibria.items():
+        if name not in names:
+            continue
+        reaction = chemistry.reactions[each.reaction]
+        counts = {term.species: term.count for term in reaction.reactants}
+        products = [(term.species, term.count) for term in reaction.products]
+        anions = [key for key in counts if chemistry.species[key].charge < 0]
+        if len(counts) != 2 or counts[metal_ion] != 1 or len(anions) != 1 or len(products) != 1:
+            raise InputError(
+                f"equilibria -> {name}: '{reaction.equation}' must form one species from one "
+                f"{metal_ion} and anions of one kind."
+            )
+        (anion,), key = anions, products[0][0]
+        ligand = HALIDE if anion == halide else chemistry.species[anion].title
+        made, count = chemistry.species[key], counts[anion]
+        held = ((METAL_ION, 1.0), (ligand, count))
+        solute = Solute(key, made.title, made.charge, held)
+        found.append(Complex(solute, ligand, count, each.constant, each.enthalpy))
     return tuple(found)
 
 

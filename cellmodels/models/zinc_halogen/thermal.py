@@ -6,7 +6,7 @@ r"""Heat balance: one temperature for the whole cell.
 
 The sum runs over all partial currents of both electrodes (irreversible and reversible heat of
 each), with :math:`dE_r/dT` at fixed concentrations of the free species; :math:`H_{eq}` is the
-enthalpy of the polyhalides, of what sites hold and of the solid, whose change along the local
+enthalpy of the polyhalides and complexes, of what sites hold and of the solid, whose change along the local
 equilibria follows by the chain rule. Source: J. Newman, K. E. Thomas-Alyea, Electrochemical
 systems, 3rd ed., Wiley 2004, ch. 9; D. Bernardi, E. Pawlikowski, J. Newman, J. Electrochem. Soc.
 132 (1985) 5, doi:10.1149/1.2113792.
@@ -54,14 +54,38 @@ def heat_generation(cell: Assembly) -> pybamm.Symbol:
 def _equilibrium_slopes(cell: Assembly, body: Body) -> dict[pybamm.Variable, pybamm.Symbol]:
     """Changes of an electrolyte's equilibrium enthalpy with the states, along the equilibrium."""
     enthalpy = body.height * body.species.enthalpy
-    residual = cell.model.algebraic[body.log_halogen]
-    slope = enthalpy.diff(body.log_halogen) / residual.diff(body.log_halogen)
-    seen = {node for both in (enthalpy, residual) for node in both.pre_order()}
-    return {
-        state: enthalpy.diff(state) - slope * residual.diff(state)
-        for state in cell.states
-        if state in seen
-    }
+    equations = list(body.equilibria.values())
+    slopes = _slopes(enthalpy, list(body.equilibria), equations)
+    seen = {node for each in (enthalpy, *equations) for node in each.pre_order()}
+    found = {}
+    for state in cell.states:
+        if state in seen:
+            found[state] = enthalpy.diff(state)
+            for slope, equation in zip(slopes, equations, strict=True):
+                found[state] = found[state] - slope * equation.diff(state)
+    return found
+
+
+def _slopes(
+    quantity: pybamm.Symbol, unknowns: list[pybamm.Variable], equations: list[pybamm.Symbol]
+) -> list[pybamm.Symbol]:
+    """Change of a quantity with the value of each equation, all others fixed: Gauss's elimination.
+
+    The equation of an unknown is one that changes with it.
+    """
+    rows = [[e.diff(u) for e in equations] + [quantity.diff(u)] for u in unknowns]
+    count = len(rows)
+    for i in range(count):
+        for lower in rows[i + 1 :]:
+            factor = lower[i] / rows[i][i]
+            lower[i + 1 :] = [a - factor * b for a, b in zip(lower[i + 1 :], rows[i][i + 1 :])]
+    found: dict[int, pybamm.Symbol] = {}
+    for i in reversed(range(count)):
+        rest = rows[i][count]
+        for j in range(i + 1, count):
+            rest = rest - rows[i][j] * found[j]
+        found[i] = rest / rows[i][i]
+    return [found[i] for i in range(count)]
 
 
 def electrode_heat(cell: Assembly) -> pybamm.Symbol:

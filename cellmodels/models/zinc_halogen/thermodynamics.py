@@ -6,6 +6,7 @@ r"""Equilibrium potentials of the two couples, against the standard hydrogen ele
 
 The potential is written with the free dissolved halogen b; at equilibrium it equals that of the
 polyhalides and of a complexed phase, so that one formula serves every way of holding the halogen.
+Where complexes of the metal ion count, :math:`c_M` and y are those of the free ions.
 Standard potentials change linearly with temperature.
 
 Sources: standard potentials computed from the NBS tables (1982) and from thermodynamic databases;
@@ -24,6 +25,8 @@ from cellmodels.models.zinc_halogen.numbers import REFERENCE_TEMPERATURE, STANDA
 from cellmodels.models.zinc_halogen.species import Electrolyte
 
 ACTIVITIES = ("constant", "ideal", "Pitzer")
+#: The constant coefficient of the ions that are free, where complexes count.
+FREE_IONS = "constant, of free ions"
 
 #: Debye-Hueckel constant of the osmotic coefficient at 25 degC [kg^(1/2).mol^(-1/2)], and Pitzer's
 #: b and alpha [kg^(1/2).mol^(-1/2)].
@@ -65,7 +68,7 @@ def formal_potentials(
     numbers
         Parameters.
     activity
-        One of `ACTIVITIES`.
+        One of `ACTIVITIES`, or `FREE_IONS`.
     metal_ion
         Metal ion [mol.m-3].
 
@@ -112,6 +115,8 @@ def log_gamma_of(
     salt = f"{electrolyte.metal} {electrolyte.halide}".capitalize()
     if activity == "ideal":
         return pybamm.Scalar(0)
+    if activity == FREE_IONS:
+        return pybamm.log(numbers(f"{salt} free-ion activity factor")) / 3
     if activity == "constant":
         return pybamm.log(numbers(f"{salt} mean activity factor")) / 3
     volume = numbers(f"{salt} partial molar volume [m3.mol-1]")

@@ -30,12 +30,12 @@ from collections.abc import Mapping, Sequence
 
 import pybamm
 
-from cellmodels.models.zinc_halogen import transport
+from cellmodels.models.zinc_halogen import complexation, transport
 from cellmodels.models.zinc_halogen.assembly import Compartment
 from cellmodels.models.zinc_halogen.fields import ROUNDING, FieldAssembly
 from cellmodels.models.zinc_halogen.numbers import FARADAY, Numbers
 from cellmodels.models.zinc_halogen.speciation import TRACE_ION, positive
-from cellmodels.models.zinc_halogen.species import METAL_ION, Solute
+from cellmodels.models.zinc_halogen.species import METAL_ION, Electrolyte, Solute
 from cellmodels.models.zinc_halogen.thermodynamics import log_gamma_of
 
 #: Regions, which carry PyBaMM's names.
@@ -248,7 +248,7 @@ def resistivity(cell: FieldAssembly, name: str) -> pybamm.Symbol:
 
 
 def film_gradients(
-    numbers: Numbers, solutes: Sequence[Solute], metal_ion: Solute, at: Mapping[str, pybamm.Symbol]
+    numbers: Numbers, electrolyte: Electrolyte, side: Compartment
 ) -> tuple[pybamm.Symbol, pybamm.Symbol]:
     r"""Gradients at the plate, where the metal ion alone is made or used.
 
@@ -259,24 +259,30 @@ def film_gradients(
         \nabla c_M = -\frac{N}{D_M}\left(1 - \frac{z_M^2 c_M}{\sum z^2 c}\right), \qquad
         -\frac{F}{RT}\nabla\phi = \frac{z_M N}{D_M \sum z^2 c}
 
+    Where complexes count, see `complexation`; the relative gradient is that of the free metal ion,
+    by which the plate's kinetics goes.
+
     Parameters
     ----------
     numbers
         Parameters.
-    solutes
+    electrolyte
         What is dissolved.
-    metal_ion
-        The one that reacts.
-    at
-        Concentrations at the plate [mol.m-3], by key.
+    side
+        The electrolyte at the plate.
 
     Returns
     -------
     pybamm.Symbol, pybamm.Symbol
-        :math:`-\nabla c_M / N` [s.m-2], and :math:`-(F/RT)\nabla\phi_{diff}/N` [m.s.mol-1] of the
+        :math:`-c_M \nabla\ln c_M / N` [s.m-2], and :math:`-(F/RT)\nabla\phi_{diff}/N` [m.s.mol-1] of the
         part that a current does not drive.
     """
-    ions = [s for s in solutes if s.charge]
+    at, metal_ion = side.solutes, transport.metal_ion(electrolyte)
+    if electrolyte.complexed:
+        mobile = {s.key: transport.diffusivity(numbers, s) for s in electrolyte.solutes}
+        film = complexation.film(electrolyte, mobile, at)
+        return side.totals[METAL_ION] * film.free, film.potential
+    ions = [s for s in electrolyte.solutes if s.charge]
     strength = sum(s.charge**2 * at[s.key] for s in ions)
     mobility = {s.key: transport.diffusivity(numbers, s) for s in ions}
     carried = sum(s.charge**2 * mobility[s.key] * at[s.key] for s in ions)

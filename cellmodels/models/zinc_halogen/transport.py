@@ -29,9 +29,10 @@ from collections.abc import Mapping, Sequence
 
 import pybamm
 
+from cellmodels.models.zinc_halogen import complexation
 from cellmodels.models.zinc_halogen.numbers import FARADAY, Numbers, langevin
 from cellmodels.models.zinc_halogen.speciation import Speciation
-from cellmodels.models.zinc_halogen.species import HALOGEN, Electrolyte, Solute
+from cellmodels.models.zinc_halogen.species import HALOGEN, METAL_ION, Electrolyte, Solute
 
 _DIFFUSION_ENERGY = "Diffusivity activation energy [J.mol-1]"
 _FACTOR = "Electrolyte diffusivity viscosity factor"
@@ -263,7 +264,9 @@ def plating_limit(
 
     for a quasi-steady film of thickness :math:`\delta`; t is the metal ion's transference number
     from the mobilities, times a correction for its complexes (Newman and Thomas-Alyea 2004, ch. 11
-    and 17).
+    and 17). Where complexes count, they take the place of that correction:
+    :math:`j_L = 2 F c_M N/(-\nabla c_M\,\delta)` with the flux N by the gradient of all metal ion,
+    complexed or not, see `complexation`; for one salt without complexes both are the same.
 
     Parameters
     ----------
@@ -281,6 +284,13 @@ def plating_limit(
     pybamm.Symbol
     """
     by_key = {s.key: s for s in electrolyte.solutes}
+    film = numbers(f"{electrolyte.metal.capitalize()} diffusion-layer thickness [m]")
+    if electrolyte.complexed:
+        d = {key: diffusivity(numbers, s) for key, s in by_key.items()}
+        metal = [(key, dict(s.contents).get(METAL_ION)) for key, s in by_key.items()]
+        total = sum(held * concentrations[key] for key, held in metal if held)
+        slope = complexation.film(electrolyte, d, concentrations).total
+        return 2 * FARADAY * total / (slope * film)
     d = {key: diffusivity(numbers, s) for key, s in by_key.items() if s.charge}
     halide = next(s.key for s in electrolyte.solutes if s.name == electrolyte.halide)
     salt = 3 * d[metal_ion] * d[halide] / (2 * d[metal_ion] + d[halide])
@@ -289,5 +299,4 @@ def plating_limit(
     corrected = transference * numbers(
         f"{electrolyte.metal.capitalize()} transference number correction"
     )
-    film = numbers(f"{electrolyte.metal.capitalize()} diffusion-layer thickness [m]")
     return 2 * FARADAY * salt * concentrations[metal_ion] / ((1 - corrected) * film)
