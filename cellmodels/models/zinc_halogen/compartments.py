@@ -119,9 +119,7 @@ def log_ligand_name(cell: Assembly, place: str, ligand: str) -> str:
     return f"Logarithm of {place} free {cell.electrolyte.word(ligand)} concentration"
 
 
-def free_at_start(
-    cell: Assembly, initial: Mapping[str, pybamm.Symbol]
-) -> dict[str, pybamm.Symbol]:
+def free_at_start(cell: Assembly, initial: Mapping[str, pybamm.Symbol]) -> dict[str, pybamm.Symbol]:
     """Metal ion and ligands that are free at the start, roughly; see `complexation.guess`.
 
     Parameters

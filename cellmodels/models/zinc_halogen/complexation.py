@@ -74,16 +74,16 @@ class Complexation:
 
 @dataclass(frozen=True)
 class Film:
-    """Gradients in a film before a plate that takes a flux N of metal ions and nothing else.
+    r"""Gradients in a film before a plate that takes a flux N of metal ions and nothing else.
 
     Attributes
     ----------
     total : pybamm.Symbol
-        :math:`-\\nabla c_M / N` of all metal ions, complexed or not [s.m-2].
+        :math:`-\nabla c_M / N` of all metal ions, complexed or not [s.m-2].
     free : pybamm.Symbol
-        :math:`-\\nabla \\ln M / N` of the free metal ion [m.s.mol-1].
+        :math:`-\nabla \ln M / N` of the free metal ion [m.s.mol-1].
     potential : pybamm.Symbol
-        :math:`-(F/RT) \\nabla\\phi / N` [m.s.mol-1], less what a current drives.
+        :math:`-(F/RT) \nabla\phi / N` [m.s.mol-1], less what a current drives.
     """
 
     total: pybamm.Symbol

@@ -18,7 +18,13 @@ import pybamm
 
 from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import Mechanism, choose
-from cellmodels.models.zinc_halogen import double_layer, kinetics, thermal, thermodynamics, transport
+from cellmodels.models.zinc_halogen import (
+    double_layer,
+    kinetics,
+    thermal,
+    thermodynamics,
+    transport,
+)
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, ElectrodeReaction
 from cellmodels.models.zinc_halogen.complexes import ZincComplexes as ZincComplexes
 from cellmodels.models.zinc_halogen.flow import Flow as Flow

@@ -198,7 +198,8 @@ def electrolyte(chemistry: Chemistry) -> Electrolyte:
     ion_key, metal_key = _one(metal.reactants, _METAL), _one(metal.products, _METAL)
     halogen_key, halide_key = _one(positive.reactants, _HALOGEN), _one(positive.products, _HALOGEN)
     of_metal = {
-        name for name, each in chemistry.equilibria.items()
+        name
+        for name, each in chemistry.equilibria.items()
         if ion_key in {t.species for t in chemistry.reactions[each.reaction].reactants}
     }
     polyhalides = _polyhalides(chemistry, halide_key, halogen_key, of_metal)

@@ -6,8 +6,8 @@ r"""Heat balance: one temperature for the whole cell.
 
 The sum runs over all partial currents of both electrodes (irreversible and reversible heat of
 each), with :math:`dE_r/dT` at fixed concentrations of the free species; :math:`H_{eq}` is the
-enthalpy of the polyhalides and complexes, of what sites hold and of the solid, whose change along the local
-equilibria follows by the chain rule. Source: J. Newman, K. E. Thomas-Alyea, Electrochemical
+enthalpy of the polyhalides and complexes, of what sites hold and of the solid, whose change along
+the local equilibria follows by the chain rule. Source: J. Newman, K. E. Thomas-Alyea, Electrochemical
 systems, 3rd ed., Wiley 2004, ch. 9; D. Bernardi, E. Pawlikowski, J. Newman, J. Electrochem. Soc.
 132 (1985) 5, doi:10.1149/1.2113792.
 
@@ -76,9 +76,10 @@ def _slopes(
     rows = [[e.diff(u) for e in equations] + [quantity.diff(u)] for u in unknowns]
     count = len(rows)
     for i in range(count):
+        above = rows[i][i + 1 :]
         for lower in rows[i + 1 :]:
             factor = lower[i] / rows[i][i]
-            lower[i + 1 :] = [a - factor * b for a, b in zip(lower[i + 1 :], rows[i][i + 1 :])]
+            lower[i + 1 :] = [a - factor * b for a, b in zip(lower[i + 1 :], above, strict=True)]
     found: dict[int, pybamm.Symbol] = {}
     for i in reversed(range(count)):
         rest = rows[i][count]

@@ -274,8 +274,8 @@ def film_gradients(
     Returns
     -------
     pybamm.Symbol, pybamm.Symbol
-        :math:`-c_M \nabla\ln c_M / N` [s.m-2], and :math:`-(F/RT)\nabla\phi_{diff}/N` [m.s.mol-1] of the
-        part that a current does not drive.
+        :math:`-c_M \nabla\ln c_M / N` [s.m-2], and :math:`-(F/RT)\nabla\phi_{diff}/N`
+        [m.s.mol-1] of the part that a current does not drive.
     """
     at, metal_ion = side.solutes, transport.metal_ion(electrolyte)
     if electrolyte.complexed:

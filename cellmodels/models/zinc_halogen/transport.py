@@ -284,13 +284,13 @@ def plating_limit(
     pybamm.Symbol
     """
     by_key = {s.key: s for s in electrolyte.solutes}
-    film = numbers(f"{electrolyte.metal.capitalize()} diffusion-layer thickness [m]")
+    thickness = f"{electrolyte.metal.capitalize()} diffusion-layer thickness [m]"
     if electrolyte.complexed:
         d = {key: diffusivity(numbers, s) for key, s in by_key.items()}
         metal = [(key, dict(s.contents).get(METAL_ION)) for key, s in by_key.items()]
         total = sum(held * concentrations[key] for key, held in metal if held)
         slope = complexation.film(electrolyte, d, concentrations).total
-        return 2 * FARADAY * total / (slope * film)
+        return 2 * FARADAY * total / (slope * numbers(thickness))
     d = {key: diffusivity(numbers, s) for key, s in by_key.items() if s.charge}
     halide = next(s.key for s in electrolyte.solutes if s.name == electrolyte.halide)
     salt = 3 * d[metal_ion] * d[halide] / (2 * d[metal_ion] + d[halide])
@@ -299,4 +299,5 @@ def plating_limit(
     corrected = transference * numbers(
         f"{electrolyte.metal.capitalize()} transference number correction"
     )
+    film = numbers(thickness)
     return 2 * FARADAY * salt * concentrations[metal_ion] / ((1 - corrected) * film)
