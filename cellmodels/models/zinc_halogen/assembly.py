@@ -189,6 +189,9 @@ class Assembly:
         By side.
     recipe : dict of str to mapping of str to pybamm.Symbol
         Side -> component -> concentration at the start [mol.m-3].
+    equilibrium_slopes : dict of str to mapping of pybamm.Variable to pybamm.Symbol
+        Place -> changes of its equilibrium enthalpy with the states, once all are known; see
+        `thermal`.
     tank_volumes : dict of str to pybamm.Symbol
         Volumes of the tanks at the start, per area of cell, by side [m]; none without flow.
     tanks : dict of str to Tank
@@ -266,6 +269,7 @@ class Assembly:
         self.holds: dict[pybamm.Variable, Mapping[str, float]] = {}
         self.parts: dict[str, Compartment] = {}
         self.reported: dict[str, Compartment] = {}
+        self.equilibrium_slopes: dict[str, dict[pybamm.Variable, pybamm.Symbol]] = {}
         self.tank_volumes: dict[str, pybamm.Symbol] = {}
         self.tanks: dict[str, Tank] = {}
 

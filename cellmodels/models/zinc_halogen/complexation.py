@@ -114,21 +114,26 @@ def bind(
     -------
     Complexation
     """
-    zero = pybamm.Scalar(0)
     if not log_ligands:
-        return Complexation({}, {}, {}, zero)
+        return Complexation({}, {}, {}, pybamm.Scalar(0))
     free = {ligand: pybamm.exp(log) for ligand, log in log_ligands.items()}
     ratios = {}
     for c in electrolyte.complexes:
         bound = numbers.equilibrium(c.constant, c.enthalpy) * numbers(_ACTIVITY) ** c.count
         ratios[c.key] = bound * pybamm.exp(c.count * log_ligands[c.ligand])
     bare = metal_ion / (1 + sum(ratios.values()))
-    complexes = {key: ratio * bare for key, ratio in ratios.items()}
-    held = dict(free)
-    for c in electrolyte.complexes:
-        held[c.ligand] = held[c.ligand] + c.count * complexes[c.key]
-    enthalpy = sum((numbers(c.enthalpy) * complexes[c.key] for c in electrolyte.complexes), zero)
-    return Complexation({METAL_ION: bare, **free}, complexes, held, enthalpy)
+    # sums over ratios first: the symbols stay small, which counts where they are differentiated
+    held = {
+        ligand: found
+        + bare * _sum(c.count * ratios[c.key] for c in electrolyte.complexes if c.ligand == ligand)
+        for ligand, found in free.items()
+    }
+    return Complexation(
+        free={METAL_ION: bare, **free},
+        complexes={key: ratio * bare for key, ratio in ratios.items()},
+        held=held,
+        enthalpy=bare * _sum(numbers(c.enthalpy) * ratios[c.key] for c in electrolyte.complexes),
+    )
 
 
 def guess(

@@ -7,9 +7,9 @@ r"""Heat balance: one temperature for the whole cell.
 The sum runs over all partial currents of both electrodes (irreversible and reversible heat of
 each), with :math:`dE_r/dT` at fixed concentrations of the free species; :math:`H_{eq}` is the
 enthalpy of the polyhalides and complexes, of what sites hold and of the solid, whose change along
-the local equilibria follows by the chain rule. Source: J. Newman, K. E. Thomas-Alyea, Electrochemical
-systems, 3rd ed., Wiley 2004, ch. 9; D. Bernardi, E. Pawlikowski, J. Newman, J. Electrochem. Soc.
-132 (1985) 5, doi:10.1149/1.2113792.
+the local equilibria follows by the chain rule. Source: J. Newman, K. E. Thomas-Alyea,
+Electrochemical systems, 3rd ed., Wiley 2004, ch. 9; D. Bernardi, E. Pawlikowski, J. Newman, J.
+Electrochem. Soc. 132 (1985) 5, doi:10.1149/1.2113792.
 
 It is the first law, :math:`dH/dt = -iV - h(T - T_{amb})`, for the enthalpy
 
@@ -53,6 +53,12 @@ def heat_generation(cell: Assembly) -> pybamm.Symbol:
 
 def _equilibrium_slopes(cell: Assembly, body: Body) -> dict[pybamm.Variable, pybamm.Symbol]:
     """Changes of an electrolyte's equilibrium enthalpy with the states, along the equilibrium."""
+    if body.place not in cell.equilibrium_slopes:
+        cell.equilibrium_slopes[body.place] = _differentiated(cell, body)
+    return cell.equilibrium_slopes[body.place]
+
+
+def _differentiated(cell: Assembly, body: Body) -> dict[pybamm.Variable, pybamm.Symbol]:
     enthalpy = body.height * body.species.enthalpy
     equations = list(body.equilibria.values())
     slopes = _slopes(enthalpy, list(body.equilibria), equations)

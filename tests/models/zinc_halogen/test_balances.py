@@ -169,7 +169,8 @@ class TestConservation:
         having = [m for m in mechanisms_of(name) if m not in laws]
         some = sorted(data.draw(st.sets(st.sampled_from(having))))
         law = HalogenKinetics(data.draw(st.sampled_from(HALOGEN_LAWS)))
-        activity = ActivityCoefficients(data.draw(st.sampled_from(ACTIVITIES)))
+        of_salt = ACTIVITIES if "zinc complexes" not in some else ("constant", "ideal")
+        activity = ActivityCoefficients(data.draw(st.sampled_from(of_salt)))
         cell = cell_of(name, (*some, law, activity), tuple(FAST.items()))
         assert_conserved(marcher(cell)(*charged_and_stripped(cell)))
 

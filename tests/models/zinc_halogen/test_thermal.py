@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pybamm
 import pytest
-from scipy.optimize import brentq
+from scipy.optimize import brentq, fsolve
 
 import cellmodels as cm
 
@@ -32,6 +32,7 @@ class Enthalpy:
 
     def __init__(self, cell: cm.Cell) -> None:
         self.cell, self.chemistry = cell, cell.chemistry
+        self.complexed = any(m.short_name == "zinc complexes" for m in cell.mechanisms)
         self.value = cell.value
         self.words = {key: s.title for key, s in self.chemistry.species.items()}
         metal = self.chemistry.reactions["metal electrode"]
@@ -100,11 +101,19 @@ class Enthalpy:
             change = sign * self.value(each.enthalpy) / GAS * inverse
             return self.value(name) * np.exp(-change)
 
-        poly = []
+        poly, complexes = [], []
         for each in self.chemistry.equilibria.values():
-            reaction = self.chemistry.reactions[each.reaction]
-            count = next(t.count for t in reaction.reactants if t.species == self.halogen)
-            poly.append((count, constant(each, each.constant, 1), self.value(each.enthalpy)))
+            counts = {t.species: t.count for t in self.chemistry.reactions[each.reaction].reactants}
+            if self.metal_ion not in counts:
+                found = constant(each, each.constant, 1), self.value(each.enthalpy)
+                poly.append((counts[self.halogen], *found))
+            elif self.complexed:
+                (ligand,) = set(counts) - {self.metal_ion}
+                found = constant(each, each.constant, 1), self.value(each.enthalpy)
+                complexes.append((ligand, counts[ligand], *found))
+        ligands = sorted({ligand for ligand, *_ in complexes})
+        for key in (self.metal_ion, *ligands):
+            total[key] = amount(f"{part} {self.words[key]} [mol.m-2]") / height
         sites, settling = [], []
         for each in self.chemistry.isotherms.values():
             places = self.value(each.capacity)
@@ -124,11 +133,37 @@ class Enthalpy:
             for each in self.chemistry.saturations.values()
         ]
 
+        def bound(logs: np.ndarray) -> list[tuple[str, float, float]]:
+            """Ligand, what of it zinc binds, and the enthalpy of that [mol.m-3, J.m-3]."""
+            at = dict(zip(ligands, logs, strict=True))
+            ratios = [k * np.exp(n * at[ligand]) for ligand, n, k, _ in complexes]
+            bare = total[self.metal_ion] / (1 + sum(ratios))
+            each = zip(complexes, ratios, strict=True)
+            return [(ligand, n * r * bare, h * r * bare) for (ligand, n, _, h), r in each]
+
+        def in_complexes(halide: float, poly: float) -> tuple[float, float]:
+            """Free halide beside complexes, and their enthalpy; `poly` is what polyhalides add."""
+            if not complexes:
+                return halide / (1 + poly), 0.0
+            totals = np.array([halide if x == self.halide else total[x] for x in ligands])
+            own = np.array([1 + poly if x == self.halide else 1.0 for x in ligands])
+
+            def off(logs: np.ndarray) -> np.ndarray:
+                held = own * np.exp(logs)
+                for ligand, of_it, _ in bound(logs):
+                    held[ligands.index(ligand)] += of_it
+                return np.log(held / totals)
+
+            logs = fsolve(off, np.log(totals) - 1, xtol=1e-14)
+            assert np.max(np.abs(off(logs))) < 1e-10
+            return np.exp(logs[ligands.index(self.halide)]), sum(h for *_, h in bound(logs))
+
         def parts(b: float) -> list[tuple[float, float]]:
             """Halogen of each kind and its enthalpy, where `b` is free [mol.m-3, J.m-3]."""
             away = sum(agent * (1 - (c / (b + c)) ** m) for agent, m, c in settling)
-            free = (total[self.halide] - away) / (1 + sum(k * b**n for n, k, _ in poly))
-            found = [(b, 0.0)]
+            poly_ratio = sum(k * b**n for n, k, _ in poly)
+            free, formed = in_complexes(total[self.halide] - away, poly_ratio)
+            found = [(b, 0.0), (0.0, formed)]
             found += [(n * k * free * b**n, h * k * free * b**n) for n, k, h in poly]
             found += [(s * b / (b + c), h * s * b / (b + c)) for s, c, h in sites]
             return found
