@@ -38,8 +38,9 @@ def complexed(name: str, model: str = "lumped", changes: tuple = (), others: tup
     mechanisms = [cm.ZincComplexes(), *others]
     if model == "porous" and name == "zinc_iodine":
         mechanisms.append(cm.NegativeFelt())  # its set has no gap
-    cell = cm.Cell(name, model=model, mechanisms=mechanisms)
-    return cell.with_parameters(dict(changes)) if changes else cell
+    cell = cm.Cell(name)
+    cell = cell.with_parameters(dict(changes)) if changes else cell
+    return cm.Cell(name, model=model, parameters=cell.parameters, mechanisms=mechanisms)
 
 
 def at_rest(cell: cm.Cell, seconds: float = 1.0) -> pybamm.Solution:
@@ -183,9 +184,11 @@ def test_the_sets_keep_their_open_circuit_voltage(name):
 @pytest.mark.parametrize("model", ["lumped", "porous"])
 @pytest.mark.parametrize("name", CHEMISTRIES)
 def test_amounts_are_conserved(name, model):
-    cell = complexed(name, model)
-    # IDAKLU does not take the felt of zinc-iodine to a short circuit, with complexes or without
-    steps = STEPS if (name, model) != ("zinc_iodine", "porous") else STEPS[:2]
+    changes, steps = (), STEPS
+    if (name, model) == ("zinc_iodine", "porous"):  # felts without tanks, which hold little
+        changes = (("Positive reservoir electrolyte height [m]", 0.0),)
+        steps = ("Charge at 0.05C for 1 hour", STEPS[1], "Discharge at 0.05C until 0.9 V")
+    cell = complexed(name, model, changes)
     solution = solve(cell, *steps, rtol=1e-6)
     assert len(solution.cycles[0].steps) == len(steps)
     for key, balance in cell.pybamm_model().balances.items():
