@@ -141,6 +141,8 @@ class Enthalpy:
             each = zip(complexes, ratios, strict=True)
             return [(ligand, n * r * bare, h * r * bare) for (ligand, n, _, h), r in each]
 
+        guess = [np.array([np.log(total[x]) - 1 for x in ligands])]
+
         def in_complexes(halide: float, poly: float) -> tuple[float, float]:
             """Free halide beside complexes, and their enthalpy; `poly` is what polyhalides add."""
             if not complexes:
@@ -154,7 +156,8 @@ class Enthalpy:
                     held[ligands.index(ligand)] += of_it
                 return np.log(held / totals)
 
-            logs = fsolve(off, np.log(totals) - 1, xtol=1e-14)
+            logs = fsolve(off, guess[-1], xtol=1e-12)
+            guess.append(logs)
             assert np.max(np.abs(off(logs))) < 1e-10
             return np.exp(logs[ligands.index(self.halide)]), sum(h for *_, h in bound(logs))
 
