@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from cellmodels.models.mechanisms import LossOfActiveMaterial as LossOfActiveMaterial
     from cellmodels.models.mechanisms import LumpedThermal as LumpedThermal
     from cellmodels.models.mechanisms import ParticleCracking as ParticleCracking
-    from cellmodels.models.zinc_halogen.complexes import ZincComplexes as ZincComplexes
+    from cellmodels.models.zinc_halogen.closures import ActivityCoefficients as ActivityCoefficients
+    from cellmodels.models.zinc_halogen.closures import HalogenKinetics as HalogenKinetics
+    from cellmodels.models.zinc_halogen.closures import NegativeFelt as NegativeFelt
     from cellmodels.models.zinc_halogen.flow import Flow as Flow
-    from cellmodels.models.zinc_halogen.mechanisms import (
-        ActivityCoefficients as ActivityCoefficients,
-    )
     from cellmodels.models.zinc_halogen.mechanisms import CarbonOxidation as CarbonOxidation
     from cellmodels.models.zinc_halogen.mechanisms import (
         CathodeSelfDischarge as CathodeSelfDischarge,
@@ -36,13 +35,12 @@ if TYPE_CHECKING:
     from cellmodels.models.zinc_halogen.mechanisms import Crystallisation as Crystallisation
     from cellmodels.models.zinc_halogen.mechanisms import DeadZinc as DeadZinc
     from cellmodels.models.zinc_halogen.mechanisms import Dendrites as Dendrites
-    from cellmodels.models.zinc_halogen.mechanisms import HalogenKinetics as HalogenKinetics
     from cellmodels.models.zinc_halogen.mechanisms import HalogenLoss as HalogenLoss
     from cellmodels.models.zinc_halogen.mechanisms import HydrogenEvolution as HydrogenEvolution
-    from cellmodels.models.zinc_halogen.mechanisms import NegativeFelt as NegativeFelt
     from cellmodels.models.zinc_halogen.mechanisms import Precipitation as Precipitation
     from cellmodels.models.zinc_halogen.mechanisms import SeparatorFouling as SeparatorFouling
     from cellmodels.models.zinc_halogen.mechanisms import WaterLoss as WaterLoss
+    from cellmodels.models.zinc_halogen.zinc_complexes import ZincComplexes as ZincComplexes
     from cellmodels.parameter_set import ParameterSet as ParameterSet
     from cellmodels.protocol import Checkup as Checkup
     from cellmodels.protocol import End as End
@@ -69,20 +67,22 @@ _HOMES = {
         "LumpedThermal",
         "ParticleCracking",
     ),
-    "models.zinc_halogen.complexes": ("ZincComplexes",),
+    "models.zinc_halogen.closures": (
+        "ActivityCoefficients",
+        "HalogenKinetics",
+        "NegativeFelt",
+    ),
+    "models.zinc_halogen.zinc_complexes": ("ZincComplexes",),
     "models.zinc_halogen.flow": ("Flow",),
     "models.zinc_halogen.mechanisms": (
-        "ActivityCoefficients",
         "CarbonOxidation",
         "CathodeSelfDischarge",
         "ComplexingAgentLoss",
         "Crystallisation",
         "DeadZinc",
         "Dendrites",
-        "HalogenKinetics",
         "HalogenLoss",
         "HydrogenEvolution",
-        "NegativeFelt",
         "Precipitation",
         "SeparatorFouling",
         "WaterLoss",

@@ -21,9 +21,10 @@ from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import SHARED, Mechanism, canonical, choose, mechanism
 from cellmodels.models.zinc_halogen import checks, reactions
 from cellmodels.models.zinc_halogen.base import ZincHalogenModel
+from cellmodels.models.zinc_halogen.closures import NegativeFelt
 from cellmodels.models.zinc_halogen.flow import Flow
 from cellmodels.models.zinc_halogen.lumped import Lumped
-from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS, NegativeFelt, ZincMechanism
+from cellmodels.models.zinc_halogen.mechanisms import MECHANISMS, ZincMechanism
 from cellmodels.models.zinc_halogen.porous import Porous
 from cellmodels.models.zinc_halogen.species import Electrolyte, electrolyte
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cellmodels as cm
+from cellmodels.models.zinc_halogen.closures import ActivityCoefficients, HalogenKinetics
 from cellmodels.models.zinc_halogen.kinetics import HALOGEN_LAWS
-from cellmodels.models.zinc_halogen.mechanisms import ActivityCoefficients, HalogenKinetics
 from cellmodels.models.zinc_halogen.species import Solute
 from cellmodels.models.zinc_halogen.thermodynamics import ACTIVITIES
 from cellmodels.models.zinc_halogen.transport import migrating, separator_fluxes

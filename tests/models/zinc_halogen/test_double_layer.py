@@ -8,7 +8,7 @@ import pytest
 
 import cellmodels as cm
 from cellmodels.errors import InputError
-from cellmodels.models.zinc_halogen.mechanisms import DoubleLayer
+from cellmodels.models.zinc_halogen.closures import DoubleLayer
 
 from .conftest import CHEMISTRIES, cell_of, solve
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cellmodels as cm
-from cellmodels.models.zinc_halogen.mechanisms import ActivityCoefficients, HalogenKinetics
+from cellmodels.models.zinc_halogen.closures import ActivityCoefficients, HalogenKinetics
 from cellmodels.models.zinc_halogen.thermodynamics import pitzer_log_gamma
 from cellmodels.solver.consistent import consistent_point
 from cellmodels.solver.step import Control

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cellmodels as cm
-from cellmodels.models.zinc_halogen.mechanisms import HalogenKinetics
+from cellmodels.models.zinc_halogen.closures import HalogenKinetics
 from cellmodels.solver.collocation import Collocation
 from cellmodels.solver.consistent import consistent_point
 from cellmodels.solver.export import export_dae
