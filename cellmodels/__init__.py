@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cellmodels.models.mechanisms import LumpedThermal as LumpedThermal
     from cellmodels.models.mechanisms import ParticleCracking as ParticleCracking
     from cellmodels.models.zinc_halogen.closures import ActivityCoefficients as ActivityCoefficients
+    from cellmodels.models.zinc_halogen.closures import FusedSalt as FusedSalt
     from cellmodels.models.zinc_halogen.closures import HalogenKinetics as HalogenKinetics
     from cellmodels.models.zinc_halogen.closures import NegativeFelt as NegativeFelt
     from cellmodels.models.zinc_halogen.flow import Flow as Flow
@@ -69,6 +70,7 @@ _HOMES = {
     ),
     "models.zinc_halogen.closures": (
         "ActivityCoefficients",
+        "FusedSalt",
         "HalogenKinetics",
         "NegativeFelt",
     ),

@@ -13,7 +13,7 @@ import pybamm
 
 from cellmodels.models.zinc_halogen.numbers import Numbers
 from cellmodels.models.zinc_halogen.speciation import Speciation
-from cellmodels.models.zinc_halogen.species import Electrolyte
+from cellmodels.models.zinc_halogen.species import AGENT, HALIDE, HALOGEN, Electrolyte
 from cellmodels.models.zinc_halogen.thermodynamics import Potentials
 
 SIDES = ("negative", "positive")
@@ -144,6 +144,30 @@ class DoubleLayer:
 
 
 @dataclass(frozen=True)
+class FusedSalt:
+    """The complexed halogen as a second liquid in some electrolyte; see `fused_salt`.
+
+    Attributes
+    ----------
+    amount : pybamm.Variable
+        Complexing agent in it, each with a halide and a halogen [mol.m-2].
+    halogen : pybamm.Variable
+        What it holds beyond that [mol.m-2].
+    volume : pybamm.Symbol
+        [m3.m-2]
+    """
+
+    amount: pybamm.Variable
+    halogen: pybamm.Variable
+    volume: pybamm.Symbol
+
+    def states(self, component: str) -> list[pybamm.Variable]:
+        """States that add up to what it holds of a component of the electrolyte."""
+        held = {AGENT: [self.amount], HALIDE: [self.amount], HALOGEN: [self.amount, self.halogen]}
+        return held.get(component, [])
+
+
+@dataclass(frozen=True)
 class ElectrodeReaction:
     """A current at an electrode beside its two couples.
 
@@ -181,6 +205,10 @@ class Assembly:
         Whether the negative electrode is porous.
     halogen_law, activity : str
         Which rate law and which activity coefficients are used.
+    fused_salt : bool
+        Whether the complexed halogen is a phase of its own, instead of bound by an isotherm.
+    salts : dict of str to FusedSalt
+        By the place in words of the electrolyte that each stands in.
     parts : dict of str to Compartment
         All electrolyte of the cell, by its place in words.
     double_layer_start : str or None
@@ -255,6 +283,7 @@ class Assembly:
         self.numbers = Numbers(pybamm.Parameter("Ambient temperature [K]"))
         self.halogen_law, self.activity = "Volmer", "constant"
         self.negative_felt = False
+        self.fused_salt = False
         self.double_layer_start: str | None = None
         self.double_layers: dict[str, DoubleLayer] = {}
         one, none = pybamm.Scalar(1), pybamm.Scalar(0)
@@ -268,6 +297,7 @@ class Assembly:
         self.halogen_losses: pybamm.Symbol = none
         self.holds: dict[pybamm.Variable, Mapping[str, float]] = {}
         self.parts: dict[str, Compartment] = {}
+        self.salts: dict[str, FusedSalt] = {}
         self.reported: dict[str, Compartment] = {}
         self.equilibrium_slopes: dict[str, dict[pybamm.Variable, pybamm.Symbol]] = {}
         self.tank_volumes: dict[str, pybamm.Symbol] = {}
@@ -363,8 +393,10 @@ class Assembly:
         return {**self.parts, **{tank.place: tank for tank in self.tanks.values()}}
 
     def inventory(self, component: str) -> tuple[pybamm.Symbol, pybamm.Symbol]:
-        """A component in all of the electrolyte, now and at the start [mol.m-2]."""
+        """A component in all electrolyte and fused salt, now and at the start [mol.m-2]."""
         states = [body.amounts[component] for body in self.bodies.values()]
+        for salt in self.salts.values():
+            states += salt.states(component)
         return sum(self.mean(s) for s in states), sum(self.start(s) for s in states)
 
     @property

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
+from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import Mechanism, choose
-from cellmodels.models.zinc_halogen import double_layer, kinetics, thermodynamics
+from cellmodels.models.zinc_halogen import double_layer, fused_salt, kinetics, thermodynamics
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly
 from cellmodels.models.zinc_halogen.mechanism_base import ZincMechanism
 from cellmodels.models.zinc_halogen.reactions import REDUCTION, Change
+from cellmodels.models.zinc_halogen.species import HALOGEN
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,39 @@ class ActivityCoefficients(ZincMechanism):
     def prepare(self, cell: Assembly) -> None:
         """Choose the law."""
         cell.activity = self.law
+
+
+@dataclass(frozen=True)
+class FusedSalt(ZincMechanism):
+    """The complexing agent forms a second liquid with the halogen, instead of binding it.
+
+    The salt forms, dissolves, and takes up and gives halogen at finite rates, displaces electrolyte
+    and conducts beside it, and its complexation gives off heat. It takes the place of the agent's
+    isotherm. See `fused_salt` for the equations. Source: D. J. Eustace, J. Electrochem. Soc. 127
+    (1980) 528.
+    """
+
+    short_name: ClassVar[str] = "fused salt"
+    aliases: ClassVar[tuple[str, ...]] = ("second phase",)
+    runs: ClassVar[tuple[Change, ...]] = (
+        {**dict.fromkeys(fused_salt.CONTENTS, -1.0), "fused salt": 1.0},
+        {HALOGEN: -1.0, "fused salt": 1.0},
+    )
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """Parameter -> what a larger value does."""
+        return fused_salt.PARAMETERS
+
+    def prepare(self, cell: Assembly) -> None:
+        """Let the salt take the place of the isotherm."""
+        if cell.electrolyte.agent is None:
+            raise InputError("mechanisms: 'fused salt' needs a chemistry with a complexing agent.")
+        cell.fused_salt = True
+
+    def act(self, cell: Assembly) -> None:
+        """Form and load the salt of the positive electrode."""
+        fused_salt.react(cell, cell.positive, cell.salts[cell.positive.place])
 
 
 @dataclass(frozen=True)

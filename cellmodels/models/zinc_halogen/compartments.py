@@ -171,7 +171,8 @@ def _sites(
     found = {}
     for site in cell.electrolyte.sites:
         if site.component is not None:
-            found[site.name] = n(site.capacity) * totals[site.component] * active
+            if not cell.fused_salt:
+                found[site.name] = n(site.capacity) * totals[site.component] * active
         elif side == "positive":
             found[site.name] = n(site.capacity) * n("Positive electrode thickness [m]") / height
     return found

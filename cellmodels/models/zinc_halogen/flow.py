@@ -38,8 +38,10 @@ the cell follows that of the tank. The phase returns to the cell with
     \chi = \chi_{ch} + (\chi_{dis} - \chi_{ch})\,\frac{i_+^2}{i_+^2 + i_0^2}, \qquad
     i_+ = \max(i, 0)
 
-by a valve that a discharge opens. The phase has no volume of its own here, and what leaves the
-cell leaves as a whole.
+by a valve that a discharge opens. This phase has no volume of its own, and what leaves the
+cell leaves as a whole. Where the phase is a fused salt with rates of its own (`fused_salt`), it is
+that salt which settles and returns in this way: it leaves the cell well mixed with the electrolyte,
+and what flows is a volume of both liquids.
 
 In the porous model every place of an electrode's layer exchanges electrolyte with the tank, with
 the same rate by area: flow along the layers.
@@ -62,6 +64,7 @@ import pybamm
 
 from cellmodels.errors import InputError
 from cellmodels.models.mechanisms import Mechanism, choose
+from cellmodels.models.zinc_halogen import fused_salt
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, Compartment, Tank
 from cellmodels.models.zinc_halogen.compartments import SCALE, log_ligand_name
 from cellmodels.models.zinc_halogen.mechanism_base import ZincMechanism
@@ -179,11 +182,14 @@ class Flow(ZincMechanism):
         """What the flow takes from the compartment to the tank, as rates of both."""
         kept = _kept(cell)
         entering, leaving = {}, {}
+        aqueous_in, aqueous_out = pybamm.Scalar(1), pybamm.Scalar(1)
+        if tank.place in cell.salts:
+            aqueous_in, aqueous_out = _exchange_salt(cell, side, tank, rate, 1 - kept)
         for component in cell.electrolyte.components:
             mixed = side.totals[component]
             if component == HALOGEN:
                 mixed = mixed - _on_carbon(cell, side.species)
-            inlet = tank.totals[component]
+            mixed, inlet = aqueous_out * mixed, aqueous_in * tank.totals[component]
             if component in tank.settled:
                 inlet = inlet - kept * tank.settled[component] / tank.height
             entering[component] = inlet
@@ -223,6 +229,28 @@ class Flow(ZincMechanism):
         variables["Net power [W]"] = terminals - power * area
 
 
+def _exchange_salt(
+    cell: Assembly, side: Compartment, tank: Tank, rate: pybamm.Symbol, returned: pybamm.Symbol
+) -> tuple[pybamm.Symbol, pybamm.Symbol]:
+    """Droplets of fused salt that leave the compartment, and what returns of it from the tank.
+
+    Returns
+    -------
+    pybamm.Symbol, pybamm.Symbol
+        What is left for the aqueous electrolyte of the flow that enters, and of that which leaves.
+    """
+    here, there = cell.salts[side.place], cell.salts[tank.place]
+    shares = []
+    for salt, body, moving in ((there, tank, returned), (here, side, pybamm.Scalar(1))):
+        shares.append(moving / (body.height + salt.volume))
+    entering, leaving = shares
+    for state, settled in ((here.amount, there.amount), (here.halogen, there.halogen)):
+        moved = rate * (leaving * state - entering * settled)
+        cell.add(settled, moved)
+        cell.add(state, -moved)
+    return 1 - entering * there.volume, 1 - leaving * here.volume
+
+
 def _open(cell: Assembly, current: pybamm.Symbol) -> pybamm.Symbol:
     """Zero where there is no current, one well above the threshold."""
     return current**2 / (current**2 + cell.numbers(_THRESHOLD) ** 2)
@@ -252,10 +280,15 @@ def _tank(cell: Assembly, side: Compartment) -> Tank:
     height = volume - cell.water_lost[side.side]
     place = f"{side.side} tank"
     name = place.capitalize()
+    filled, recipe = volume, cell.recipe[side.side]
+    salt = None
+    if side.place in cell.salts:
+        salt, filled, recipe = fused_salt.declare(cell, place, volume, recipe)
+        height = height - salt.volume
     amounts = {
         c: cell.state(
             f"{name} {e.word(c)} [mol.m-2]",
-            cell.recipe[side.side][c] * volume,
+            recipe[c] * filled,
             SCALE.get(c, 1.0),
             e.conserved(c),
         )
@@ -271,7 +304,7 @@ def _tank(cell: Assembly, side: Compartment) -> Tank:
     }
     species = _speciate(cell, totals, log_halogen, log_ligands)
     settled: dict[str, pybamm.Symbol] = {}
-    if side.side == "positive" and e.agent is not None:
+    if side.side == "positive" and e.agent is not None and salt is None:
         share = _loaded(cell, species)
         agents = share * totals[AGENT]
         # its halide is not there for polyhalides
@@ -286,6 +319,8 @@ def _tank(cell: Assembly, side: Compartment) -> Tank:
         side.side, place, height, amounts, totals, species, log_halogen, log_ligands, settled
     )
     cell.model.algebraic.update(found.equilibria)
+    if salt is not None:
+        fused_salt.react(cell, found, salt)
     if cell.water_lost[side.side] != pybamm.Scalar(0):
         cell.event(f"{name} dry", height / _DRY - 1)
     return found
@@ -302,7 +337,7 @@ def _speciate(
     places = {
         site.name: n(site.capacity) * totals[site.component] * cell.agent_activity
         for site in e.sites
-        if site.component is not None
+        if site.component is not None and not cell.fused_salt
     }
     return speciate(e, n, totals, log_halogen, places, log_ligands)
 

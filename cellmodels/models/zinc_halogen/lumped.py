@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import pybamm
 
-from cellmodels.models.zinc_halogen import double_layer, transport
+from cellmodels.models.zinc_halogen import double_layer, fused_salt, transport
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly
 from cellmodels.models.zinc_halogen.base import ZincHalogenModel
 from cellmodels.models.zinc_halogen.compartments import (
@@ -93,18 +93,22 @@ def _add_compartments(cell: Assembly) -> None:
     cell.recipe = initial
     for side in SIDES:
         place = f"{side} compartment"
+        # a compartment that a tank feeds stays full
+        height = height0[side] if cell.tank_volumes else height0[side] - cell.water_lost[side]
+        start, recipe = height0[side], initial[side]
+        if cell.fused_salt and side == "positive":
+            salt, start, recipe = fused_salt.declare(cell, place, start, recipe)
+            height = height - salt.volume
         amounts = {
             c: cell.state(
                 f"{place.capitalize()} {e.word(c)} [mol.m-2]",
-                initial[side][c] * height0[side],
+                recipe[c] * start,
                 SCALE.get(c, 1.0),
                 e.conserved(c),
             )
             for c in e.components
         }
-        # a compartment that a tank feeds stays full
-        height = height0[side] if cell.tank_volumes else height0[side] - cell.water_lost[side]
-        found = compartment(cell, side, place, amounts, height, (height0[side], initial[side]))
+        found = compartment(cell, side, place, amounts, height, (start, recipe))
         setattr(cell, side, found)
         cell.parts[place] = cell.reported[side] = found
 
@@ -164,7 +168,14 @@ def _felt_resistance(cell: Assembly, conductivity: pybamm.Symbol) -> pybamm.Symb
     """Ionic resistance of the positive electrode [Ohm.m2], see `transport.depth_resistance`."""
     n = cell.numbers
     thickness = n("Positive electrode thickness [m]")
-    path = thickness / n("Positive electrode porosity") ** 1.5 / conductivity
+    porosity = n("Positive electrode porosity")
+    salt = cell.salts.get(cell.positive.place)
+    if salt is None:
+        conducting = conductivity * porosity**1.5
+    else:
+        filled = porosity * salt.volume / (salt.volume + cell.positive.height)
+        conducting = conductivity * (porosity - filled) ** 1.5 + fused_salt.conduction(n, filled)
+    path = thickness / conducting
     used = pybamm.maximum(-cell.felt.halogen_current / cell.felt.halogen_limit, 0)
     return transport.depth_resistance(path, cell.felt.halogen_slope, used)
 

@@ -581,6 +581,7 @@ MECHANISMS: tuple[type[ZincMechanism], ...] = (
     closures.HalogenKinetics,
     closures.ActivityCoefficients,
     ZincComplexes,
+    closures.FusedSalt,
     closures.NegativeFelt,
     closures.LumpedThermal,
     closures.DoubleLayer,

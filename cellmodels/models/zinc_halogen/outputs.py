@@ -117,6 +117,8 @@ def _add_charge(cell: Assembly) -> None:
     held = cell.mean(cell.positive.amounts[HALOGEN])
     if "positive" in cell.tanks:
         held = held + cell.tanks["positive"].amounts[HALOGEN]
+    for salt in cell.salts.values():
+        held = held + sum(cell.mean(state) for state in salt.states(HALOGEN))
     total, total0 = cell.inventory(HALIDE)
     halogens, halogens0 = cell.inventory(HALOGEN)
     plated, plated0 = cell.mean(cell.plate.metal), cell.start(cell.plate.metal)

@@ -30,9 +30,12 @@ porous electrodes in zinc-bromine cells: M. J. Mader, R. E. White, J. Electroche
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pybamm
 
-from cellmodels.models.zinc_halogen import double_layer
+from cellmodels.models.zinc_halogen import double_layer, fused_salt
 from cellmodels.models.zinc_halogen.base import ZincHalogenModel
 from cellmodels.models.zinc_halogen.compartments import (
     SCALE,
@@ -141,9 +144,14 @@ def _add_electrolyte(cell: FieldAssembly, negative: NegativeElectrode) -> None:
     )
     cell.recipe = sides
     side_of = {NEGATIVE: "negative", SEPARATOR: "negative", POSITIVE: "positive"}
+    starts: dict[str, tuple[pybamm.Symbol, Mapping[str, pybamm.Symbol]]]
+    starts = {name: (heights0[name], sides[side]) for name, side in side_of.items()}
+    if cell.fused_salt:
+        starts[POSITIVE] = _add_salt(cell, *starts[POSITIVE])
+        heights[POSITIVE] = heights[POSITIVE] - cell.salts[POSITIVE].volume
     amounts: dict[str, dict[str, pybamm.Variable]] = {name: {} for name in cell.regions}
     for c in e.components:
-        initial = {name: sides[side_of[name]][c] * heights0[name] for name in cell.regions}
+        initial = {name: height * recipe[c] for name, (height, recipe) in starts.items()}
         for name, state in cell.component(c, initial, SCALE.get(c, 1.0), e.conserved(c)).items():
             amounts[name][c] = state
     # layers that a tank feeds stay full
@@ -151,11 +159,27 @@ def _add_electrolyte(cell: FieldAssembly, negative: NegativeElectrode) -> None:
     lost = {name: cell.water_lost[side] for name, side in drying.items()}
     for name, side in side_of.items():
         height = heights[name] - lost.get(name, 0)
-        start = (heights0[name], sides[side])
-        cell.parts[name] = compartment(cell, side, name, amounts[name], height, start)
+        cell.parts[name] = compartment(cell, side, name, amounts[name], height, starts[name])
     cell.positive = cell.reported["positive"] = cell.parts[POSITIVE]
     cell.reported["negative"] = cell.parts[NEGATIVE]
     cell.negative = negative.electrolyte(cell.parts[NEGATIVE])
+
+
+def _add_salt(
+    cell: FieldAssembly, height: pybamm.Symbol, recipe: Mapping[str, pybamm.Symbol]
+) -> tuple[pybamm.Symbol, Mapping[str, pybamm.Symbol]]:
+    """The fused salt in the pores of the positive electrode, which narrows them.
+
+    Returns
+    -------
+    pybamm.Symbol, mapping of str to pybamm.Symbol
+        Height [m] and concentrations [mol.m-3] of the aqueous electrolyte at the start.
+    """
+    salt, left, dissolved = fused_salt.declare(cell, POSITIVE, height, recipe, [POSITIVE])
+    felt = cell.regions[POSITIVE]
+    open_pores = felt.porosity - salt.volume / felt.thickness
+    cell.regions[POSITIVE] = replace(felt, obstruction=open_pores**1.5)
+    return left, dissolved
 
 
 # --- the electrodes ------------------------------------------------------------------------------

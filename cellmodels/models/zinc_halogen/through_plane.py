@@ -30,7 +30,7 @@ from collections.abc import Mapping, Sequence
 
 import pybamm
 
-from cellmodels.models.zinc_halogen import complexation, transport
+from cellmodels.models.zinc_halogen import complexation, fused_salt, transport
 from cellmodels.models.zinc_halogen.assembly import Compartment
 from cellmodels.models.zinc_halogen.fields import ROUNDING, FieldAssembly
 from cellmodels.models.zinc_halogen.numbers import FARADAY, Numbers
@@ -244,7 +244,11 @@ def resistivity(cell: FieldAssembly, name: str) -> pybamm.Symbol:
         "T [K]": cell.numbers.temperature,
     }
     conductivity = cell.numbers.law("Electrolyte conductivity [S.m-1]", **arguments)
-    return 1 / (conductivity * cell.regions[name].obstruction)
+    passing = conductivity * cell.regions[name].obstruction
+    if name in cell.salts:
+        share = cell.salts[name].volume / cell.regions[name].thickness
+        passing = passing + fused_salt.conduction(cell.numbers, share)
+    return 1 / passing
 
 
 def film_gradients(

@@ -26,8 +26,9 @@ CHEMISTRIES = tuple(
 )
 #: What the lumped model has beside its reactions.
 LUMPED = tuple(kind.short_name for kind in MECHANISMS if "lumped" in kind.levels)
-#: The same without crystallisation, which only ends steps, and flow, which is for sets with tanks.
-ACTING = tuple(name for name in LUMPED if name not in ("crystallisation", "flow"))
+#: The same without crystallisation, which only ends steps, flow, which is for sets with tanks, and
+#: the fused salt, which takes the place of an isotherm.
+ACTING = tuple(name for name in LUMPED if name not in ("crystallisation", "flow", "fused salt"))
 #: Chemistry -> its set with tanks.
 FLOW_SETS = {name: f"{name}_flow" for name in CHEMISTRIES}
 
