@@ -41,7 +41,7 @@ from types import MappingProxyType
 
 import pybamm
 
-from cellmodels.models.zinc_halogen.assembly import Assembly, Body, FusedSalt
+from cellmodels.models.zinc_halogen.assembly import Assembly, Body, FusedSalt, Tank
 from cellmodels.models.zinc_halogen.numbers import Numbers
 from cellmodels.models.zinc_halogen.speciation import TRACE, positive
 from cellmodels.models.zinc_halogen.species import AGENT, ATOMS, HALIDE, HALOGEN, REDOX
@@ -207,4 +207,5 @@ def _report(cell: Assembly, body: Body, salt: FusedSalt) -> None:
     variables[f"{name} volume fraction"] = cell.mean(salt.volume / whole)
     agents, halogens = cell.mean(salt.amount), cell.mean(salt.halogen)
     variables[f"{name} {e.halogen} loading"] = 1 + halogens / (agents + _NONE * cell.mean(whole))
-    cell.event(f"{name} displaces the electrolyte", body.height / whole - _LEFT)
+    kind = "tank" if isinstance(body, Tank) else "compartment"
+    cell.event(f"Fused salt fills the {body.side} {kind}", body.height / whole - _LEFT)
