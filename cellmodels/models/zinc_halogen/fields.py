@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pybamm
 
 from cellmodels.models.zinc_halogen.assembly import Assembly
+from cellmodels.models.zinc_halogen.broadcasts import Widening
 from cellmodels.models.zinc_halogen.species import Electrolyte
 
 #: Share of a layer's thickness by which a face's place may be off from rounding.
@@ -146,6 +147,15 @@ class FieldAssembly(Assembly):
                 self.model.rhs[state] = self.rate(state)
         for component, whole in self.wholes.items():
             self.model.rhs[whole] = self.whole_rate(component)
+        self._widen()
+
+    def _widen(self) -> None:
+        """Write sums of fields and scalars so that they are differentiated well."""
+        wide, model = Widening(), self.model
+        model.rhs = {state: wide(rate) for state, rate in model.rhs.items()}
+        model.algebraic = {state: wide(zero) for state, zero in model.algebraic.items()}
+        for symbol, conditions in dict(model.boundary_conditions).items():
+            model.boundary_conditions[wide(symbol)] = conditions
 
     # --- space ---------------------------------------------------------------------------------
 
