@@ -191,7 +191,7 @@ def test_the_charges_that_cross_add_up_to_the_current():
         return transport.separator_drop(*arguments), transport.separator_fluxes(*arguments)
 
     drop = brentq(lambda x: x - float(at(x)[0].evaluate()), 0.1, 50)
-    fluxes = {key: float(flux.evaluate()) for key, flux in at(drop)[1].items()}
+    fluxes = {key: float(at(drop)[1][key].evaluate()) for key in permeabilities}
     assert 2 * fluxes["M"] - fluxes["X"] - fluxes["Y"] == pytest.approx(current / F, rel=1e-12)
     x, left, right = drop * -1, 0.0, 700.0
     goldman = 1e-7 * x * (left - right * np.exp(-x)) / -np.expm1(-x)

@@ -242,8 +242,8 @@ class Assembly:
         Heat of the currents in electrolyte and electrodes, with that of diffusion [W.m-2].
     diffusion_potential, conductivity : pybamm.Symbol
         Across the separator [V]; of the electrolyte [S.m-1].
-    permeabilities, fluxes : dict of str to pybamm.Symbol
-        Of all solutes, by key [m.s-1], [mol.m-2.s-1].
+    permeabilities : dict of str to pybamm.Symbol
+        Of all solutes, by key [m.s-1].
     halogen_losses : pybamm.Symbol
         Charge of the halogen that is lost beside what is reduced at the plate [A.m-2].
     temperature_state : pybamm.Variable or None
@@ -272,7 +272,6 @@ class Assembly:
     diffusion_potential: pybamm.Symbol
     conductivity: pybamm.Symbol
     permeabilities: dict[str, pybamm.Symbol]
-    fluxes: dict[str, pybamm.Symbol]
 
     def __init__(self, model: pybamm.BaseModel, electrolyte: Electrolyte) -> None:
         self.model = model

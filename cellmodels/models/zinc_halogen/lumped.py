@@ -186,14 +186,12 @@ def _add_fluxes(cell: Assembly, internal: pybamm.Symbol) -> None:
     unknown = cell.model.variables["Potential drop in the separator by RT/F"]
     sides = (cell.negative.solutes, cell.positive.solutes)
     moving = transport.migrating(e.solutes, *sides, unknown)
-    drop = transport.separator_drop(e.solutes, cell.permeabilities, *sides, moving, internal)
-    cell.model.algebraic[unknown] = unknown - drop
     fluxes = transport.separator_fluxes(e.solutes, cell.permeabilities, *sides, moving, internal)
-    cell.fluxes = fluxes
-    for side, sign in ((cell.negative, -1), (cell.positive, 1)):
-        for solute in e.solutes:
-            for component, count in solute.contents:
-                cell.add(side.amounts[component], sign * count * fluxes[solute.key])
+    cell.model.algebraic[unknown] = unknown - fluxes.drive
+    for component in e.components:
+        crossing = fluxes.of(component)
+        cell.add(cell.negative.amounts[component], -crossing)
+        cell.add(cell.positive.amounts[component], crossing)
 
 
 def _add_margin(cell: Assembly, internal: pybamm.Symbol) -> None:

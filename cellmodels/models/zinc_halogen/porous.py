@@ -209,17 +209,9 @@ def _add_transport(
     """Currents and fluxes on all faces, and the voltage."""
     whole = Layers(cell, list(cell.regions))
     solid = negative.electronic(cell, whole, internal) + _in_felt(cell, whole, internal)
-    cell.fluxes = whole.fluxes(internal * whole.after_start() * whole.before_end() - solid)
+    fluxes = whole.fluxes(internal * whole.after_start() * whole.before_end() - solid)
     for component in cell.electrolyte.components:
-        cell.flow(
-            component,
-            sum(
-                count * cell.fluxes[s.key]
-                for s in cell.electrolyte.solutes
-                for held, count in s.contents
-                if held == component
-            ),
-        )
+        cell.flow(component, fluxes.of(component))
     inside = Layers(cell, [POSITIVE])
     cell.ionic = internal * inside.before_end() - _in_felt(cell, inside, internal)
     _add_voltage(cell, negative, internal, whole, inside)

@@ -192,7 +192,7 @@ class Layers:
         pull = current * self.ohmic * inner + (self.diffusion - self._gradient(field)) * inner
         return pull / (1 / conductivity + self.ohmic * inner)
 
-    def fluxes(self, ionic: pybamm.Symbol) -> dict[str, pybamm.Symbol]:
+    def fluxes(self, ionic: pybamm.Symbol) -> transport.Fluxes:
         """Fluxes of all solutes on the faces, zero at both ends.
 
         Parameters
@@ -202,20 +202,13 @@ class Layers:
 
         Returns
         -------
-        dict of str to pybamm.Symbol
-            [mol.m-2.s-1], by key. That of the first anion is what the current leaves for it, so
-            that the charges add up to the current whatever the rounding.
+        transport.Fluxes
         """
+        carried = ionic / FARADAY
         drive = sum(s.charge * self._diffusing[s.key] for s in self._solutes if s.charge)
-        drive = (drive + ionic / FARADAY) / self._carried
-        found = {}
-        for s in self._solutes:
-            driven = s.charge * self._mobile[s.key] * drive if s.charge else 0
-            found[s.key] = driven - self._diffusing[s.key]
-        last = next(s for s in self._solutes if s.charge < 0)
-        others = sum(s.charge * found[s.key] for s in self._solutes if s.charge and s is not last)
-        found[last.key] = (ionic / FARADAY - others) / last.charge
-        return found
+        drive = (drive + carried) / self._carried
+        still = {key: -diffusing for key, diffusing in self._diffusing.items()}
+        return transport.Fluxes(self._solutes, still, self._mobile, drive, carried)
 
     def potential(self, ionic: pybamm.Symbol) -> pybamm.Symbol:
         """Electrolyte potential, from the middle of the first of the mesh's cells on [V].

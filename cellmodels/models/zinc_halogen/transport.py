@@ -26,6 +26,7 @@ Newman, K. E. Thomas-Alyea, Electrochemical systems, 3rd ed., Wiley 2004, ch. 11
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pybamm
 
@@ -36,6 +37,55 @@ from cellmodels.models.zinc_halogen.species import HALOGEN, METAL_ION, Electroly
 
 _DIFFUSION_ENERGY = "Diffusivity activation energy [J.mol-1]"
 _FACTOR = "Electrolyte diffusivity viscosity factor"
+
+
+@dataclass(frozen=True)
+class Fluxes:
+    r"""Fluxes :math:`N_m = d_m + z_m a_m u` of solutes, which add up to a current.
+
+    That of the first anion is what the current leaves for it, so that the charges add up to the
+    current whatever the rounding. The drive u is a large expression: a sum of fluxes has it once.
+
+    Attributes
+    ----------
+    solutes : sequence of Solute
+    still : dict of str to pybamm.Symbol
+        Diffusion, d, by the solute's key [mol.m-2.s-1].
+    mobile : dict of str to pybamm.Symbol
+        What the drive acts on, a, of all ions, by key [mol.m-2.s-1].
+    drive : pybamm.Symbol
+        By RT/F.
+    carried : pybamm.Symbol
+        Ionic current density over F [mol.m-2.s-1].
+    """
+
+    solutes: Sequence[Solute]
+    still: Mapping[str, pybamm.Symbol]
+    mobile: Mapping[str, pybamm.Symbol]
+    drive: pybamm.Symbol
+    carried: pybamm.Symbol
+
+    def __getitem__(self, key: str) -> pybamm.Symbol:
+        """Flux of a solute [mol.m-2.s-1]."""
+        return self._sum({key: 1.0})
+
+    def of(self, component: str) -> pybamm.Symbol:
+        """Flux of a component in all solutes that hold it [mol.m-2.s-1]."""
+        return self._sum({s.key: dict(s.contents).get(component, 0.0) for s in self.solutes})
+
+    def _sum(self, counts: Mapping[str, float]) -> pybamm.Symbol:
+        last = next(s for s in self.solutes if s.charge < 0)
+        share = counts.get(last.key, 0.0) / last.charge
+        still = share * self.carried
+        driven: pybamm.Symbol = pybamm.Scalar(0)
+        for s in self.solutes:
+            count = counts.get(s.key, 0.0) - share * s.charge
+            if s is last or not count:
+                continue
+            still = still + count * self.still[s.key]
+            if s.charge:
+                driven = driven + count * s.charge * self.mobile[s.key]
+        return still + driven * self.drive
 
 
 def diffusivity(numbers: Numbers, solute: Solute) -> pybamm.Symbol:
@@ -192,7 +242,7 @@ def separator_fluxes(
     positive: Mapping[str, pybamm.Symbol],
     moving: Mapping[str, pybamm.Symbol],
     current: pybamm.Symbol,
-) -> dict[str, pybamm.Symbol]:
+) -> Fluxes:
     """Fluxes of all solutes from the negative to the positive compartment.
 
     Parameters
@@ -202,19 +252,15 @@ def separator_fluxes(
 
     Returns
     -------
-    dict of str to pybamm.Symbol
-        [mol.m-2.s-1], by key. That of the first anion is what the current leaves for it, so that
-        the charges add up to the current whatever the rounding.
+    Fluxes
     """
-    drop = separator_drop(solutes, permeabilities, negative, positive, moving, current)
-    fluxes = {}
-    for s in solutes:
-        driven = s.charge * drop * moving[s.key] if s.charge else 0
-        fluxes[s.key] = permeabilities[s.key] * (negative[s.key] - positive[s.key] + driven)
-    last = next(s for s in solutes if s.charge < 0)
-    others = sum(s.charge * fluxes[s.key] for s in solutes if s.charge and s is not last)
-    fluxes[last.key] = (current / FARADAY - others) / last.charge
-    return fluxes
+    return Fluxes(
+        solutes,
+        {s.key: permeabilities[s.key] * (negative[s.key] - positive[s.key]) for s in solutes},
+        {s.key: permeabilities[s.key] * moving[s.key] for s in solutes if s.charge},
+        separator_drop(solutes, permeabilities, negative, positive, moving, current),
+        current / FARADAY,
+    )
 
 
 def depth_resistance(
