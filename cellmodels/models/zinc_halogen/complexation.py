@@ -58,6 +58,8 @@ class Complexation:
     ----------
     free : dict of str to pybamm.Symbol
         Metal ion and ligands by component [mol.m-3].
+    ratios : dict of str to pybamm.Symbol
+        Complexes over free metal ion, by the chemistry's key.
     complexes : dict of str to pybamm.Symbol
         By the chemistry's key [mol.m-3].
     held : dict of str to pybamm.Symbol
@@ -67,6 +69,7 @@ class Complexation:
     """
 
     free: Mapping[str, pybamm.Symbol]
+    ratios: Mapping[str, pybamm.Symbol]
     complexes: Mapping[str, pybamm.Symbol]
     held: Mapping[str, pybamm.Symbol]
     enthalpy: pybamm.Symbol
@@ -115,7 +118,7 @@ def bind(
     Complexation
     """
     if not log_ligands:
-        return Complexation({}, {}, {}, pybamm.Scalar(0))
+        return Complexation({}, {}, {}, {}, pybamm.Scalar(0))
     free = {ligand: pybamm.exp(log) for ligand, log in log_ligands.items()}
     ratios = {}
     for c in electrolyte.complexes:
@@ -130,6 +133,7 @@ def bind(
     }
     return Complexation(
         free={METAL_ION: bare, **free},
+        ratios=ratios,
         complexes={key: ratio * bare for key, ratio in ratios.items()},
         held=held,
         enthalpy=bare * _sum(numbers(c.enthalpy) * ratios[c.key] for c in electrolyte.complexes),
@@ -173,6 +177,7 @@ def film(
     electrolyte: Electrolyte,
     mobility: Mapping[str, pybamm.Symbol],
     at: Mapping[str, pybamm.Symbol],
+    ratios: Mapping[str, pybamm.Symbol],
 ) -> Film:
     """The film at a plate, to first order in its thickness; see the module.
 
@@ -184,13 +189,23 @@ def film(
         Diffusivities of all ions and complexes [m2.s-1], by key.
     at
         Concentrations [mol.m-3], by key.
+    ratios
+        Complexes over free metal ion, by key; see `Complexation`.
 
     Returns
     -------
     Film
     """
+    bare = next(s for s in electrolyte.solutes if s.contents == ((METAL_ION, 1.0),))
     moving = [s for s in electrolyte.solutes if _holds(s, METAL_ION) or _is_ligand(electrolyte, s)]
     ions = [s for s in electrolyte.solutes if s.charge]
+    with_metal = {bare.key: pybamm.Scalar(1), **ratios}
+
+    def total_of(weights: Mapping[str, pybamm.Symbol | float]) -> pybamm.Symbol:
+        """A sum over concentrations, by that of the free metal ion; it counts that ion once."""
+        own = _sum(w * with_metal[key] for key, w in weights.items() if key in with_metal)
+        others = [w * at[key] for key, w in weights.items() if key not in with_metal]
+        return own + _sum(others) / at[bare.key] if others else own
 
     def both(one: str, other: str) -> list[tuple[Solute, float]]:
         """What holds two components, and the product of how much."""
@@ -198,13 +213,13 @@ def film(
         return [(s, share) for s, share in shares if share]
 
     def conducting(one: str, other: str) -> pybamm.Symbol:
-        return _sum(share * mobility[s.key] * at[s.key] for s, share in both(one, other))
+        return total_of({s.key: share * mobility[s.key] for s, share in both(one, other)})
 
     def held(one: str, other: str) -> pybamm.Symbol:
-        return _sum(share * at[s.key] for s, share in both(one, other))
+        return total_of({s.key: share for s, share in both(one, other)})
 
     def charged(one: str) -> pybamm.Symbol:
-        return _sum(_holds(s, one) * s.charge * at[s.key] for s, _ in both(one, one) if s.charge)
+        return total_of({s.key: _holds(s, one) * s.charge for s, _ in both(one, one) if s.charge})
 
     # gradients of electrochemical potentials by that of the metal ion
     pull = {
@@ -214,16 +229,15 @@ def film(
     passing = conducting(METAL_ION, METAL_ION) + _sum(
         pull[ligand] * conducting(METAL_ION, ligand) for ligand in pull
     )
-    strength = _sum(s.charge**2 * at[s.key] for s in ions)
+    strength = total_of({s.key: s.charge**2 for s in ions})
     field = (charged(METAL_ION) + _sum(pull[x] * charged(x) for x in pull)) / strength
     total = held(METAL_ION, METAL_ION) + _sum(pull[x] * held(METAL_ION, x) for x in pull)
     total = total - charged(METAL_ION) * field
-    bare = next(s for s in electrolyte.solutes if s.contents == ((METAL_ION, 1.0),))
     carried = _sum(s.charge**2 * mobility[s.key] * at[s.key] for s in ions)
     return Film(
         total=total / passing,
-        free=(1 - bare.charge * field) / passing,
-        potential=field / passing - bare.charge / carried,
+        free=(1 - bare.charge * field) / passing / at[bare.key],
+        potential=field / passing / at[bare.key] - bare.charge / carried,
     )
 
 

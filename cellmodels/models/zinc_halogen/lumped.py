@@ -124,7 +124,8 @@ def _add_electrodes(cell: Assembly) -> None:
     )
     plated = cell.state(f"{e.metal.capitalize()} areal amount [mol.m-2]", start, holds=ELEMENT)
     stray = cell.state(f"{e.metal.capitalize()} on the positive electrode [mol.m-2]", holds=ELEMENT)
-    film = transport.plating_limit(n, e, cell.negative.solutes, transport.metal_ion(e).key)
+    side = cell.negative
+    film = transport.plating_limit(n, e, side.solutes, side.species.ratios)
     wall = n("Positive electrode mass-transfer coefficient [m.s-1]")
     attack = n(f"{e.metal.capitalize()} chemical attack velocity [m.s-1]")
     pore = 2 * FARADAY * wall * cell.felt_area * cell.positive.totals[METAL_ION]

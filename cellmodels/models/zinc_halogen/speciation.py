@@ -75,6 +75,8 @@ class Speciation:
         Enthalpy of the equilibria, from the free species [J.m-3].
     complexes : dict of str to pybamm.Symbol
         Complexes of the metal ion by the chemistry's key [mol.m-3]; none where they do not count.
+    ratios : dict of str to pybamm.Symbol
+        Complexes over free metal ion, by the chemistry's key.
     free : dict of str to pybamm.Symbol
         Metal ion and its ligands that are free, by component [mol.m-3]; none where all is.
     residuals : dict of str to pybamm.Symbol
@@ -91,6 +93,7 @@ class Speciation:
     residual: pybamm.Symbol
     enthalpy: pybamm.Symbol
     complexes: Mapping[str, pybamm.Symbol]
+    ratios: Mapping[str, pybamm.Symbol]
     free: Mapping[str, pybamm.Symbol]
     residuals: Mapping[str, pybamm.Symbol]
 
@@ -178,6 +181,7 @@ def speciate(
         residual=pybamm.log(positive(totals[HALOGEN], TRACE)) - pybamm.log(held),
         enthalpy=enthalpy,
         complexes=complexation.complexes,
+        ratios=complexation.ratios,
         free=complexation.free,
         residuals={
             ligand: pybamm.log(positive(totals[ligand], TRACE))

@@ -277,7 +277,7 @@ def film_gradients(
     at, metal_ion = side.solutes, transport.metal_ion(electrolyte)
     if electrolyte.complexed:
         mobile = {s.key: transport.diffusivity(numbers, s) for s in electrolyte.solutes}
-        film = complexation.film(electrolyte, mobile, at)
+        film = complexation.film(electrolyte, mobile, at, side.species.ratios)
         return side.totals[METAL_ION] * film.free, film.potential
     ions = [s for s in electrolyte.solutes if s.charge]
     strength = sum(s.charge**2 * at[s.key] for s in ions)

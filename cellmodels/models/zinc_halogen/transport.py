@@ -301,7 +301,7 @@ def plating_limit(
     numbers: Numbers,
     electrolyte: Electrolyte,
     concentrations: Mapping[str, pybamm.Symbol],
-    metal_ion: str,
+    ratios: Mapping[str, pybamm.Symbol],
 ) -> pybamm.Symbol:
     r"""Limiting current density of plating through the film at the plate [A.m-2].
 
@@ -322,8 +322,8 @@ def plating_limit(
         What is dissolved.
     concentrations
         Of all solutes at the electrode [mol.m-3], by key.
-    metal_ion
-        Key of the metal ion.
+    ratios
+        Complexes over free metal ion at the electrode, by key.
 
     Returns
     -------
@@ -335,15 +335,16 @@ def plating_limit(
         d = {key: diffusivity(numbers, s) for key, s in by_key.items()}
         metal = [(key, dict(s.contents).get(METAL_ION)) for key, s in by_key.items()]
         total = sum(held * concentrations[key] for key, held in metal if held)
-        slope = complexation.film(electrolyte, d, concentrations).total
+        slope = complexation.film(electrolyte, d, concentrations, ratios).total
         return 2 * FARADAY * total / (slope * numbers(thickness))
     d = {key: diffusivity(numbers, s) for key, s in by_key.items() if s.charge}
+    ion = metal_ion(electrolyte).key
     halide = next(s.key for s in electrolyte.solutes if s.name == electrolyte.halide)
-    salt = 3 * d[metal_ion] * d[halide] / (2 * d[metal_ion] + d[halide])
+    salt = 3 * d[ion] * d[halide] / (2 * d[ion] + d[halide])
     carried = sum(by_key[key].charge ** 2 * d[key] * concentrations[key] for key in d)
-    transference = 4 * d[metal_ion] * concentrations[metal_ion] / carried
+    transference = 4 * d[ion] * concentrations[ion] / carried
     corrected = transference * numbers(
         f"{electrolyte.metal.capitalize()} transference number correction"
     )
     film = numbers(thickness)
-    return 2 * FARADAY * salt * concentrations[metal_ion] / ((1 - corrected) * film)
+    return 2 * FARADAY * salt * concentrations[ion] / ((1 - corrected) * film)

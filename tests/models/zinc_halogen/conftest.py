@@ -144,13 +144,17 @@ def marcher(cell: cm.Cell, outputs: tuple[str, ...] = ()) -> Marcher:
 def solve(
     cell: cm.Cell, *steps: str, model: pybamm.BaseModel | None = None, rtol: float = 1e-8
 ) -> pybamm.Solution:
-    """The steps as a PyBaMM experiment, by IDAKLU."""
+    """The steps as a PyBaMM experiment, by IDAKLU, with one model for all steps.
+
+    PyBaMM would else build one for each, which takes longer than to solve them.
+    """
     simulation = pybamm.Simulation(
         model or cell.pybamm_model(),
         parameter_values=cell.parameter_values(),
         experiment=pybamm.Experiment([steps]),
         solver=pybamm.IDAKLUSolver(rtol=rtol, atol=rtol * 1e-2, root_method="lm"),
         var_pts=cell.var_pts(),
+        experiment_model_mode="unified",
     )
     return simulation.solve()
 
