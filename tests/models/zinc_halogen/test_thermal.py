@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pybamm
 import pytest
-from scipy.optimize import brentq, fsolve
+from scipy.optimize import brentq
 
 import cellmodels as cm
 
@@ -133,33 +133,36 @@ class Enthalpy:
             for each in self.chemistry.saturations.values()
         ]
 
-        def bound(logs: np.ndarray) -> list[tuple[str, float, float]]:
-            """Ligand, what of it zinc binds, and the enthalpy of that [mol.m-3, J.m-3]."""
-            at = dict(zip(ligands, logs, strict=True))
-            ratios = [k * np.exp(n * at[ligand]) for ligand, n, k, _ in complexes]
-            bare = total[self.metal_ion] / (1 + sum(ratios))
-            each = zip(complexes, ratios, strict=True)
-            return [(ligand, n * r * bare, h * r * bare) for (ligand, n, _, h), r in each]
-
+        held_by = np.array([[n * (own == x) for own, n, *_ in complexes] for x in ligands])
+        constants = np.array([k for *_, k, _ in complexes])
+        enthalpy = np.array([h for *_, h in complexes])
         guess = [np.array([np.log(total[x]) - 1 for x in ligands])]
 
         def in_complexes(halide: float, poly: float) -> tuple[float, float]:
-            """Free halide beside complexes, and their enthalpy; `poly` is what polyhalides add."""
+            """Free halide beside complexes, and their enthalpy; `poly` is what polyhalides add.
+
+            Newton's method on the ligands' balances, in logarithms of the free ligands.
+            """
             if not complexes:
                 return halide / (1 + poly), 0.0
             totals = np.array([halide if x == self.halide else total[x] for x in ligands])
             own = np.array([1 + poly if x == self.halide else 1.0 for x in ligands])
-
-            def off(logs: np.ndarray) -> np.ndarray:
-                held = own * np.exp(logs)
-                for ligand, of_it, _ in bound(logs):
-                    held[ligands.index(ligand)] += of_it
-                return np.log(held / totals)
-
-            logs = fsolve(off, guess[-1], xtol=1e-12)
+            logs = guess[-1]
+            for _ in range(30):
+                ratios = constants * np.exp(logs @ held_by)
+                shares = ratios / (1 + ratios.sum())
+                formed = total[self.metal_ion] * shares
+                free = own * np.exp(logs)
+                found = free + held_by @ formed
+                off = np.log(found / totals)
+                if np.max(np.abs(off)) < 1e-13:
+                    break
+                slope = np.diag(free) + (held_by * formed) @ held_by.T
+                slope -= np.outer(held_by @ formed, held_by @ shares)
+                logs = logs - np.linalg.solve(slope / found[:, None], off)
+            assert np.max(np.abs(off)) < 1e-12
             guess.append(logs)
-            assert np.max(np.abs(off(logs))) < 1e-10
-            return np.exp(logs[ligands.index(self.halide)]), sum(h for *_, h in bound(logs))
+            return np.exp(logs[ligands.index(self.halide)]), enthalpy @ formed
 
         def parts(b: float) -> list[tuple[float, float]]:
             """Halogen of each kind and its enthalpy, where `b` is free [mol.m-3, J.m-3]."""
