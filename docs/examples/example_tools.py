@@ -7,6 +7,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
 
@@ -31,6 +32,22 @@ def output(name: str) -> Path:
     folder = Path(os.environ.get("CELLMODELS_OUTPUT") or "results")
     folder.mkdir(parents=True, exist_ok=True)
     return folder / name
+
+
+def small_and_plain() -> None:
+    """Set the style of all figures that are made from now on."""
+    mpl.rcParams.update(
+        {
+            "font.size": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 9.5,
+            "axes.titlelocation": "left",
+            "axes.titleweight": "bold",
+            "legend.frameon": False,
+            "legend.fontsize": 8,
+        }
+    )
 
 
 def keep(record: xr.DataTree, group: str, chosen: np.ndarray) -> xr.DataTree:

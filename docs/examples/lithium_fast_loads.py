@@ -10,26 +10,14 @@
 # Run as a script; `CELLMODELS_OUTPUT` names the folder for the picture.
 
 # %%
-import matplotlib as mpl
 import numpy as np
 import pybamm
-from example_tools import output
+from example_tools import output, small_and_plain
 from matplotlib.figure import Figure
 
 import cellmodels as cm
 
-mpl.rcParams.update(
-    {
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlesize": 9.5,
-        "axes.titlelocation": "left",
-        "axes.titleweight": "bold",
-        "legend.frameon": False,
-        "legend.fontsize": 8,
-    }
-)
+small_and_plain()
 COLOURS = {"SPM": "#777777", "SPMe": "#0072B2", "DFN": "#D55E00"}
 SET = "nmc_graphite_siox"
 

@@ -9,28 +9,16 @@
 # the page).
 
 # %%
-import matplotlib as mpl
 import numpy as np
 import pybamm
-from example_tools import QUICK, output
+from example_tools import QUICK, output, small_and_plain
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 import cellmodels as cm
 from cellmodels.plotting import mark
 
-mpl.rcParams.update(
-    {
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlesize": 9.5,
-        "axes.titlelocation": "left",
-        "axes.titleweight": "bold",
-        "legend.frameon": False,
-        "legend.fontsize": 8,
-    }
-)
+small_and_plain()
 BLUE, RED, GREEN, ORANGE, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#777777"
 SETS = {  # name -> in words, current [mA.cm-2] and capacity of a charge [mAh.cm-2]
     "zinc_bromine_static": ("liquid agent", 10, 12, BLUE),

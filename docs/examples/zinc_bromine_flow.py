@@ -9,27 +9,15 @@
 # the page).
 
 # %%
-import matplotlib as mpl
 import numpy as np
 import pybamm
-from example_tools import output
+from example_tools import output, small_and_plain
 from matplotlib.figure import Figure
 
 import cellmodels as cm
 from cellmodels.plotting import mark
 
-mpl.rcParams.update(
-    {
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlesize": 9.5,
-        "axes.titlelocation": "left",
-        "axes.titleweight": "bold",
-        "legend.frameon": False,
-        "legend.fontsize": 8,
-    }
-)
+small_and_plain()
 BLUE, RED, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 CHARGE, DISCHARGE = "Charge at 2 A for 3.75 hours", "Discharge at 2 A until 0.8 V"
 

@@ -11,24 +11,13 @@
 import matplotlib as mpl
 import numpy as np
 import pybamm
-from example_tools import output
+from example_tools import output, small_and_plain
 from matplotlib.figure import Figure
 
 import cellmodels as cm
 from cellmodels.plotting import mark
 
-mpl.rcParams.update(
-    {
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlesize": 9.5,
-        "axes.titlelocation": "left",
-        "axes.titleweight": "bold",
-        "legend.frameon": False,
-        "legend.fontsize": 8,
-    }
-)
+small_and_plain()
 CURRENT = 1.0  # A, 10 mA.cm-2 of 100 cm2
 STEPS = (f"Charge at {CURRENT} A for 2 hours", f"Discharge at {CURRENT} A until 0.8 V")
 CELL = cm.Cell("zinc_bromine", model="porous")
