@@ -25,6 +25,10 @@ from cellmodels.solver.cycle_map import CycleMap, CyclePoint
 _SAMPLE = 24
 #: Directions that change a (scaled) end by less than this are left out, at most.
 _TOLERANCE = 1e-5
+#: The same, as a share of that, for a model of few states, where more directions cost next to
+#: nothing: sums of states that a cycle conserves are kept by a life as well as its slow directions
+#: are, to the product of what is left out and an iteration's last correction.
+_FEW, _SHARE = 64, 0.1
 #: What is left out may change a state by so much over an element.
 _ACCUMULATED = 0.01
 #: A state whose own rate would change it by less than this factor in a cycle persists.
@@ -74,6 +78,8 @@ def slow_space(
 ) -> SlowSpace:
     """Find it at one cycle, which must have its factorised matrices."""
     ny = cycle.ny
+    if ny <= _FEW:
+        tolerance *= _SHARE
     size = np.maximum(np.abs(point.start), _SIZE)
     persists = _persisting(cycle, point, theta)
     charge = max(abs(point.end[-2] - point.start[-2]), 1e-12)
