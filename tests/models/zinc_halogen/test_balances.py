@@ -141,7 +141,7 @@ def charged_and_stripped(cell) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("name", CHEMISTRIES)
 class TestConservation:
-    @settings(max_examples=40)
+    @settings(max_examples=30)
     @given(data=st.data())
     def test_in_our_solver(self, name, data):
         cell = fast_cell(name, data.draw(st.booleans(), label="double layer"))
@@ -202,7 +202,7 @@ class TestConservation:
             assert drift(balance, amounts) < TOLERANCE, f"{key} is not conserved"
 
     @pytest.mark.slow
-    @settings(max_examples=5)
+    @settings(max_examples=3)
     @given(data=st.data())
     def test_in_pybamm_whatever_is_done(self, name, data):
         cell = fast_cell(name, data.draw(st.booleans(), label="double layer"))
