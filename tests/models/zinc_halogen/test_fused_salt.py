@@ -10,6 +10,7 @@ import pytest
 
 import cellmodels as cm
 from cellmodels.errors import InputError
+from cellmodels.observations import Points, PointSet
 
 from .conftest import FAST, averaged, drift, marcher, mechanisms_of, solve
 from .test_thermal import FARADAY, Enthalpy, assert_first_law, with_heat_counted, work
@@ -224,6 +225,31 @@ def test_the_first_law(flow):
     moved = work(solution, cell)
     scale = np.sum(np.abs(np.diff(moved)))
     assert_first_law(gained, (moved + solution["Counted"].entries)[some], scale)
+
+
+def test_gradients_are_those_of_differences():
+    names = [
+        "Fused salt solubility product [mol3.m-9]",
+        "Fused salt half-loading halogen concentration [mol.m-3]",
+        "Fused salt halogen transfer rate [m3.mol-1.s-1]",
+    ]
+    simulator = cm.Simulator(salted(), cm.Protocol(list(STEPS[:3])), names)
+    at = np.array([1.0, 2.0])
+    points = Points((PointSet("cycles", "discharge_capacity", "cycle", at),))
+    base = simulator.predict(simulator.nominal, points)
+    assert base.outcome.ok
+    for k in range(len(names)):
+        step = 0.03 * simulator.nominal * np.eye(len(names))[k]
+        up, down = (
+            simulator.predict(
+                simulator.nominal + sign * step, points, jacobian=False, state=base.state
+            )
+            for sign in (1, -1)
+        )
+        difference = (up.values - down.values) / (2 * step[k])
+        size = np.abs(difference).max()
+        assert size * simulator.nominal[k] > 1e-4, names[k]
+        np.testing.assert_allclose(base.jacobian[:, k], difference, atol=5e-3 * size)
 
 
 def test_a_life_of_some_cycles():
