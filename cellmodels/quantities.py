@@ -59,6 +59,7 @@ STATE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
         "standby_power_per_energy": Quantity("h-1", "standby power per stored energy"),
         "plate_margin": Quantity("-", "metal ion at the plate over that in the electrolyte"),
         "agent_activity": Quantity("-", "share of the complexing agent that binds"),
+        "fused_salt": Quantity("mol.m-2", "complexing agent in its fused salt"),
         "positive_area_factor": Quantity("-", "share of the positive electrode's area"),
         "separator_resistance_factor": Quantity("-", "factor on the separator's resistance"),
         "pump_power": Quantity("W.m-2", "power that the pumps take"),

@@ -216,6 +216,7 @@ def state_variables(chemistry: Chemistry) -> Mapping[str, str]:
         "standby_power_per_energy": "Standby power per stored energy [h-1]",
         "plate_margin": "Plate concentration margin",
         "agent_activity": "Complexing agent activity",
+        "fused_salt": "Fused salt areal amount [mol.m-2]",
         "positive_area_factor": "Positive electrode area factor",
         "separator_resistance_factor": "Separator resistance factor",
         "pump_power": "Pump power [W.m-2]",

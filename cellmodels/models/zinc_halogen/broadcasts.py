@@ -4,7 +4,7 @@ CasADi's derivatives of a sum of a scalar and a vector are wrong in reverse mode
 vector's elements are seen to change with the scalar (versions 3.6 to 3.8; MX graphs, where the
 outputs are stacked). PyBaMM's Jacobians are made of such graphs, and lose their entries silently:
 a solver then converges slowly, and keeps no balance beyond its tolerance. A product with a vector
-of ones is differentiated correctly.
+of ones is differentiated correctly. Sums of a field and a parameter are left as they are.
 """
 
 from __future__ import annotations

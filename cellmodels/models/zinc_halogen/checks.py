@@ -45,7 +45,9 @@ _RANGES = tuple(
             r"Residual .* threshold|.* dissolution time|.* diffusion-layer thickness|"
             r".* mass-transfer coefficient|.* chemical attack velocity|.* heat capacity|"
             r"Water ionic product|.* activity factor|.* temperature|.* conductivity.*|"
-            r".* contact length|.* tank volume per area|Flow threshold current density)( \[|$)",
+            r".* contact length|.* tank volume per area|"
+            r"Fused salt (solubility product|halogen capacity)|"
+            r"Flow threshold current density)( \[|$)",
             0.0,
             float("inf"),
             (False, True),

@@ -81,15 +81,12 @@ class Film:
 
     Attributes
     ----------
-    total : pybamm.Symbol
-        :math:`-\nabla c_M / N` of all metal ions, complexed or not [s.m-2].
     free : pybamm.Symbol
         :math:`-\nabla \ln M / N` of the free metal ion [m.s.mol-1].
     potential : pybamm.Symbol
         :math:`-(F/RT) \nabla\phi / N` [m.s.mol-1], less what a current drives.
     """
 
-    total: pybamm.Symbol
     free: pybamm.Symbol
     potential: pybamm.Symbol
 
@@ -215,9 +212,6 @@ def film(
     def conducting(one: str, other: str) -> pybamm.Symbol:
         return total_of({s.key: share * mobility[s.key] for s, share in both(one, other)})
 
-    def held(one: str, other: str) -> pybamm.Symbol:
-        return total_of({s.key: share for s, share in both(one, other)})
-
     def charged(one: str) -> pybamm.Symbol:
         return total_of({s.key: _holds(s, one) * s.charge for s, _ in both(one, one) if s.charge})
 
@@ -231,11 +225,8 @@ def film(
     )
     strength = total_of({s.key: s.charge**2 for s in ions})
     field = (charged(METAL_ION) + _sum(pull[x] * charged(x) for x in pull)) / strength
-    total = held(METAL_ION, METAL_ION) + _sum(pull[x] * held(METAL_ION, x) for x in pull)
-    total = total - charged(METAL_ION) * field
     carried = _sum(s.charge**2 * mobility[s.key] * at[s.key] for s in ions)
     return Film(
-        total=total / passing,
         free=(1 - bare.charge * field) / passing / at[bare.key],
         potential=field / passing / at[bare.key] - bare.charge / carried,
     )

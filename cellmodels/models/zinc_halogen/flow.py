@@ -183,7 +183,8 @@ class Flow(ZincMechanism):
         kept = _kept(cell)
         entering, leaving = {}, {}
         aqueous_in, aqueous_out = pybamm.Scalar(1), pybamm.Scalar(1)
-        if tank.place in cell.salts:
+        droplets = "aqueous " if tank.place in cell.salts else ""
+        if droplets:
             aqueous_in, aqueous_out = _exchange_salt(cell, side, tank, rate, 1 - kept)
         for component in cell.electrolyte.components:
             mixed = side.totals[component]
@@ -207,7 +208,8 @@ class Flow(ZincMechanism):
             cell.add(tank.amounts[component], moved)
             cell.add(side.amounts[component], -moved)
             for where, value in (("inlet", entering[component]), ("outlet", outlet)):
-                name = f"{word} {where} {cell.electrolyte.word(component)} concentration [mol.m-3]"
+                what = f"{droplets}{cell.electrolyte.word(component)}"
+                name = f"{word} {where} {what} concentration [mol.m-3]"
                 cell.model.variables[name] = cell.mean(value)
 
     def _add_pumps(self, cell: Assembly) -> None:

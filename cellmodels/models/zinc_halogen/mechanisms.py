@@ -17,7 +17,7 @@ from typing import ClassVar
 import pybamm
 
 from cellmodels.errors import InputError
-from cellmodels.models.zinc_halogen import closures, kinetics, thermal, transport
+from cellmodels.models.zinc_halogen import closures, fused_salt, kinetics, thermal, transport
 from cellmodels.models.zinc_halogen.assembly import SIDES, Assembly, ElectrodeReaction
 from cellmodels.models.zinc_halogen.flow import Flow as Flow
 from cellmodels.models.zinc_halogen.mechanism_base import ZincMechanism as ZincMechanism
@@ -398,6 +398,8 @@ class ComplexingAgentLoss(ZincMechanism):
         """Lose capacity where there is free halogen."""
         n = cell.numbers
         half = next(s for s in cell.electrolyte.sites if s.component == AGENT).half_loading
+        if cell.fused_salt:
+            half = fused_salt.HALF_LOADING
         rate = n("Complexing agent loss rate [s-1]") * cell.positive.species.halogen / n(half)
         active = cell.model.variables["Complexing agent activity"]
         cell.add(active, -rate * active)
@@ -560,7 +562,9 @@ class Crystallisation(ZincMechanism):
         for side in (cell.negative, cell.positive):
             for ion in e.supporting:
                 if e.charge(ion) > 0:
-                    reached = side.totals[ion] * side.totals[HALIDE] / product
+                    # where complexes count, what they hold does not crystallise with the cation
+                    halide = side.species.halide if e.complexed else side.totals[HALIDE]
+                    reached = side.totals[ion] * halide / product
                     name = f"{ion.capitalize()} {e.halide} crystallises in the {side.side}"
                     cell.event(f"{name} compartment", 1 - reached)
 

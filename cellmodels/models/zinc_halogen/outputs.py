@@ -119,6 +119,9 @@ def _add_charge(cell: Assembly) -> None:
         held = held + cell.tanks["positive"].amounts[HALOGEN]
     for salt in cell.salts.values():
         held = held + sum(cell.mean(state) for state in salt.states(HALOGEN))
+    if cell.salts:
+        agents = sum(cell.mean(salt.amount) for salt in cell.salts.values())
+        variables["Fused salt areal amount [mol.m-2]"] = agents
     total, total0 = cell.inventory(HALIDE)
     halogens, halogens0 = cell.inventory(HALOGEN)
     plated, plated0 = cell.mean(cell.plate.metal), cell.start(cell.plate.metal)

@@ -17,11 +17,12 @@ It is the first law, :math:`dH/dt = -iV - h(T - T_{amb})`, for the enthalpy
     H = C\,(T - T_0) + H_{eq} + 2F\left(E_M - T\frac{dE_M}{dT}\right) n_{M^{2+}}
     - F\left(E_X - T\frac{dE_X}{dT}\right) n_Y + \Delta h_{vap}\, n_{vapour}
 
-of all that is in the cell or has left it, with the enthalpies of the metal (dead or not), of the
-dissolved halogen X2, of H+, OH-, hydrogen, water, carbon and its oxide, of supporting ions and of
-the complexing agent taken as zero. So no heat is counted for the neutralisation of acid, for
-the hydroxide's precipitation (it holds the metal ion's enthalpy), for dilution, and for halogen
-that leaves as vapour or reacts for good.
+less :math:`\Delta h_{diss}\,s` and with :math:`\Delta h_{load}\,q` of a fused salt (whose halide
+counts in :math:`n_Y`), of all that is in the cell or has left it, with the enthalpies of the metal
+(dead or not), of the dissolved halogen X2, of H+, OH-, hydrogen, water, carbon and its oxide, of
+supporting ions and of the complexing agent taken as zero. So no heat is counted for the
+neutralisation of acid, for the hydroxide's precipitation (it holds the metal ion's enthalpy), for
+dilution, and for halogen that leaves as vapour or reacts for good.
 """
 
 from __future__ import annotations

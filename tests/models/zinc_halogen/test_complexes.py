@@ -7,6 +7,7 @@ import functools
 import numpy as np
 import pybamm
 import pytest
+from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 import cellmodels as cm
@@ -124,21 +125,44 @@ class TestFilm:
         expected = 2 * FARADAY * 3 * 0.45 * 5.5e-10 * 2000 / 0.00035
         assert self.limit(solution) == pytest.approx(expected, rel=1e-3)
 
+    def gradients(self, logs: np.ndarray) -> np.ndarray:
+        """Of ln [Zn+2], of ln [Br-] and of the potential by RT/F, by the flux of zinc.
+
+        The gradients at which zinc alone flows, by the species' own Nernst-Planck fluxes.
+        """
+        zinc, bromide = np.exp(logs)
+        n = np.arange(5)
+        c = np.array([*(zinc * bromide**n * np.array([1, *(10**b for b in LOG_BETA)])), bromide])
+        z, ones = np.array([2, 1, 0, -1, -2, -1]), np.array([1, 1, 1, 1, 1, 0])
+        ligands, d = np.array([*n, 1]), np.array([5.5e-10] * 5 + [2.08e-9])
+        slopes = c[:, None] * np.stack([ones, ligands, np.zeros(6)], axis=1)
+        fluxes = -d[:, None] * (slopes + np.outer(z * c, [0, 0, 1]))
+        system = np.array([ones @ fluxes, ligands @ fluxes, z @ slopes])
+        return np.linalg.solve(system, [1.0, 0.0, 0.0])
+
+    def bulk(self, molar: float) -> np.ndarray:
+        free, shares = by_hand(molar)
+        return np.log([molar * shares[0], free])
+
     @pytest.mark.parametrize("molar", [1.0, 3.0])
     def test_it_is_that_of_the_fluxes_of_all_species(self, molar):
-        """Gradients at which zinc alone flows, by the species' own Nernst-Planck fluxes."""
-        free, shares = by_hand(molar)
-        z, zinc = np.array([2, 1, 0, -1, -2, -1]), np.array([1, 1, 1, 1, 1, 0])
-        bromide, d = np.array([0, 1, 2, 3, 4, 1]), np.array([5.5e-10] * 5 + [2.08e-9])
-        c = np.array([*(molar * shares), free])
-        # unknown: gradients of ln [Zn+2], of ln [Br-] and of the potential by RT/F
-        slopes = c[:, None] * np.stack([zinc, bromide, np.zeros(6)], axis=1)
-        fluxes = -d[:, None] * (slopes + np.outer(z * c, [0, 0, 1]))
-        system = np.array([zinc @ fluxes, bromide @ fluxes, z @ slopes])
-        gradient = np.linalg.solve(system, [1.0, 0.0, 0.0])
-        slope = -(zinc @ slopes @ gradient)
-        expected = 2 * FARADAY * 0.45 * 1000 * molar / slope / 0.00035
+        """By the gradient of the free ion in the bulk."""
+        slope = -self.gradients(self.bulk(molar))[0]
+        expected = 2 * FARADAY * 0.45 * 1000 / slope / 0.00035
         assert self.limit(zinc_bromide(molar)) == pytest.approx(expected, rel=1e-3)
+
+    @pytest.mark.parametrize(("molar", "above"), [(1.0, 0.25), (2.0, 0.1), (3.0, 0.1)])
+    def test_it_is_near_the_integral_over_the_film(self, molar, above):
+        """From the bulk to where there is no zinc left."""
+        start = self.bulk(molar)
+
+        def along(log_zinc: float, state: np.ndarray) -> list[float]:
+            slope = self.gradients(np.array([log_zinc, state[0]]))
+            return [slope[1] / slope[0], 1 / slope[0]]
+
+        found = solve_ivp(along, [start[0], start[0] - 15], [start[1], 0.0], rtol=1e-8, atol=1e-20)
+        expected = 2 * FARADAY * 0.45 * 1000 * found.y[1, -1] / 0.00035
+        assert self.limit(zinc_bromide(molar)) == pytest.approx(expected, rel=above)
 
 
 @pytest.mark.parametrize("law", ["constant", "ideal"])
