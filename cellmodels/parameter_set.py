@@ -15,7 +15,7 @@ from typing import Any
 
 import pybamm
 
-from cellmodels import parameter_file
+from cellmodels import bpx_reader, bpx_writer, parameter_file, pybamm_symbols
 from cellmodels.base_sets import base_names, base_values, known_names, property_laws
 from cellmodels.chemistry import names as chemistry_names
 from cellmodels.errors import InputError, did_you_mean
@@ -58,6 +58,10 @@ class ParameterSet:
     description: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     citations: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what the formulas call."""
+        parameter_file.check_calls(self.parameters)
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> ParameterSet:
@@ -113,6 +117,150 @@ class ParameterSet:
             If the content is wrong.
         """
         return _from_dict(data, where, folder, ())
+
+    @classmethod
+    def from_bpx(
+        cls, path: str | Path, *, name: str = "", status: Status = "literature"
+    ) -> ParameterSet:
+        """Read a Battery Parameter eXchange (BPX) file of a lithium-ion cell.
+
+        Needs the package ``bpx`` (``pip install 'cellmodels[data]'``). Functions become formulas
+        or tables; nothing in the file is executed. A file without electrolyte serves the SPM.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            The JSON file, BPX 1.x or 0.x.
+        name : str, optional
+            The set's name; by default the file's.
+        status : {"measured", "fitted", "literature", "estimate"}, optional
+            How well its numbers are known; BPX does not say.
+
+        Returns
+        -------
+        ParameterSet
+            The set, complete in itself, full unless the file states a state of charge.
+
+        Raises
+        ------
+        InputError
+            If it is no BPX file, or describes what the lithium-ion models do not have: blended
+            electrodes, an aged state, nested user-defined sections.
+        """
+        found = bpx_reader.read(path, status)
+        return cls(
+            name=name or bpx_reader.slug(Path(path).stem),
+            title=found.title,
+            chemistry="lithium_ion",
+            base="",
+            description=found.description,
+            parameters=_marked_new(found.parameters, "lithium_ion"),
+            citations=found.citations,
+        )
+
+    @classmethod
+    def from_pybamm(
+        cls,
+        values: Mapping[str, Any],
+        name: str,
+        *,
+        source: str,
+        status: Status = "literature",
+        title: str = "",
+        chemistry: str = "lithium_ion",
+    ) -> ParameterSet:
+        """Take over the content of a :class:`pybamm.ParameterValues`.
+
+        Python functions are called once with symbols; what they return is read as a formula, and
+        interpolants as tables, exactly. A function of one argument that has no such form becomes
+        a table, linear between its rows and wrong by at most about 1e-6 of the value (of the
+        median of all values where that is larger), over the range stated in
+        :data:`cellmodels.pybamm_symbols.SAMPLED`: stoichiometries from 0 to 1, concentrations of
+        the electrolyte up to 4000 mol.m-3, -40 to 100 °C.
+
+        Parameters
+        ----------
+        values : pybamm.ParameterValues or mapping
+            Full parameter name -> number or function.
+        name : str
+            The new set's name.
+        source : str
+            Where the numbers are from, as a reference.
+        status : {"measured", "fitted", "literature", "estimate"}, optional
+            How well they are known.
+        title : str, optional
+            What it describes; by default the name.
+        chemistry : str, optional
+            The chemistry it belongs to.
+
+        Returns
+        -------
+        ParameterSet
+            The set, complete in itself.
+
+        Raises
+        ------
+        InputError
+            If a value is neither a number nor a function that can be taken over.
+        """
+        found, failed = pybamm_symbols.plain_values(values)
+        if failed:
+            more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+            raise InputError(f"{next(iter(failed.values()))}{more}")
+        parameters = {
+            n: Parameter(n, value, unit_of_name(n) or "-", "pybamm, as given", status)
+            for n, value in found.items()
+        }
+        return cls(
+            name=bpx_reader.slug(name),
+            title=title or name,
+            chemistry=chemistry,
+            base="",
+            parameters=_marked_new(parameters, chemistry),
+            citations={"pybamm": source},
+        )
+
+    def to_bpx(self, path: str | Path) -> list[str]:
+        """Write a Battery Parameter eXchange (BPX) file of a lithium-ion cell.
+
+        Needs the package ``bpx`` (``pip install 'cellmodels[data]'``). Formulas stay formulas
+        where BPX has their functions; others become tables, linear between rows and wrong by at
+        most about 1e-6 of the value (of the median of all values where that is larger).
+        Parameters beyond BPX's own, such as those of ageing, are user-defined under their names;
+        numbers that a formula quotes are put into it.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Usually ending in ``.json``; replaced if it exists.
+
+        Returns
+        -------
+        list of str
+            Parameters that BPX cannot hold: functions of more than one argument.
+
+        Raises
+        ------
+        InputError
+            If a parameter is missing, or a law has not BPX's form: an exchange-current density
+            that is not proportional to sqrt(c_e c (c_max - c)), a temperature dependence that is
+            no Arrhenius law, a thermodynamic factor other than 1.
+        """
+        laws = property_laws(self.chemistry)
+        own = {name: each.value for name, each in self.parameters.items()}
+        base = {name: each for name, each in base_values(self.base).items() if name not in own}
+        found, failed = pybamm_symbols.plain_values(base)
+        header = {
+            "Title": self.title,
+            "Description": " ".join(self.description.split()),
+            "References": "; ".join(self.citations.values()),
+        }
+        try:
+            data, left_out = bpx_writer.content({**found, **own}, header, frozenset(laws))
+        except InputError as error:
+            raise InputError(f"The parameter set '{self.name}': {error}") from None
+        Path(path).write_text(bpx_writer.text(data), encoding="utf-8")
+        return sorted({*left_out, *(name for name in failed if name not in laws)})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the set as plain JSON types; :meth:`from_dict` reads exactly the same set back.
@@ -376,6 +524,12 @@ def _from_dict(
         parameters={**inherited, **own},
         citations=citations,
     )
+
+
+def _marked_new(parameters: Mapping[str, Parameter], chemistry: str) -> dict[str, Parameter]:
+    """Return the parameters, with those marked whose names PyBaMM does not know."""
+    known = known_names(chemistry)
+    return {name: replace(each, new=name not in known) for name, each in parameters.items()}
 
 
 def _check_chemistry(name: str, folder: Path | None) -> None:
