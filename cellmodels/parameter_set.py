@@ -8,6 +8,7 @@ it is loaded; no model is needed for that.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from cellmodels.parameter import STATUSES, Parameter, Status, Value, finite
 from cellmodels.parameter_file import nearest_parameters
 from cellmodels.paths import named_files
 from cellmodels.tables import Table
-from cellmodels.toml_io import read_toml
+from cellmodels.toml_io import read_toml, toml_text
 from cellmodels.units import unit_of_name
 
 __all__ = ["STATUSES", "Parameter", "ParameterSet", "Status", "Value", "known_names", "names"]
@@ -283,6 +284,76 @@ class ParameterSet:
             },
         }
 
+    def write(self, path: str | Path) -> None:
+        """Write the set as a TOML file, which :meth:`load` reads back.
+
+        A source that begins with no citation, as of numbers changed by :meth:`replace`, becomes a
+        citation of its own.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Ending in ``.toml``; replaced if it exists.
+
+        Raises
+        ------
+        InputError
+            If the path ends otherwise, or the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix != ".toml":
+            raise InputError(f"{path}: the name of a parameter file ends in '.toml'.")
+        keys = dict.fromkeys(each.source.split(",")[0].strip() for each in self.parameters.values())
+        cited = {key: key for key in keys if key not in self.citations}
+        data = replace(self, citations={**self.citations, **cited}).to_dict()
+        try:
+            path.write_text(toml_text(data), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
+
+    def differences(self, other: ParameterSet) -> dict[str, tuple[Value | None, Value | None]]:
+        """Compare the values of two sets, their bases included.
+
+        Parameters
+        ----------
+        other : ParameterSet
+            The other set.
+
+        Returns
+        -------
+        dict of str to tuple
+            Parameter name -> value in this set and in the other, where they differ; None where a
+            set does not have it. Functions are compared as formulas, letter by letter.
+        """
+        mine, theirs = self._plain(), other._plain()
+        return {
+            name: (mine.get(name), theirs.get(name))
+            for name in sorted({*mine, *theirs})
+            if mine.get(name) != theirs.get(name)
+        }
+
+    def _plain(self) -> dict[str, Value]:
+        """Every value, those of the base too, as far as they can be read."""
+        own = {name: each.value for name, each in self.parameters.items()}
+        base = {name: each for name, each in base_values(self.base).items() if name not in own}
+        return {**pybamm_symbols.plain_values(base)[0], **own}
+
+    def bibtex(self) -> dict[str, str]:
+        """Return the references of the set's numbers as BibTeX.
+
+        Returns
+        -------
+        dict of str to str
+            Citation key -> entry of the type ``@misc``, for the citations that a source names;
+            those that stand for no publication (estimates, assumptions) are left out.
+        """
+        named = {each.source.split(",")[0].strip() for each in self.parameters.values()}
+        return {
+            key: _bibtex(f"{self.name}-{key}", text)
+            for key, text in self.citations.items()
+            if key in named and key not in ("estimate", bpx_reader.ASSUMED)
+        }
+
     def parameter_values(self) -> pybamm.ParameterValues:
         """Return base and changes together, as PyBaMM wants them.
 
@@ -524,6 +595,15 @@ def _from_dict(
         parameters={**inherited, **own},
         citations=citations,
     )
+
+
+def _bibtex(key: str, text: str) -> str:
+    """Return a reference as a BibTeX entry that holds its text, and its DOI if it has one."""
+    plain = re.sub(r"[{}\\]", "", " ".join(text.split()))
+    escaped = re.sub(r"([%&#_$])", r"\\\1", plain)
+    doi = re.search(r"doi:\s*(10\.[^\s,;]+)", plain)
+    field = f",\n  doi = {{{doi[1]}}}" if doi else ""
+    return f"@misc{{{re.sub(r'[^A-Za-z0-9:.-]+', '-', key)},\n  note = {{{escaped}}}{field}\n}}"
 
 
 def _marked_new(parameters: Mapping[str, Parameter], chemistry: str) -> dict[str, Parameter]:

@@ -566,3 +566,51 @@ def test_cubic_tables_serve_pybamm(write):
     state = casadi.MX.sym("y", 1)
     value = casadi.Function("f", [state], [symbol.to_casadi(y=state)])(0.45)
     assert float(value) == pytest.approx(float(table.evaluate({"sto": 0.45})), rel=1e-12)
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_written_sets_are_read_back(name, tmp_path):
+    it = ParameterSet.load(name)
+    it.write(tmp_path / "again.toml")
+    assert ParameterSet.load(tmp_path / "again.toml") == it
+
+
+def test_written_texts_may_hold_anything(tmp_path):
+    it = ParameterSet.load("lfp_graphite")
+    odd = 'a "quoted"\\ text\n\twith\x7f é'
+    changed = it.replace({DIFFUSIVITY: 1e-22}, source="our fit, of May", note=odd)
+    changed.write(tmp_path / "again.toml")
+    again = ParameterSet.load(tmp_path / "again.toml")
+    assert again.citations["our fit"] == "our fit"
+    assert again.parameters[DIFFUSIVITY].note.startswith('a "quoted"\\ text\n\twith\x7f é')
+    with pytest.raises(InputError, match=r"\.toml"):
+        it.write(tmp_path / "again.json")
+
+
+def test_differences_of_sets():
+    it = ParameterSet.load("lfp_graphite")
+    changed = it.replace({DIFFUSIVITY: 1e-22}, source="test")
+    assert it.differences(changed) == {DIFFUSIVITY: (2.5e-22, 1e-22)}
+    assert it.differences(it) == {}
+    assert ParameterSet.load("Prada2013").differences(it)[DIFFUSIVITY] == (None, 2.5e-22)
+
+
+def test_a_cell_cites_its_sources(tmp_path, monkeypatch):
+    from cellmodels.cell import Cell
+
+    monkeypatch.setattr(pybamm.citations, "_unknown_citations", set())
+    Cell("lithium_ion", "lfp_graphite", "SPM")
+    entries = ParameterSet.load("lfp_graphite").bibtex()
+    assert set(entries) >= {"OKane2022", "Ai2020", "A123"} and "estimate" not in entries
+    assert "doi = {10.1039/D2CP00417H}" in entries["OKane2022"]
+    registered = pybamm.citations._unknown_citations
+    assert entries["OKane2022"] in registered
+    assert entries["Prada2013"] not in registered  # PyBaMM's own set has its own entry
+    pytest.importorskip("pybtex", reason="PyBaMM prints citations with pybtex")
+    pybamm.print_citations(str(tmp_path / "citations.txt"))
+    text = " ".join((tmp_path / "citations.txt").read_text().split())
+    assert "Lithium-ion battery degradation: how to model it" in text
+    assert "first-products.de/specsenglisch" in text
