@@ -253,7 +253,7 @@ class _Reader:
         if any(p.source.startswith(ASSUMED) for p in self.found.values()):
             citations[ASSUMED] = "Not in the BPX file; what the note says is assumed."
         return BpxContent(
-            title=self.header.get("Title") or self.file,
+            title=(self.header.get("Title") or "").strip() or self.file,
             description=self.header.get("Description") or "",
             citations=citations,
             parameters=self.found,
@@ -500,7 +500,7 @@ class _Reader:
         self._add(name, self._at(place, theirs), place)
 
     def _add(self, name: str, value: Any, place: str, note: str = "") -> None:
-        source = f"{CITATION}, {place}"
+        source = f"{CITATION}, section {place}"
         self._put(name, value, source, self.status, note)
 
     def _assume(self, name: str, value: float, note: str) -> None:

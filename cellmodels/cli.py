@@ -250,7 +250,7 @@ def print_schema(
 def _load_set(name: str) -> ParameterSet:
     from cellmodels.parameter_set import ParameterSet
 
-    return ParameterSet.from_bpx(name) if name.endswith(".json") else ParameterSet.load(name)
+    return ParameterSet.load(name)
 
 
 # --- fits --------------------------------------------------------------------------------------

@@ -7,14 +7,14 @@ names, into a text that :class:`cellmodels.expressions.Expression` reads.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from cellmodels.errors import InputError
-from cellmodels.expressions import FUNCTIONS, MAX_LENGTH, Expression
+from cellmodels.expressions import MAX_LENGTH
 
 #: How tightly an operation binds, and a number, name or call.
 _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
@@ -125,26 +125,6 @@ def function(name: str) -> Callable[..., Any]:
     callable
     """
     return partial(_compute_or_call, name)
-
-
-def with_numbers(expression: Expression, values: Mapping[str, Any]) -> FormulaText | float:
-    """Put numbers or texts in place of a formula's names.
-
-    Parameters
-    ----------
-    expression : Expression
-        The formula.
-    values : mapping
-        A float or :class:`FormulaText` for each variable and each quoted parameter, a function of
-        those for each called one.
-
-    Returns
-    -------
-    FormulaText or float
-        The new formula, its constant parts computed.
-    """
-    result = expression.evaluate(values, {name: function(name) for name in FUNCTIONS})
-    return result if isinstance(result, FormulaText) else float(result)
 
 
 def _compute_or_call(name: str, *arguments: Any) -> Any:

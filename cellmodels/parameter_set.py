@@ -71,8 +71,9 @@ class ParameterSet:
         Parameters
         ----------
         name_or_path : str or pathlib.Path
-            One of :func:`names`; the path of a TOML file; or the name of one of PyBaMM's
-            parameter sets, such as ``"OKane2022"``, which is loaded without changes.
+            One of :func:`names`; the path of a TOML file; that of a BPX file, ``.json`` (see
+            :meth:`from_bpx`); or the name of one of PyBaMM's parameter sets, such as
+            ``"OKane2022"``, which is loaded without changes.
 
         Returns
         -------
@@ -150,7 +151,7 @@ class ParameterSet:
         """
         found = bpx_reader.read(path, status)
         return cls(
-            name=name or bpx_reader.slug(Path(path).stem),
+            name=bpx_reader.slug(name or Path(path).stem),
             title=found.title,
             chemistry="lithium_ion",
             base="",
@@ -260,7 +261,7 @@ class ParameterSet:
             data, left_out = bpx_writer.content({**found, **own}, header, frozenset(laws))
         except InputError as error:
             raise InputError(f"The parameter set '{self.name}': {error}") from None
-        Path(path).write_text(bpx_writer.text(data), encoding="utf-8")
+        _write(Path(path), bpx_writer.text(data))
         return sorted({*left_out, *(name for name in failed if name not in laws)})
 
     def to_dict(self) -> dict[str, Any]:
@@ -306,10 +307,7 @@ class ParameterSet:
         keys = dict.fromkeys(each.source.split(",")[0].strip() for each in self.parameters.values())
         cited = {key: key for key in keys if key not in self.citations}
         data = replace(self, citations={**self.citations, **cited}).to_dict()
-        try:
-            path.write_text(toml_text(data), encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
+        _write(path, toml_text(data))
 
     def differences(self, other: ParameterSet) -> dict[str, tuple[Value | None, Value | None]]:
         """Compare the values of two sets, their bases included.
@@ -537,6 +535,8 @@ def _load(name_or_path: str | Path, below: tuple[str, ...]) -> ParameterSet:
     text = str(name_or_path)
     if text in below:
         raise InputError(f"The parameter sets {' -> '.join((*below, text))} build on each other.")
+    if text.endswith(".json"):
+        return ParameterSet.from_bpx(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(".toml"):
         path = Path(name_or_path)
         return _from_dict(read_toml(path), text, path.resolve().parent, (*below, text))
@@ -597,6 +597,13 @@ def _from_dict(
     )
 
 
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
+
+
 def _bibtex(key: str, text: str) -> str:
     """Return a reference as a BibTeX entry that holds its text, and its DOI if it has one."""
     plain = re.sub(r"[{}\\]", "", " ".join(text.split()))
@@ -625,6 +632,10 @@ def _load_base(base: str, folder: Path | None, below: tuple[str, ...]) -> Parame
     """Load the set that a file builds on; a path is taken from the file's own folder."""
     if not base:
         return None
-    if base.endswith(".toml") and folder is not None:
-        return _load(folder / base, below)
-    return _load(base, below)
+    if not base.endswith((".toml", ".json")):
+        return _load(base, below)
+    if folder is None:
+        raise InputError(f"base: the file '{base}' cannot be found from here.")
+    if not (folder / base).resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"base: the file '{base}' must lie beside the set's.")
+    return _load(folder / base, below)

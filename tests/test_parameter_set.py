@@ -614,3 +614,9 @@ def test_a_cell_cites_its_sources(tmp_path, monkeypatch):
     text = " ".join((tmp_path / "citations.txt").read_text().split())
     assert "Lithium-ion battery degradation: how to model it" in text
     assert "first-products.de/specsenglisch" in text
+
+
+@pytest.mark.parametrize("base", ["../other.toml", "/other.toml", "../other.json"])
+def test_a_base_lies_beside_its_file(write, base):
+    with pytest.raises(InputError, match="must lie beside"):
+        ParameterSet.load(write(HEAD.replace('"OKane2022"', f'"{base}"')))
