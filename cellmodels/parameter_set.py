@@ -227,7 +227,7 @@ class ParameterSet:
 
         Needs the package ``bpx`` (``pip install 'cellmodels[data]'``). Formulas stay formulas
         where BPX has their functions; others become tables, linear between rows and wrong by at
-        most about 1e-6 of the value (of the median of all values where that is larger).
+        most about 1e-5 of the value (of the median of all values where that is larger).
         Parameters beyond BPX's own, such as those of ageing, are user-defined under their names;
         numbers that a formula quotes are put into it.
 
@@ -239,7 +239,8 @@ class ParameterSet:
         Returns
         -------
         list of str
-            Parameters that BPX cannot hold: functions of more than one argument.
+            Parameters that BPX cannot hold, functions of more than one argument; not those that
+            are the chemistry's own laws, which hold for every set.
 
         Raises
         ------
@@ -257,12 +258,18 @@ class ParameterSet:
             "Description": " ".join(self.description.split()),
             "References": "; ".join(self.citations.values()),
         }
+        values = {**found, **own}
         try:
-            data, left_out = bpx_writer.content({**found, **own}, header, frozenset(laws))
+            common = {
+                name
+                for name, law in laws.items()
+                if name in values and bpx_writer.same_law(values, name, law.expression)
+            }
+            data, left_out = bpx_writer.content(values, header, frozenset(common))
         except InputError as error:
             raise InputError(f"The parameter set '{self.name}': {error}") from None
         _write(Path(path), bpx_writer.text(data))
-        return sorted({*left_out, *(name for name in failed if name not in laws)})
+        return sorted({*left_out, *failed})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the set as plain JSON types; :meth:`from_dict` reads exactly the same set back.

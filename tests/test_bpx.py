@@ -182,6 +182,14 @@ status = "measured"
     assert mine.value("Negative particle radius [m]") == it.value("Negative particle radius [m]")
 
 
+def test_what_bpx_cannot_hold_is_named(tmp_path):
+    name = "Exchange-current density for plating [A.m-2]"
+    law = parameter_set.Expression("2 * c_e", ("c_e", "c_Li", "T"))
+    mine = ParameterSet.load("nmc_graphite_siox")
+    assert mine.to_bpx(tmp_path / "cell.json") == []
+    assert mine.replace({name: law}, source="test").to_bpx(tmp_path / "cell.json") == [name]
+
+
 # --- reading -----------------------------------------------------------------------------------
 
 
