@@ -612,6 +612,8 @@ def _check_law(name: str, law: PropertyLaw) -> None:
         parse_unit(unit)
     if name in law.expression.parameters:
         raise InputError(f"properties -> {name}: the formula quotes itself.")
+    for called in law.expression.calls:
+        raise InputError(f"properties -> {name}: a law cannot call '{called}', only quote numbers.")
 
 
 def _require(name: str, known: Iterable[str], lead: str) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # imported where they are used: a wrong option should not tak
 
     from cellmodels.fit_file import FitJob, Output
     from cellmodels.fitting import Fit
+    from cellmodels.parameter_set import ParameterSet
 
 _FAILED, _WRONG_INPUT, _INTERRUPTED = 1, 2, 130
 _CHECKPOINT = ".checkpoint.json"
@@ -163,18 +164,22 @@ def list_parameters() -> None:
         typer.echo("PyBaMM's own: " + ", ".join(base_names()))
 
 
+_SetName = Annotated[str, typer.Argument(help="Name or file (.toml, BPX .json) of a set.")]
+
+
 @parameters.command("show")
 def show_parameters(
-    name: Annotated[str, typer.Argument(help="Name or file of a parameter set.")],
+    name: _SetName,
+    text: Annotated[
+        str, typer.Argument(help="Only parameters whose name, status or source has this text.")
+    ] = "",
 ) -> None:
     """Show the parameters of a set, with their ranges and sources."""
     with _reported():
         from cellmodels.estimates import sentence
-        from cellmodels.parameter_set import ParameterSet
 
-        found = ParameterSet.load(name)
-        typer.echo(f"{found.name}: {found.title}\n{found.description.strip()}\n")
-        rows = [("parameter", "value", "range", "status", "source")]
+        found = _load_set(name)
+        rows: list[tuple[str, ...]] = []
         for p in found.parameters.values():
             span = "" if p.range is None else f"{p.range[0]:g} to {p.range[1]:g}"
             rows.append((p.name, _short(p.value), span, p.status, p.source))
@@ -182,10 +187,70 @@ def show_parameters(
             rest = {k: v for k, v in _base(found.base).items() if k not in found.parameters}
             source = f"PyBaMM's {found.base}"
             rows += [(key, _short(rest[key]), "", "", source) for key in sorted(rest)]
-        typer.echo(_aligned(rows))
+        rows = [row for row in rows if text.lower() in " ".join(row).lower()]
+        if not rows:
+            raise InputError(f"'{found.name}' has no parameter with '{text}'.")
+        typer.echo(f"{found.name}: {found.title}\n{found.description.strip()}\n")
+        typer.echo(_aligned([("parameter", "value", "range", "status", "source"), *rows]))
         said = sentence(found.estimates)
         if said:
             typer.echo(said)
+
+
+@parameters.command("diff")
+def compare_parameters(one: _SetName, other: _SetName) -> None:
+    """List the parameters in which two sets differ."""
+    with _reported():
+        sets = [_load_set(one), _load_set(other)]
+        found = sets[0].differences(sets[1])
+        rows: list[tuple[str, ...]] = [("parameter", sets[0].name, sets[1].name)]
+        for name, values in found.items():
+            rows.append((name, *("none" if v is None else _short(v) for v in values)))
+        typer.echo(_aligned(rows) if found else "Their values are the same.")
+
+
+@parameters.command("check")
+def check_parameters(
+    sets: Annotated[list[str], typer.Argument(help="Names or files (.toml, BPX .json) of sets.")],
+) -> None:
+    """Check units, ranges, status and sources of every number, and list what is missing."""
+    with _reported():
+        from cellmodels.parameter_check import check
+
+        faults = 0
+        for name in sets:
+            found = _load_set(name)
+            findings = check(found)
+            wrong = [f for f in findings if f.fault]
+            faults += len(wrong)
+            typer.echo(
+                f"{found.name}: {len(found.parameters)} parameters, {len(wrong)} faults, "
+                f"{len(findings) - len(wrong)} things missing"
+            )
+            rows = [("fault" if f.fault else "missing", f.parameter, f.text) for f in findings]
+            if rows:
+                typer.echo(_aligned(rows))
+        if faults:
+            _fail(f"{faults} faults.", _WRONG_INPUT)
+
+
+@parameters.command("schema")
+def print_schema(
+    kind: Annotated[str, typer.Argument(help="parameters, chemistry or protocol")] = "parameters",
+) -> None:
+    """Print the JSON Schema of a kind of file, for editors."""
+    with _reported():
+        import json
+
+        from cellmodels.file_schemas import schema
+
+        typer.echo(json.dumps(schema(kind), indent=2, ensure_ascii=False))
+
+
+def _load_set(name: str) -> ParameterSet:
+    from cellmodels.parameter_set import ParameterSet
+
+    return ParameterSet.load(name)
 
 
 # --- fits --------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ Allowed are
 * the formula's own variables, such as ``sto`` and ``T``,
 * the constants :data:`CONSTANTS`: ``F``, ``R``, ``pi``,
 * other parameters by their full name in double quotes,
-  ``F * "Lithium plating kinetic rate constant [m.s-1]" * c_e``,
+  ``F * "Lithium plating kinetic rate constant [m.s-1]" * c_e``; a parameter that is itself a
+  formula or a table is called, ``"Negative particle reference diffusivity [m2.s-1]"(sto) * 2``,
 * the functions :data:`FUNCTIONS`.
 """
 
@@ -22,7 +23,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,8 @@ class Expression:
     ----------
     parameters : tuple of str
         Names of the other parameters that the formula quotes, each once.
+    calls : mapping of str to int
+        Those among them that it calls, with the number of arguments.
 
     Raises
     ------
@@ -126,15 +129,18 @@ class Expression:
     text: str
     variables: tuple[str, ...] = ("sto", "T")
     parameters: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    calls: Mapping[str, int] = field(init=False, repr=False, compare=False)
     _program: tuple[Instruction, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the formula and compile it for the stack machine."""
         object.__setattr__(self, "variables", _check_variables(self.variables))
         program = _Compiler(self.text, self.variables).compile()
-        quoted = dict.fromkeys(value for action, value in program if action == "parameter")
+        plain = dict.fromkeys(value for action, value in program if action == "parameter")
+        calls = _calls(self.text, plain, [value for action, value in program if action == "apply"])
         object.__setattr__(self, "_program", program)
-        object.__setattr__(self, "parameters", tuple(quoted))
+        object.__setattr__(self, "parameters", (*plain, *calls))
+        object.__setattr__(self, "calls", calls)
 
     def evaluate(
         self,
@@ -147,7 +153,8 @@ class Expression:
         ----------
         values : mapping
             A value for each variable and each quoted parameter: floats, numpy arrays (any
-            shapes that broadcast), or symbols of the library that ``functions`` belongs to.
+            shapes that broadcast), or symbols of the library that ``functions`` belongs to; a
+            function for each parameter that is called.
         functions : mapping, optional
             Function name -> implementation. Default: numpy's. See :func:`casadi_functions`.
 
@@ -165,7 +172,11 @@ class Expression:
         if functions is not None:
             return self._run(values, functions)
         needed = [*self.variables, *self.parameters]
-        arrays = {name: np.asarray(values[name], dtype=float) for name in needed if name in values}
+        arrays = {
+            name: values[name] if name in self.calls else np.asarray(values[name], dtype=float)
+            for name in needed
+            if name in values
+        }
         with np.errstate(all="ignore"):
             return self._run(arrays, _NUMPY, np.float64)
 
@@ -196,7 +207,8 @@ class Expression:
         -------
         PybammFunction
             Takes as many positional arguments as there are variables, in their order. Quoted
-            parameters become :class:`pybamm.Parameter`. It can be pickled.
+            parameters become :class:`pybamm.Parameter`, called ones
+            :class:`pybamm.FunctionParameter`. It can be pickled.
         """
         return PybammFunction(self, name)
 
@@ -218,11 +230,17 @@ class Expression:
         Returns
         -------
         pybamm.Symbol
-            The formula, in which quoted parameters are :class:`pybamm.Parameter`.
+            The formula, in which quoted parameters are :class:`pybamm.Parameter` or, where they
+            are called, :class:`pybamm.FunctionParameter`.
         """
         import pybamm
 
-        quoted = {each: pybamm.Parameter(each) for each in self.parameters}
+        quoted = {
+            each: partial(_function_parameter, each)
+            if each in self.calls
+            else pybamm.Parameter(each)
+            for each in self.parameters
+        }
         result = self.evaluate({**values, **quoted}, _pybamm_functions())
         return pybamm.Scalar(result) if isinstance(result, float) else result
 
@@ -253,8 +271,34 @@ def _run(
             name, count = payload
             arguments = stack[-count:]
             del stack[-count:]
-            stack.append(_call(functions[name], arguments))
+            if action == "apply":
+                stack.append(look_up(name)(*arguments))
+            else:
+                stack.append(_call(functions[name], arguments))
     return stack.pop()
+
+
+def _calls(text: str, plain: Mapping[str, Any], calls: list[tuple[str, int]]) -> dict[str, int]:
+    """Return the parameters that are called, which are not quoted otherwise too."""
+    counts: dict[str, int] = {}
+    for name, count in calls:
+        if name in plain or counts.setdefault(name, count) != count:
+            raise InputError(f"Formula '{_shown(text)}': '{name}' is used in two ways.")
+    return counts
+
+
+def _function_parameter(name: str, *arguments: Any) -> Any:
+    """Return a parameter that is a function, as a PyBaMM symbol."""
+    import pybamm
+
+    inputs = {f"argument {k}": argument for k, argument in enumerate(arguments, start=1)}
+    return pybamm.FunctionParameter(name, inputs)
+
+
+def _shown(text: object) -> str:
+    """Return a formula as an error message shows it."""
+    text = str(text)
+    return text if len(text) <= 100 else text[:97] + "…"
 
 
 _NUMPY = _numpy_functions()
@@ -299,8 +343,7 @@ class _Compiler:
         return tuple(self._visit(self._parse(), 0))
 
     def _error(self, message: str) -> InputError:
-        shown = self.text if len(self.text) <= 100 else self.text[:97] + "…"
-        return InputError(f"Formula '{shown}': {message}")
+        return InputError(f"Formula '{_shown(self.text)}': {message}")
 
     def _parse(self) -> ast.expr:
         """Parse the text after a check of its length and its characters."""
@@ -380,6 +423,8 @@ class _Compiler:
         return self._fold([*left, *right, ("operator", symbol)])
 
     def _function(self, node: ast.Call, depth: int) -> list[Instruction]:
+        if isinstance(node.func, ast.Constant) and isinstance(node.func.value, str):
+            return self._apply(node, depth)
         if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS:
             called = node.func.id if isinstance(node.func, ast.Name) else "that"
             raise self._error(f"unknown function '{called}'.{did_you_mean(called, FUNCTIONS)}")
@@ -390,9 +435,17 @@ class _Compiler:
         program = [step for each in node.args for step in self._visit(each, depth + 1)]
         return self._fold([*program, ("call", (name, len(node.args)))])
 
+    def _apply(self, node: ast.Call, depth: int) -> list[Instruction]:
+        """Return the program of a call of another parameter."""
+        _, name = self._constant(node.func.value)  # type: ignore[attr-defined]
+        if not node.args or node.keywords:
+            raise self._error(f"'{name}' is called without arguments.")
+        program = [step for each in node.args for step in self._visit(each, depth + 1)]
+        return [*program, ("apply", (name, len(node.args)))]
+
     def _fold(self, program: list[Instruction]) -> list[Instruction]:
         """Replace a program without names by its value, which must be a finite number."""
-        if any(action in ("variable", "parameter") for action, _ in program):
+        if any(action in ("variable", "parameter", "apply") for action, _ in program):
             return program
         with np.errstate(all="ignore"):
             value = float(_run(program, lambda name: name, _NUMPY, np.float64))

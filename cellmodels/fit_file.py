@@ -493,8 +493,8 @@ class _Reader:
         return Output(own if folder is None else folder, section.name or name)
 
     def _named(self, name: str) -> str | Path:
-        """A name as it is; a TOML file beside this one."""
-        return self._file(name) if name.endswith(".toml") else name
+        """A name as it is; a TOML or BPX file beside this one."""
+        return self._file(name) if name.endswith((".toml", ".json")) else name
 
     def _file(self, path: str) -> Path:
         self.inputs.append(self.folder / path)

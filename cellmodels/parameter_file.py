@@ -217,6 +217,34 @@ def check_names(
                 )
 
 
+def check_calls(parameters: Mapping[str, Parameter]) -> None:
+    """Check that what formulas call are tables, or formulas that call nothing themselves.
+
+    So a chain of calls ends, and a short file cannot describe an endless formula.
+
+    Parameters
+    ----------
+    parameters : mapping of str to Parameter
+        All parameters of a set.
+
+    Raises
+    ------
+    InputError
+        If something else is called, or with a wrong number of arguments.
+    """
+    for name, parameter in parameters.items():
+        calls = parameter.value.calls if isinstance(parameter.value, Expression) else {}
+        for other, count in calls.items():
+            law = parameters[other].value if other in parameters else None
+            lead = f"parameter '{name}': its formula calls '{other}', which"
+            if not isinstance(law, (Expression, Table)):
+                raise InputError(f"{lead} is no formula or table of the set.")
+            if isinstance(law, Expression) and law.calls:
+                raise InputError(f"{lead} calls others itself.")
+            if count != len(law.arguments):
+                raise InputError(f"{lead} takes {', '.join(law.arguments)}, not {count} arguments.")
+
+
 def check_sources(own: Mapping[str, Parameter], citations: Mapping[str, str]) -> None:
     """Check that every source in a file begins with a citation key.
 

@@ -8,6 +8,7 @@ it is loaded; no model is needed for that.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import pybamm
 
-from cellmodels import parameter_file
+from cellmodels import bpx_reader, bpx_writer, parameter_file, pybamm_symbols
 from cellmodels.base_sets import base_names, base_values, known_names, property_laws
 from cellmodels.chemistry import names as chemistry_names
 from cellmodels.errors import InputError, did_you_mean
@@ -24,7 +25,7 @@ from cellmodels.parameter import STATUSES, Parameter, Status, Value, finite
 from cellmodels.parameter_file import nearest_parameters
 from cellmodels.paths import named_files
 from cellmodels.tables import Table
-from cellmodels.toml_io import read_toml
+from cellmodels.toml_io import read_toml, toml_text
 from cellmodels.units import unit_of_name
 
 __all__ = ["STATUSES", "Parameter", "ParameterSet", "Status", "Value", "known_names", "names"]
@@ -59,6 +60,10 @@ class ParameterSet:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     citations: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Check what the formulas call."""
+        parameter_file.check_calls(self.parameters)
+
     @classmethod
     def load(cls, name_or_path: str | Path) -> ParameterSet:
         """Load a parameter set.
@@ -66,8 +71,9 @@ class ParameterSet:
         Parameters
         ----------
         name_or_path : str or pathlib.Path
-            One of :func:`names`; the path of a TOML file; or the name of one of PyBaMM's
-            parameter sets, such as ``"OKane2022"``, which is loaded without changes.
+            One of :func:`names`; the path of a TOML file; that of a BPX file, ``.json`` (see
+            :meth:`from_bpx`); or the name of one of PyBaMM's parameter sets, such as
+            ``"OKane2022"``, which is loaded without changes.
 
         Returns
         -------
@@ -114,6 +120,157 @@ class ParameterSet:
         """
         return _from_dict(data, where, folder, ())
 
+    @classmethod
+    def from_bpx(
+        cls, path: str | Path, *, name: str = "", status: Status = "literature"
+    ) -> ParameterSet:
+        """Read a Battery Parameter eXchange (BPX) file of a lithium-ion cell.
+
+        Needs the package ``bpx`` (``pip install 'cellmodels[data]'``). Functions become formulas
+        or tables; nothing in the file is executed. A file without electrolyte serves the SPM.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            The JSON file, BPX 1.x or 0.x.
+        name : str, optional
+            The set's name; by default the file's.
+        status : {"measured", "fitted", "literature", "estimate"}, optional
+            How well its numbers are known; BPX does not say.
+
+        Returns
+        -------
+        ParameterSet
+            The set, complete in itself, full unless the file states a state of charge.
+
+        Raises
+        ------
+        InputError
+            If it is no BPX file, or describes what the lithium-ion models do not have: blended
+            electrodes, an aged state, nested user-defined sections.
+        """
+        found = bpx_reader.read(path, status)
+        return cls(
+            name=bpx_reader.slug(name or Path(path).stem),
+            title=found.title,
+            chemistry="lithium_ion",
+            base="",
+            description=found.description,
+            parameters=_marked_new(found.parameters, "lithium_ion"),
+            citations=found.citations,
+        )
+
+    @classmethod
+    def from_pybamm(
+        cls,
+        values: Mapping[str, Any],
+        name: str,
+        *,
+        source: str,
+        status: Status = "literature",
+        title: str = "",
+        chemistry: str = "lithium_ion",
+    ) -> ParameterSet:
+        """Take over the content of a :class:`pybamm.ParameterValues`.
+
+        Python functions are called once with symbols; what they return is read as a formula, and
+        interpolants as tables, exactly. A function of one argument that has no such form becomes
+        a table, linear between its rows and wrong by at most about 1e-6 of the value (of the
+        median of all values where that is larger), over the range stated in
+        :data:`cellmodels.pybamm_symbols.SAMPLED`: stoichiometries from 0 to 1, concentrations of
+        the electrolyte up to 4000 mol.m-3, -40 to 100 °C.
+
+        Parameters
+        ----------
+        values : pybamm.ParameterValues or mapping
+            Full parameter name -> number or function.
+        name : str
+            The new set's name.
+        source : str
+            Where the numbers are from, as a reference.
+        status : {"measured", "fitted", "literature", "estimate"}, optional
+            How well they are known.
+        title : str, optional
+            What it describes; by default the name.
+        chemistry : str, optional
+            The chemistry it belongs to.
+
+        Returns
+        -------
+        ParameterSet
+            The set, complete in itself.
+
+        Raises
+        ------
+        InputError
+            If a value is neither a number nor a function that can be taken over.
+        """
+        found, failed = pybamm_symbols.plain_values(values)
+        if failed:
+            more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+            raise InputError(f"{next(iter(failed.values()))}{more}")
+        parameters = {
+            n: Parameter(n, value, unit_of_name(n) or "-", "pybamm, as given", status)
+            for n, value in found.items()
+        }
+        return cls(
+            name=bpx_reader.slug(name),
+            title=title or name,
+            chemistry=chemistry,
+            base="",
+            parameters=_marked_new(parameters, chemistry),
+            citations={"pybamm": source},
+        )
+
+    def to_bpx(self, path: str | Path) -> list[str]:
+        """Write a Battery Parameter eXchange (BPX) file of a lithium-ion cell.
+
+        Needs the package ``bpx`` (``pip install 'cellmodels[data]'``). Formulas stay formulas
+        where BPX has their functions; others become tables, linear between rows and wrong by at
+        most about 1e-5 of the value (of the median of all values where that is larger).
+        Parameters beyond BPX's own, such as those of ageing, are user-defined under their names;
+        numbers that a formula quotes are put into it.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Usually ending in ``.json``; replaced if it exists.
+
+        Returns
+        -------
+        list of str
+            Parameters that BPX cannot hold, functions of more than one argument; not those that
+            are the chemistry's own laws, which hold for every set.
+
+        Raises
+        ------
+        InputError
+            If a parameter is missing, or a law has not BPX's form: an exchange-current density
+            that is not proportional to sqrt(c_e c (c_max - c)), a temperature dependence that is
+            no Arrhenius law, a thermodynamic factor other than 1.
+        """
+        laws = property_laws(self.chemistry)
+        own = {name: each.value for name, each in self.parameters.items()}
+        base = {name: each for name, each in base_values(self.base).items() if name not in own}
+        found, failed = pybamm_symbols.plain_values(base)
+        header = {
+            "Title": self.title,
+            "Description": " ".join(self.description.split()),
+            "References": "; ".join(self.citations.values()),
+        }
+        values = {**found, **own}
+        try:
+            common = {
+                name
+                for name, law in laws.items()
+                if name in values and bpx_writer.same_law(values, name, law.expression)
+            }
+            data, left_out = bpx_writer.content(values, header, frozenset(common))
+        except InputError as error:
+            raise InputError(f"The parameter set '{self.name}': {error}") from None
+        _write(Path(path), bpx_writer.text(data))
+        return sorted({*left_out, *failed})
+
     def to_dict(self) -> dict[str, Any]:
         """Return the set as plain JSON types; :meth:`from_dict` reads exactly the same set back.
 
@@ -133,6 +290,73 @@ class ParameterSet:
             "parameters": {
                 name: parameter_file.entry(each) for name, each in self.parameters.items()
             },
+        }
+
+    def write(self, path: str | Path) -> None:
+        """Write the set as a TOML file, which :meth:`load` reads back.
+
+        A source that begins with no citation, as of numbers changed by :meth:`replace`, becomes a
+        citation of its own.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Ending in ``.toml``; replaced if it exists.
+
+        Raises
+        ------
+        InputError
+            If the path ends otherwise, or the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix != ".toml":
+            raise InputError(f"{path}: the name of a parameter file ends in '.toml'.")
+        keys = dict.fromkeys(each.source.split(",")[0].strip() for each in self.parameters.values())
+        cited = {key: key for key in keys if key not in self.citations}
+        data = replace(self, citations={**self.citations, **cited}).to_dict()
+        _write(path, toml_text(data))
+
+    def differences(self, other: ParameterSet) -> dict[str, tuple[Value | None, Value | None]]:
+        """Compare the values of two sets, their bases included.
+
+        Parameters
+        ----------
+        other : ParameterSet
+            The other set.
+
+        Returns
+        -------
+        dict of str to tuple
+            Parameter name -> value in this set and in the other, where they differ; None where a
+            set does not have it. Functions are compared as formulas, letter by letter.
+        """
+        mine, theirs = self._plain(), other._plain()
+        return {
+            name: (mine.get(name), theirs.get(name))
+            for name in sorted({*mine, *theirs})
+            if mine.get(name) != theirs.get(name)
+        }
+
+    def _plain(self) -> dict[str, Value]:
+        """Every value, those of the base too, as far as they can be read."""
+        own = {name: each.value for name, each in self.parameters.items()}
+        base = {name: each for name, each in base_values(self.base).items() if name not in own}
+        return {**pybamm_symbols.plain_values(base)[0], **own}
+
+    def bibtex(self) -> dict[str, str]:
+        """Return the references of the set's numbers as BibTeX.
+
+        Returns
+        -------
+        dict of str to str
+            Citation key -> entry of the type ``@misc``, for the citations that a source names;
+            those that stand for no publication (estimates, assumptions) are left out.
+        """
+        named = {each.source.split(",")[0].strip() for each in self.parameters.values()}
+        return {
+            key: _bibtex(f"{self.name}-{key}", text)
+            for key, text in self.citations.items()
+            if key in named and key not in ("estimate", bpx_reader.ASSUMED)
         }
 
     def parameter_values(self) -> pybamm.ParameterValues:
@@ -318,6 +542,8 @@ def _load(name_or_path: str | Path, below: tuple[str, ...]) -> ParameterSet:
     text = str(name_or_path)
     if text in below:
         raise InputError(f"The parameter sets {' -> '.join((*below, text))} build on each other.")
+    if text.endswith(".json"):
+        return ParameterSet.from_bpx(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(".toml"):
         path = Path(name_or_path)
         return _from_dict(read_toml(path), text, path.resolve().parent, (*below, text))
@@ -378,6 +604,28 @@ def _from_dict(
     )
 
 
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
+
+
+def _bibtex(key: str, text: str) -> str:
+    """Return a reference as a BibTeX entry that holds its text, and its DOI if it has one."""
+    plain = re.sub(r"[{}\\]", "", " ".join(text.split()))
+    escaped = re.sub(r"([%&#_$])", r"\\\1", plain)
+    doi = re.search(r"doi:\s*(10\.[^\s,;]+)", plain)
+    field = f",\n  doi = {{{doi[1]}}}" if doi else ""
+    return f"@misc{{{re.sub(r'[^A-Za-z0-9:.-]+', '-', key)},\n  note = {{{escaped}}}{field}\n}}"
+
+
+def _marked_new(parameters: Mapping[str, Parameter], chemistry: str) -> dict[str, Parameter]:
+    """Return the parameters, with those marked whose names PyBaMM does not know."""
+    known = known_names(chemistry)
+    return {name: replace(each, new=name not in known) for name, each in parameters.items()}
+
+
 def _check_chemistry(name: str, folder: Path | None) -> None:
     """A file's chemistry comes with cellmodels, or lies beside the file."""
     if folder is None or (folder / f"{name}.toml").is_file():
@@ -391,6 +639,10 @@ def _load_base(base: str, folder: Path | None, below: tuple[str, ...]) -> Parame
     """Load the set that a file builds on; a path is taken from the file's own folder."""
     if not base:
         return None
-    if base.endswith(".toml") and folder is not None:
-        return _load(folder / base, below)
-    return _load(base, below)
+    if not base.endswith((".toml", ".json")):
+        return _load(base, below)
+    if folder is None:
+        raise InputError(f"base: the file '{base}' cannot be found from here.")
+    if not (folder / base).resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"base: the file '{base}' must lie beside the set's.")
+    return _load(folder / base, below)

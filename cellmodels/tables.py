@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,8 @@ class Table:
         import pybamm
 
         x, y, at = np.array(self.x), np.array(self.y), values[self.argument]
-        return pybamm.Interpolant(x, y, at, name=name, interpolator=self.interpolation)
+        plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")  # CasADi takes no other for splines
+        return pybamm.Interpolant(x, y, at, name=f"of_{plain}", interpolator=self.interpolation)
 
 
 def read_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,6 +72,52 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         return tomllib.loads(read_text(path))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not a TOML file: {error}.") from None
+
+
+def toml_text(data: Mapping[str, Any]) -> str:
+    """Return data as TOML, with a section for each entry of what has entries of its own.
+
+    Parameters
+    ----------
+    data : mapping
+        Texts, numbers, truth values, lists of them, and mappings of texts to all these.
+
+    Returns
+    -------
+    str
+        TOML; :func:`tomllib.loads` reads the same data back.
+    """
+    lines = [f"{_key(k)} = {_literal(v)}" for k, v in data.items() if not isinstance(v, Mapping)]
+    for key, section in data.items():
+        if not isinstance(section, Mapping):
+            continue
+        plain = {k: v for k, v in section.items() if not isinstance(v, Mapping)}
+        if plain or not section:
+            lines += [
+                "",
+                f"[{_key(key)}]",
+                *(f"{_key(k)} = {_literal(v)}" for k, v in plain.items()),
+            ]
+        for name, entries in section.items():
+            if isinstance(entries, Mapping):
+                lines += ["", f"[{_key(key)}.{_key(name)}]"]
+                lines += [f"{_key(k)} = {_literal(v)}" for k, v in entries.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _key(key: str) -> str:
+    return key if key.isascii() and key.replace("_", "a").isalnum() else _literal(key)
+
+
+def _literal(value: Any) -> str:
+    """Return one value as TOML writes it."""
+    if isinstance(value, str):  # JSON's escapes are TOML's, which wants one more character escaped
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(k)} = {_literal(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    return json.dumps(value) if isinstance(value, bool) else repr(value)
 
 
 def validate(adapter: TypeAdapter[T], data: Mapping[str, Any], where: str) -> T:

@@ -339,9 +339,57 @@ def test_parameter_sets():
     assert "2.5e-22" in line
     assert "2.5e-24 to 2.5e-20" in line
     assert "OKane2022" in line
+    some = call("parameters", "show", "nmc_graphite_siox", "nonsense")
+    assert some.exit_code == 2 and "no parameter with 'nonsense'" in some.stderr
+    some = call("parameters", "show", "nmc_graphite_siox", "solvent DIFF")
+    assert SEI in some.stdout and "Separator" not in some.stdout
     wrong = call("parameters", "show", "nmc_graphite")
     assert wrong.exit_code == 2
     assert "Did you mean 'nmc_graphite_siox'" in wrong.stderr
+
+
+def test_parameter_sets_are_compared():
+    found = call("parameters", "diff", "lfp_graphite", "Prada2013")
+    assert found.exit_code == 0
+    (line,) = [line for line in found.stdout.splitlines() if line.strip().startswith(SEI)]
+    assert line.split()[-2:] == ["2.5e-22", "none"]
+    assert "Negative electrode porosity" not in found.stdout
+    assert "are the same" in call("parameters", "diff", "OKane2022", "OKane2022").stdout
+
+
+def test_parameter_sets_are_checked(tmp_path):
+    good = call("parameters", "check", "lfp_graphite", "nmc_graphite_siox")
+    assert good.exit_code == 0
+    assert "nmc_graphite_siox: 49 parameters, 0 faults" in good.stdout
+    assert "missing" in good.stdout
+    text = """
+format = 1
+name = "mine"
+title = "Mine"
+chemistry = "lithium_ion"
+base = "OKane2022"
+[citations]
+hearsay = "somebody said so"
+[parameters."Mine [m]"]
+value = 1.0
+unit = "m"
+source = "hearsay, at lunch"
+status = "literature"
+new = true
+"""
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    bad = call("parameters", "check", "nmc_graphite_siox", path)
+    assert bad.exit_code == 2
+    assert "neither DOI nor URL" in bad.stdout
+    assert "1 fault" in bad.stderr
+
+
+def test_schemas_are_printed():
+    for kind in ("parameters", "chemistry", "protocol"):
+        found = json.loads(call("parameters", "schema", kind).stdout)
+        assert found["title"] == f"cellmodels {kind} file"
+    assert call("parameters", "schema", "protocols").exit_code == 2
 
 
 def test_version():

@@ -329,3 +329,25 @@ def test_pybamm_function_is_pickled_and_serialised():
     )
     expected = Expression(LAW).evaluate({"sto": 0.5, "T": 310.0})
     assert again.process_symbol(parameter).evaluate() == pytest.approx(expected)
+
+
+# --- calls of other parameters -------------------------------------------------------------------
+
+
+def test_call_of_another_parameter():
+    expression = Expression('"D [m2.s-1]"(2*sto) * "k"', ("sto",))
+    assert expression.calls == {"D [m2.s-1]": 1}
+    assert set(expression.parameters) == {"D [m2.s-1]", "k"}
+    given = {"sto": 3.0, "k": 2.0, "D [m2.s-1]": lambda x: x + 1}
+    assert expression.evaluate(given) == 14
+    values = pybamm.ParameterValues({"k": 2.0, "D [m2.s-1]": lambda x: x + 1})
+    symbol = expression.to_pybamm("law")(pybamm.Scalar(3.0))
+    assert values.process_symbol(symbol).evaluate() == 14
+
+
+@pytest.mark.parametrize(
+    "text", ['"D"()', '"D"(a=1)', '"D"(sto) + "D"', '"D"(sto) + "D"(sto, sto)', '"D"(sto)(sto)']
+)
+def test_wrong_calls(text):
+    with pytest.raises(InputError):
+        Expression(text, ("sto",))

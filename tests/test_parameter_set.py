@@ -504,3 +504,119 @@ def test_parameter_checks_itself():
         Parameter("a [m]", 1.0, "m", "s", "measured", (2.0, 3.0))
     with pytest.raises(InputError, match="only a number"):
         Parameter("a [m]", Table((0, 1), (0, 1)), "m", "s", "measured", (2.0, 3.0))
+
+
+CALLS = """
+[parameters."D0 [m2.s-1]"]
+table = { argument = "sto", x = [0.0, 1.0], y = [1e-15, 3e-15] }
+arguments = ["sto"]
+unit = "m2.s-1"
+source = "Me2026, Table 2"
+status = "measured"
+new = true
+
+[parameters."Negative particle diffusivity [m2.s-1]"]
+formula = '"D0 [m2.s-1]"(sto) * exp(3e4/R * (1/298.15 - 1/T))'
+arguments = ["sto", "T"]
+unit = "m2.s-1"
+source = "Me2026, Table 2"
+status = "measured"
+"""
+
+
+def test_a_table_with_a_temperature_law(write):
+    values = ParameterSet.load(write(HEAD + CALLS)).parameter_values()
+    law = values["Negative particle diffusivity [m2.s-1]"]
+    symbol = values.process_symbol(law(pybamm.Scalar(0.25), pybamm.Scalar(310.0)))
+    expected = 1.5e-15 * math.exp(3e4 / 8.31446261815324 * (1 / 298.15 - 1 / 310))
+    assert symbol.evaluate() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('"D0 [m2.s-1]"(sto)', '"D0 [m2.s-1]"(sto, T)'), "not 2 arguments"),
+        (('"D0 [m2.s-1]"(sto)', '"Separator porosity"(sto)'), "no formula or table"),
+        (
+            ('"D0 [m2.s-1]"(sto)', '"Negative particle diffusivity [m2.s-1]"(sto, T)'),
+            "calls others",
+        ),
+    ],
+)
+def test_what_a_formula_cannot_call(write, change, words):
+    with pytest.raises(InputError, match=words):
+        ParameterSet.load(write(HEAD + CALLS.replace(*change)))
+
+
+def test_cubic_tables_serve_pybamm(write):
+    text = CALLS.replace(
+        "x = [0.0, 1.0], y = [1e-15, 3e-15] }", "x = [0, 1, 2, 3], y = [1, 2, 4, 9] }"
+    )
+    text = text.replace(
+        "x = [0, 1, 2, 3], y = [1, 2, 4, 9]", "x = [0.0, 0.3, 0.7, 1.0], y = [1.0, 2.0, 4.0, 9.0]"
+    )
+    found = ParameterSet.load(
+        write(HEAD + text.replace("table =", 'interpolation = "cubic"\ntable ='))
+    )
+    table, name = found.value("D0 [m2.s-1]"), "D0 [m2.s-1]"
+    y = pybamm.StateVector(slice(0, 1))
+    symbol = found.parameter_values().process_symbol(pybamm.FunctionParameter(name, {"sto": y}))
+    import casadi
+
+    state = casadi.MX.sym("y", 1)
+    value = casadi.Function("f", [state], [symbol.to_casadi(y=state)])(0.45)
+    assert float(value) == pytest.approx(float(table.evaluate({"sto": 0.45})), rel=1e-12)
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_written_sets_are_read_back(name, tmp_path):
+    it = ParameterSet.load(name)
+    it.write(tmp_path / "again.toml")
+    assert ParameterSet.load(tmp_path / "again.toml") == it
+
+
+def test_written_texts_may_hold_anything(tmp_path):
+    it = ParameterSet.load("lfp_graphite")
+    odd = 'a "quoted"\\ text\n\twith\x7f é'
+    changed = it.replace({DIFFUSIVITY: 1e-22}, source="our fit, of May", note=odd)
+    changed.write(tmp_path / "again.toml")
+    again = ParameterSet.load(tmp_path / "again.toml")
+    assert again.citations["our fit"] == "our fit"
+    assert again.parameters[DIFFUSIVITY].note.startswith('a "quoted"\\ text\n\twith\x7f é')
+    with pytest.raises(InputError, match=r"\.toml"):
+        it.write(tmp_path / "again.json")
+
+
+def test_differences_of_sets():
+    it = ParameterSet.load("lfp_graphite")
+    changed = it.replace({DIFFUSIVITY: 1e-22}, source="test")
+    assert it.differences(changed) == {DIFFUSIVITY: (2.5e-22, 1e-22)}
+    assert it.differences(it) == {}
+    assert ParameterSet.load("Prada2013").differences(it)[DIFFUSIVITY] == (None, 2.5e-22)
+
+
+def test_a_cell_cites_its_sources(tmp_path, monkeypatch):
+    from cellmodels.cell import Cell
+
+    monkeypatch.setattr(pybamm.citations, "_unknown_citations", set())
+    Cell("lithium_ion", "lfp_graphite", "SPM")
+    entries = ParameterSet.load("lfp_graphite").bibtex()
+    assert set(entries) >= {"OKane2022", "Ai2020", "A123"} and "estimate" not in entries
+    assert "doi = {10.1039/D2CP00417H}" in entries["OKane2022"]
+    registered = pybamm.citations._unknown_citations
+    assert entries["OKane2022"] in registered
+    assert entries["Prada2013"] not in registered  # PyBaMM's own set has its own entry
+    pytest.importorskip("pybtex", reason="PyBaMM prints citations with pybtex")
+    pybamm.print_citations(str(tmp_path / "citations.txt"))
+    text = " ".join((tmp_path / "citations.txt").read_text().split())
+    assert "Lithium-ion battery degradation: how to model it" in text
+    assert "first-products.de/specsenglisch" in text
+
+
+@pytest.mark.parametrize("base", ["../other.toml", "/other.toml", "../other.json"])
+def test_a_base_lies_beside_its_file(write, base):
+    with pytest.raises(InputError, match="must lie beside"):
+        ParameterSet.load(write(HEAD.replace('"OKane2022"', f'"{base}"')))

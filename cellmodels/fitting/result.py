@@ -15,8 +15,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ from cellmodels.fitting.statistics import (
     variable_fits,
 )
 from cellmodels.fitting.text import notes, page, text
+from cellmodels.parameter_set import ParameterSet
 from cellmodels.plotting import plot_fit
 from cellmodels.protocol import Protocol
 
@@ -164,6 +166,55 @@ class FittedCell:
             },
             index=pd.Index(p["parameter"].values.astype(str), name="parameter"),
         )
+
+    def parameter_set(self, name: str, title: str = "") -> ParameterSet:
+        """The cell's parameter set under a name of its own, for a file.
+
+        The fitted numbers say which record and which fit they come from: their source names a
+        citation that holds the record's title, the model, and how the fit ended; their note holds
+        the standard error. ``fit.parameter_set("my_cell").write("my_cell.toml")`` writes it.
+
+        Parameters
+        ----------
+        name : str
+            The new set's name: letters, digits, and ``_ . + -``.
+        title : str, optional
+            What it describes; by default that of the set that was fitted, and "fitted".
+
+        Returns
+        -------
+        ParameterSet
+            Complete but for PyBaMM's set at the bottom.
+
+        Raises
+        ------
+        InputError
+            If the name cannot be one.
+        """
+        old = self.cell.parameters
+        record = self.tree["record"].attrs.get("title") or "a record without title"
+        key = next(k for k in _keys("fit") if k not in old.citations)
+        mechanisms = ", ".join(m.short_name for m in self.cell.mechanisms) or "no mechanism"
+        citation = (
+            f"Fit to {record} with cellmodels: {self.cell.model} with {mechanisms}; "
+            f"{self.status} after {self.statistics.get('evaluations', 0):g} evaluations; "
+            f"cell {self.cell.hash[:16]}"
+        )
+        changed = dict(old.parameters)
+        for fitted, row in self.table.iterrows():
+            each = changed[str(fitted)]
+            known = "" if row["identifiable"] else ", not identifiable from these data"
+            error = f"standard error {row['standard error']:.2g}{known}"
+            note = "; ".join(part for part in (error, each.note) if part)
+            changed[each.name] = replace(each, source=f"{key}, {each.source}", note=note)
+        made = replace(
+            old,
+            name=name,
+            title=title or f"{old.title}, fitted",
+            parameters=changed,
+            citations={**old.citations, key: citation},
+        )
+        return ParameterSet.from_dict(made.to_dict())  # which checks the name
 
     # Text, picture, file ------------------------------------------------------------------
 
@@ -333,6 +384,13 @@ def fitted_cell(
         ATTRIBUTE: as_attribute(fitted.estimates),
     }
     return fitted, tree
+
+
+def _keys(stem: str) -> Iterator[str]:
+    """Keys of citations: fit, fit2, fit3 and so on."""
+    yield stem
+    for k in count(2):
+        yield f"{stem}{k}"
 
 
 # The tree ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from cellmodels.errors import InputError
 from cellmodels.fitting.fit import fit_with, free_parameters
 from cellmodels.fitting.residuals import observe
 from cellmodels.fitting.result import Fit
+from cellmodels.parameter_set import ParameterSet
 
 NAMES = ["SEI solvent diffusivity [m2.s-1]", "SEI kinetic rate constant [m.s-1]",
          "SEI resistivity [Ohm.m]"]  # fmt: skip
@@ -42,6 +43,24 @@ def test_fitted_cell_holds_the_values_and_says_where_they_are_from(fit, cell):
         assert value == pytest.approx(cell.value(name), rel=0.05)  # the truth of this record
         assert fit.cell.parameters.parameters[name].source == "fitted to analytic fade"
     assert cell.value(NAMES[0]) != fit.cell.value(NAMES[0])  # the old cell is unchanged
+
+
+def test_fitted_parameters_as_a_file(fit, cell, tmp_path):
+    fit.parameter_set("mine").write(tmp_path / "mine.toml")
+    again = ParameterSet.load(tmp_path / "mine.toml")
+    assert again.name == "mine"
+    for name, value in fit.values.items():
+        parameter = again.parameters[name]
+        assert parameter.value == value
+        assert parameter.source == "fit, fitted to analytic fade"
+        assert parameter.note.startswith("standard error ")
+        assert "was " in parameter.note
+    assert "Fit to analytic fade" in again.citations["fit"]
+    assert fit.status in again.citations["fit"] and fit.cell.hash[:16] in again.citations["fit"]
+    others = set(again.parameters) - set(fit.values)
+    assert all(again.parameters[n] == cell.parameters.parameters[n] for n in others)
+    with pytest.raises(InputError, match="name"):
+        fit.parameter_set("not a name")
 
 
 def test_table_has_value_error_interval_unit_and_verdict(fit):
