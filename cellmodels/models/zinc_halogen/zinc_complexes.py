@@ -23,6 +23,7 @@ class ZincComplexes(ZincMechanism):
     The complexes :math:`ZnX_n^{2-n}`, n = 1 to 4, that the chemistry lists are at equilibrium with
     the free ions everywhere, by the equations of `complexation`. What changes by them:
 
+    * Polyhalides form by the free halide, of which there is less: less halogen stays dissolved.
     * Fluxes through the separator and the thickness, and the diffusion potential, sum over the
       complexes too. Anionic complexes carry zinc against its own migration, so that zinc's
       transference number falls. Ohm's law keeps the measured conductivity.
