@@ -70,8 +70,9 @@ def join(
         end = begin + float(own[-1] - own[0])
         if cycle in frame and np.isfinite(frame[cycle]).any():
             numbers = frame[cycle].to_numpy(dtype=float)
-            if parts and np.nanmin(numbers) < cycles:
-                frame[cycle] = numbers - np.nanmin(numbers) + cycles + 1
+            first = float(np.nanmin(numbers))
+            if parts and (first < cycles or first <= 1):
+                frame[cycle] = numbers - first + cycles + 1
             cycles = max(cycles, float(np.nanmax(frame[cycle])))
         parts.append(frame)
     how = "by their dates" if dated else "each where the one before ends, as they have no dates"

@@ -151,7 +151,7 @@ def read_trace(
         kept = _plain_columns(layout, own)
         with content.open() as stream, _progress(content, stream) as shown:
             raw = _read(shown, content.where, layout, kept, layout.line + 1)
-        _check_clock(raw, content.where)
+        _check_clock(raw, own, content.where)
         starts = float("nan") if raw.wall is None else float(dates(raw.wall)[0])
         ignored = _ignored(layout, kept)
         return Trace(raw.frame, layout.line + 2, "line", starts=starts, ignored=ignored)
@@ -609,11 +609,11 @@ def _is_wall(header: str) -> bool:
     return names_and_units([header])[0][0] in ("unix_time", "date_time")
 
 
-def _check_clock(raw: _Raw, where: str) -> None:
-    """The time of a plain trace against the dates beside it."""
+def _check_clock(raw: _Raw, own: frozenset[str], where: str) -> None:
+    """The time of a plain trace against the dates beside it, unless the caller named it."""
     if raw.wall is None:
         return
-    for header in raw.frame.columns:
+    for header in raw.frame.columns.difference(list(own)):
         meaning = identify(str(header), trace=True)
         series = raw.frame[header].iloc[: len(raw.wall)]
         if meaning is not None and meaning.name == "time" and meaning.unit == "s":
