@@ -2,8 +2,8 @@
 
 The files are those that ``tests/record/vendor_formats.toml`` names, in the folder that the
 environment variable CELLMODELS_DATA names; without it only the synthetic file is read. That is a
-trace of ten million rows in the Battery Data Format, read in a process of its own, whose peak memory
-is measured.
+trace of ten million rows in the Battery Data Format, read in a process of its own, whose peak
+memory is measured.
 """
 
 from __future__ import annotations

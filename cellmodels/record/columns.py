@@ -78,6 +78,7 @@ _CURVE = re.compile(
     r"voltage_(?P<test>\w+?)\s*@\s*(?P<charge>[0-9.eE+-]+)\s*(?P<unit>\S+)", re.IGNORECASE
 )
 _BDF_CURRENT = re.compile(r"current(\s+/\s+A|_ampere)", re.IGNORECASE)
+_LONGEST = 300  # characters of a header that is looked at
 _NO_UNIT = (
     "cycle", "step", "coulombic_efficiency", "energy_efficiency", "voltage_efficiency",
 )  # fmt: skip
@@ -158,6 +159,8 @@ def split_header(header: str) -> tuple[str, str | None]:
     unit : str or None
         None where there is none.
     """
+    if len(header) > _LONGEST:
+        return header, None
     header = header.strip()
     if (found := _BRACKET.fullmatch(header)) is not None:
         return found[1], _spelling(found[2][1:-1].strip())

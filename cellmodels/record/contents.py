@@ -119,6 +119,8 @@ def contents(path: Path) -> Iterator[Content]:
         If the file cannot be read, is damaged or packed in a way that is not plausible, or an
         archive holds more than one file.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: no file but a folder, a device or the like.")
     with tempfile.TemporaryDirectory(prefix="cellmodels-", ignore_cleanup_errors=True) as folder:
         yield _look(Content(str(path), "", path), Path(folder))
 

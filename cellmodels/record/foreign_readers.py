@@ -1,9 +1,9 @@
 """Readers of binary formats, run as a script in a process of their own.
 
-``python -P foreign_readers.py <kind> <file> <folder>`` writes what it reads to the folder: plain
-arrays of numbers and texts with their names as ``table.npz``, or sheets as CSV, and what went on
-as ``about.json``. It imports nothing of cellmodels, so that it starts fast and can be limited;
-what it writes is read back as data. See :mod:`cellmodels.record.reader_process`.
+``python -P foreign_readers.py <kind> <file> <folder> <bytes of memory> <bytes written> <seconds>``
+writes what it reads to the folder: plain arrays of numbers and texts as ``table.npz``, or sheets as
+CSV, and their names and what went on as ``about.json``. It imports nothing of cellmodels, so that it
+starts fast and can be limited; what it writes is read back as data. See :mod:`cellmodels.record.reader_process`.
 """
 
 from __future__ import annotations
@@ -127,6 +127,23 @@ READERS: dict[str, Callable[[str, Path], dict[str, Any]]] = {
 }
 
 
+def limit(memory: int, written: int, seconds: int) -> None:
+    """Limit this process, before any reader is loaded; a system without limits has none."""
+    try:
+        import resource
+    except ImportError:
+        return
+    for kind, most in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_FSIZE, written),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (least, hard))
+
+
 def main(kind: str, path: str, folder: str) -> int:
     """Read one file; the exit code says whether it went well."""
     said: list[str] = []
@@ -152,4 +169,5 @@ def main(kind: str, path: str, folder: str) -> int:
 
 
 if __name__ == "__main__":
+    limit(*(int(number) for number in sys.argv[4:7]))
     sys.exit(main(*sys.argv[1:4]))

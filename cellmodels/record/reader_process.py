@@ -93,17 +93,17 @@ _ENDINGS = {"parquet": "parquet", "nda": "nda", "ndax": "ndax", "access": "res",
 
 def _run(content: Content, path: Path, out: Path) -> None:
     command = [sys.executable, "-P", str(Path(foreign_readers.__file__)), content.kind]
+    limits = (MAX_MEMORY, MAX_WRITTEN, int(MAX_SECONDS) + 1)
     environment = os.environ | {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
-            [*command, str(path), str(out)],
+            [*command, str(path), str(out), *map(str, limits)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=out,
             env=environment,
             timeout=MAX_SECONDS,
-            preexec_fn=_limit if os.name == "posix" else None,
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -117,21 +117,6 @@ def _run(content: Content, path: Path, out: Path) -> None:
             f"{content.where}: its reader ended without a result ({_ending(done.returncode)}): the "
             "file is damaged, or too large to be read."
         )
-
-
-def _limit() -> None:
-    """Limits of the new process, set in it before the reader begins."""
-    import resource
-
-    for kind, most in (
-        (resource.RLIMIT_AS, MAX_MEMORY),
-        (resource.RLIMIT_FSIZE, MAX_WRITTEN),
-        (resource.RLIMIT_CPU, int(MAX_SECONDS) + 1),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (least, hard))
 
 
 def _ending(code: int) -> str:

@@ -156,7 +156,11 @@ def read_record(
         "checkups_count_as_cycles": int(checkups_count_as_cycles),
     }
     attrs |= how
-    for table in tables.values():
+    order = how.get("parts", "").split(", ") if raw else []
+    for table in [
+        *(tables[f"/{name}"] for name in order if f"/{name}" in tables),
+        *tables.values(),
+    ]:
         attrs |= {key: value for key, value in table.attrs.items() if key not in attrs}
     if ignored:
         attrs["ignored_columns"] = ", ".join(dict.fromkeys(ignored))
@@ -269,9 +273,14 @@ def _datasets(
     names = {c.name for c in found if c.name not in COORDINATES or c.group == "traces"}
     if not names:
         raise InputError(_nothing_known(table, group, unknown))
-    values = {c.key: _values(table, c, offset) for c in found}
     if any(c.group == "traces" for c in found):
-        return {"traces": _trace(table, found, values)}, unknown
+        rows = Table(table.frame[[]], table.where, table.rows, table.first)
+        taken = {}
+        for c in found:  # long columns are given up one by one
+            taken[c.key] = _values(table, c, offset)
+            del table.frame[c.header]
+        return {"traces": _trace(rows, found, taken)}, unknown
+    values = {c.key: _values(table, c, offset) for c in found}
     datasets = {}
     for wanted in ("cycles", "checkups"):
         own = [c for c in found if c.group == wanted and c.name not in COORDINATES]
@@ -406,11 +415,14 @@ def _rows(table: Table, chosen: NDArray[np.bool_]) -> Rows:
 
 
 def _trace(
-    table: Table, found: list[Column], values: Mapping[tuple[str, float | None], Numbers]
+    table: Table, found: list[Column], values: dict[tuple[str, float | None], Numbers]
 ) -> xr.Dataset:
     chosen = _with_any_value(values.values())
     some = not chosen.all()
-    columns = {c.name: (values[c.key][chosen] if some else values[c.key], c.unit) for c in found}
+    columns = {}
+    for c in found:
+        column = values.pop(c.key)
+        columns[c.name] = (column[chosen] if some else column, c.unit)
     for name in ("cycle", "step"):
         if name in columns and not _are_counts(columns[name][0]):
             warnings.warn(
@@ -463,7 +475,10 @@ def _charge(column: Column) -> float:
 
 
 def _with_any_value(columns: Any) -> NDArray[np.bool_]:
-    return np.any([~np.isnan(column) for column in columns], axis=0)
+    found: Any = False
+    for column in columns:
+        found = found | ~np.isnan(column)
+    return np.asarray(found)
 
 
 def _are_counts(values: Numbers) -> bool:

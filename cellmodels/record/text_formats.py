@@ -215,7 +215,7 @@ def names_and_units(headers: Sequence[str]) -> list[tuple[str, str | None]]:
 
 def _split(header: str) -> tuple[str, str | None]:
     name, unit = split_header(header)
-    if unit is None and (found := _SLASH.fullmatch(header)) is not None:
+    if unit is None and len(header) < 300 and (found := _SLASH.fullmatch(header)) is not None:
         name, unit = found[1], found[2]
     return plain_name(name), unit
 

@@ -389,9 +389,9 @@ def _headers(layout: _Layout) -> dict[str, str]:
 def _metadata(layout: _Layout) -> dict[str, Any]:
     """What the lines before the table say, such as "Channel: 1"."""
     found: dict[str, Any] = {}
-    for line in layout.preamble:
+    for line in (one for one in layout.preamble if len(one) < 500):
         match = _PREAMBLE.fullmatch(line.strip().rstrip(",;\t"))
-        if match is not None and len(found) < _MOST_METADATA and len(line) < 500:
+        if match is not None and len(found) < _MOST_METADATA:
             key = re.sub(r"[^A-Za-z0-9]+", "_", match[1]).strip("_").lower()
             if key:
                 found.setdefault(f"instrument_{key}", match[2].strip()[:200])
@@ -648,7 +648,7 @@ def _read(stream: Any, where: str, layout: _Layout, kept: Mapping[int, str], ski
                 rows += len(piece)
                 for k, name in kept.items():
                     if name != "wall" or rows == len(piece):
-                        pieces[name].append(piece.pop(k))
+                        pieces[name].append(piece[k].copy())  # and not a view of all of it
     except (pd.errors.ParserError, pd.errors.EmptyDataError, OverflowError, csv.Error) as error:
         words = " ".join(str(error).split())[:200]
         raise InputError(f"{where}: no table: {words}.") from None

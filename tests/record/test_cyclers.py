@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import subprocess
+import sys
 import types
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,8 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellmodels.errors import InputError
-from cellmodels.record import contents, read_record, reader_process, write_record
+from cellmodels.record import (
+    contents,
+    foreign_readers,
+    read_record,
+    reader_process,
+    write_record,
+)
 from cellmodels.record.clocks import dates, durations, real_unit
+from cellmodels.record.columns import split_header
 from cellmodels.record.joining import join
 from cellmodels.record.text_formats import FORMATS, matching, names_and_units
 from cellmodels.record.text_traces import signed
@@ -345,17 +356,42 @@ def test_a_reader_that_fails_is_an_input_error(write, tmp_path, monkeypatch, scr
 
 
 @pytest.mark.skipif("os.name != 'posix'")
-def test_a_reader_has_its_limits(write, tmp_path, monkeypatch):
+def test_a_reader_has_its_limits(tmp_path):
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import foreign_readers, resource\n"
+        "foreign_readers.limit(2 * 10**9, 1000, 5)\n"
+        "try:\n    bytearray(3 * 10**9)\n"
+        "except MemoryError:\n    print('no memory', resource.getrlimit(resource.RLIMIT_CPU)[0])\n"
+    )
+    folder = str(Path(foreign_readers.__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, folder], capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["no", "memory", "5"]
+
+
+DUMP = "json.dump({'error': sys.argv[4]}, open('about.json', 'w'))"
+
+
+def test_the_limits_reach_the_reader(write, tmp_path, monkeypatch):
     path = tmp_path / "reader.py"
     path.write_text(
-        "import json\n"
-        "try:\n    x = bytearray(10**9); error = 'none'\n"
-        "except MemoryError:\n    error = 'no memory'\n"
-        "json.dump({'error': error}, open('about.json', 'w'))\n"
+        "import json, sys\njson.dump({'error': sys.argv[4]}, open('about.json', 'w'))\n"
     )
     monkeypatch.setattr(
         reader_process, "foreign_readers", types.SimpleNamespace(__file__=str(path))
     )
-    monkeypatch.setattr(reader_process, "MAX_MEMORY", 500_000_000)
-    with pytest.raises(InputError, match="no memory"):
+    monkeypatch.setattr(reader_process, "MAX_MEMORY", 123456789)
+    with pytest.raises(InputError, match="123456789"):
         read_record(write(b"NEWARE"))
+
+
+@pytest.mark.skipif("not hasattr(os, 'mkfifo')")
+def test_what_is_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(InputError, match="no file but"):
+        read_record(tmp_path / "pipe.csv")
+
+
+def test_a_long_header_does_not_hang():
+    assert split_header("volt" + " " * 1_000_000 + "[") == ("volt" + " " * 1_000_000 + "[", None)
