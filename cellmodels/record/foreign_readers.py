@@ -2,8 +2,9 @@
 
 ``python -P foreign_readers.py <kind> <file> <folder> <bytes of memory> <bytes written> <seconds>``
 writes what it reads to the folder: plain arrays of numbers and texts as ``table.npz``, or sheets as
-CSV, and their names and what went on as ``about.json``. It imports nothing of cellmodels, so that it
-starts fast and can be limited; what it writes is read back as data. See :mod:`cellmodels.record.reader_process`.
+CSV, and their names and what went on as ``about.json``. It imports nothing of cellmodels, so that
+it starts fast and can be limited; what it writes is read back as data. See
+:mod:`cellmodels.record.reader_process`.
 """
 
 from __future__ import annotations
