@@ -59,6 +59,7 @@ def test_every_package_used_is_a_dependency():
     declared = {text.split("[")[0].split(">")[0] for group in groups for text in group}
     # packages that are imported under another name than they are installed under
     declared |= {"bdf" for name in declared if name == "batterydf"}
+    declared |= {"access_parser" for name in declared if name == "access-parser"}
     declared |= {"pydantic_core" for name in declared if name == "pydantic"}
     used = {name for module in modules(".") for name in not_ours(imported(PACKAGE / module))}
     assert used <= declared

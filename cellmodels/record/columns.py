@@ -78,6 +78,7 @@ _CURVE = re.compile(
     r"voltage_(?P<test>\w+?)\s*@\s*(?P<charge>[0-9.eE+-]+)\s*(?P<unit>\S+)", re.IGNORECASE
 )
 _BDF_CURRENT = re.compile(r"current(\s+/\s+A|_ampere)", re.IGNORECASE)
+_LONGEST = 300  # characters of a header that is looked at
 _NO_UNIT = (
     "cycle", "step", "coulombic_efficiency", "energy_efficiency", "voltage_efficiency",
 )  # fmt: skip
@@ -158,6 +159,8 @@ def split_header(header: str) -> tuple[str, str | None]:
     unit : str or None
         None where there is none.
     """
+    if len(header) > _LONGEST:
+        return header, None
     header = header.strip()
     if (found := _BRACKET.fullmatch(header)) is not None:
         return found[1], _spelling(found[2][1:-1].strip())
@@ -181,7 +184,7 @@ def is_trace(headers: Iterable[str]) -> bool:
     -------
     bool
     """
-    found = {_TRACE_ALIASES.get(_plain(split_header(header)[0])) for header in headers}
+    found = {_TRACE_ALIASES.get(plain_name(split_header(header)[0])) for header in headers}
     return {"time", "voltage", "current"} <= found
 
 
@@ -206,10 +209,10 @@ def identify(header: str, trace: bool = False) -> Meaning | None:
         If the charge of a voltage curve cannot be read.
     """
     own, unit = split_header(header)
-    plain, ending = without_companion(_plain(own))
+    plain, ending = without_companion(plain_name(own))
     if unit is None and ending:  # "capacity_Ah_std": the unit stands before the ending
         own, unit = split_header(re.sub(r"[_ ](std|flag)$", "", own.strip(), flags=re.IGNORECASE))
-        plain = _plain(own)
+        plain = plain_name(own)
     if (curve := None if trace else _CURVE.fullmatch(own.strip())) is not None:
         test, ending = without_companion(curve["test"])
         charge = _charge(curve["charge"], curve["unit"], header)
@@ -294,7 +297,7 @@ def near_misses(headers: Iterable[str]) -> dict[str, str]:
     """
     found = {}
     for header in headers:
-        plain = _plain(split_header(header)[0])
+        plain = plain_name(split_header(header)[0])
         close = get_close_matches(plain, _ALIASES, n=1, cutoff=0.87)
         if close and plain not in _ALIASES:
             found[header] = _ALIASES[close[0]]
@@ -304,7 +307,7 @@ def near_misses(headers: Iterable[str]) -> dict[str, str]:
 # --- names -------------------------------------------------------------------------------------
 
 
-def _plain(text: str) -> str:
+def plain_name(text: str) -> str:
     """A name in small letters and underscores."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 

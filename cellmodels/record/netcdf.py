@@ -13,7 +13,7 @@ import xarray as xr
 
 from cellmodels.errors import InputError
 from cellmodels.record.checks import check_record
-from cellmodels.record.files import content
+from cellmodels.record.contents import Content, whole
 
 __all__ = ["write_record"]
 
@@ -52,12 +52,12 @@ def write_record(record: xr.DataTree, path: str | Path) -> None:
         Path(temporary).unlink(missing_ok=True)
 
 
-def read_netcdf(path: Path) -> xr.DataTree:
+def read_netcdf(content: Content) -> xr.DataTree:
     """Read a record from a netCDF file, also compressed.
 
     Parameters
     ----------
-    path : pathlib.Path
+    content : Content
         The file.
 
     Returns
@@ -70,7 +70,7 @@ def read_netcdf(path: Path) -> xr.DataTree:
     InputError
         If the file is damaged or holds no record.
     """
-    data = content(path)
+    data, path = whole(content), content.where
     try:
         with xr.open_datatree(
             io.BytesIO(data), engine="h5netcdf", decode_times=False, decode_timedelta=False
@@ -79,7 +79,7 @@ def read_netcdf(path: Path) -> xr.DataTree:
     except Exception as error:  # whatever HDF5 and its wrappers say about a damaged file
         raise InputError(f"{path}: no netCDF file: {' '.join(str(error).split())[:200]}.") from None
     record = _without_encoding(tree)
-    check_record(record, str(path))
+    check_record(record, path)
     return record
 
 

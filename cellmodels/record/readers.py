@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,21 @@ from cellmodels.record.columns import (
     near_misses,
     recognise,
 )
-from cellmodels.record.files import Table, check_path, kind_of, read_table
+from cellmodels.record.contents import contents
+from cellmodels.record.files import Table, check_path, read_table
+from cellmodels.record.joining import join
 from cellmodels.record.netcdf import read_netcdf
-from cellmodels.record.schema import COORDINATES, known_names
+from cellmodels.record.schema import COORDINATES, TRACE_VARIABLES, known_names
 
 __all__ = ["read_record"]
 
 _GROUPS = ("cycles", "checkups", "traces")
+
+#: What may lie beside the files of a cycler.
+_BESIDE = re.compile(
+    r"[.~].*|.*\.(md|rst|pdf|png|jpe?g|svg|toml|ya?ml|json|log)|(readme|licen[cs]e)[^.]*(\.txt)?",
+    re.IGNORECASE,
+)
 
 Numbers = NDArray[np.float64]
 
@@ -61,11 +71,16 @@ def read_record(
           ``capacity_Ah``, ``capacity_C20 [A.h]``, ``resistance_10s [mohm]``,
           ``voltage_C20 @ 0.5 A.h [V]``; see :mod:`cellmodels.record.columns`;
         - a CSV or Parquet trace with time, voltage and current, in the Battery Data Format;
+        - a cycler's own file: text of Arbin, Neware, Maccor, BioLogic, Basytec, PEC, Novonix,
+          Landt or Digatron, Arbin's .res and .xlsx, Neware's .nda, .ndax and .xlsx (the binary ones
+          need the extra ``data``);
         - a netCDF file from :func:`write_record`;
         - a folder that holds ``cycles.csv``, ``checkups.csv`` and ``traces.csv``, or some of
-          them, or the same as Parquet.
+          them, or the same as Parquet;
+        - a folder of a cycler's files, one a test of the same cell: one trace in order of time.
 
-        All but the folder may be compressed (``.gz``).
+        What a file holds is found from its content, not from its name. All but a folder may be in
+        a gzip file, or alone in a zip archive.
     cycles, checkups, traces : str or pathlib.Path, optional
         Instead of `path`: one table for each group.
     columns : mapping of str to str or None, optional
@@ -90,32 +105,49 @@ def read_record(
     xarray.DataTree
         In the form of :mod:`cellmodels.record.schema`. A netCDF file is returned as it was
         written; its attributes are not changed by the arguments. Headers that are not known are
-        listed in the attribute ``ignored_columns``.
+        listed in the attribute ``ignored_columns``. Of a cycler's file, ``cycler`` names the
+        format, ``start_time`` is its first date, ``instrument_…`` is what it says about itself,
+        ``left_out`` which rows were not read, and ``joined`` how the time of several parts goes on.
 
     Raises
     ------
     InputError
         If a file cannot be read, a unit is missing or wrong, or numbers are impossible; the
-        message names the file, the column and the lines. Addresses in a network are refused.
+        message names the file, the column and the lines. Addresses in a network are refused, so
+        are impedance spectra, BioLogic's .mpr (its readers are under the GPL: export .mpt), and
+        times that go back or are not in the unit that they say.
 
     Warns
     -----
     UserWarning
-        If an unknown header looks like a misspelt known one.
+        If an unknown header looks like a misspelt known one, rows or channels of a cycler's file
+        were left out, or a unit or sign was not said in it.
     """
     paths = _paths(path, cycles, checkups, traces)
-    if list(paths) == [""] and kind_of(paths[""]) == "netcdf":
-        _refuse_with_netcdf(paths[""], columns, where, cycle_offset)
-        return read_netcdf(paths[""])
-    tables = {group: read_table(found) for group, found in paths.items()}
+    if list(paths) == [""]:
+        with contents(paths[""]) as content:
+            if content.kind == "netcdf":
+                _refuse_with_netcdf(paths[""], columns, where, cycle_offset)
+                return read_netcdf(content)
+    tables = {group: read_table(found, columns, where or ()) for group, found in paths.items()}
     tables = _selected(tables, where or {})
     _check_mapping(tables, columns or {})
     datasets: dict[str, xr.Dataset] = {}
     ignored: list[str] = []
-    for group, table in tables.items():
+    raw: dict[str, xr.Dataset] = {}
+    for name, table in tables.items():
+        group = "" if name.startswith("/") else name
         found, unknown = _datasets(table, group, columns or {}, cycle_offset)
-        datasets.update(found)
-        ignored += unknown
+        ignored += [*table.ignored, *unknown]
+        if not name.startswith("/"):
+            datasets.update(found)
+        elif "traces" in found:
+            raw[name] = found["traces"]
+        else:
+            raise InputError(f"{table.where}: no trace; a folder of raw files holds traces alone.")
+    how: dict[str, str] = {}
+    if raw:
+        datasets["traces"], how = _joined(raw, tables, str(path))
     names = ", ".join(found.name for found in paths.values())
     attrs = {
         "title": names if title is None else title,
@@ -123,6 +155,13 @@ def read_record(
         "synthetic": int(synthetic),
         "checkups_count_as_cycles": int(checkups_count_as_cycles),
     }
+    attrs |= how
+    order = how.get("parts", "").split(", ") if raw else []
+    for table in [
+        *(tables[f"/{name}"] for name in order if f"/{name}" in tables),
+        *tables.values(),
+    ]:
+        attrs |= {key: value for key, value in table.attrs.items() if key not in attrs}
     if ignored:
         attrs["ignored_columns"] = ", ".join(dict.fromkeys(ignored))
     ordered = {group: datasets[group] for group in _GROUPS if group in datasets}
@@ -133,7 +172,7 @@ def read_record(
 
 
 def _paths(path: Any, cycles: Any, checkups: Any, traces: Any) -> dict[str, Path]:
-    """The files by group; the group is "" where the file itself tells."""
+    """The files by group; "" where the file itself tells, the name of each of several raw files."""
     given = {"cycles": cycles, "checkups": checkups, "traces": traces}
     given = {group: one for group, one in given.items() if one is not None}
     if (path is None) == (not given):
@@ -146,19 +185,39 @@ def _paths(path: Any, cycles: Any, checkups: Any, traces: Any) -> dict[str, Path
 
 def _in_folder(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
+    raw: dict[str, Path] = {}
     for one in sorted(folder.iterdir()):
         group, _, ending = one.name.lower().partition(".")
         if group in _GROUPS and ending and one.is_file():
             if group in found:
                 raise InputError(f"'{folder}' has two tables of {group}: {found[group]}, {one}.")
             found[group] = one
-    if not found:
-        names = [one.name for one in folder.iterdir()]
+        elif one.is_file() and not _BESIDE.fullmatch(one.name):
+            raw[f"/{one.name}"] = one
+    if not found and not raw:
         raise InputError(
-            f"The folder '{folder}' has no cycles.csv, checkups.csv or traces.csv."
-            + (f" It has: {', '.join(sorted(names)[:10])}." if names else " It is empty.")
+            f"The folder '{folder}' has no cycles.csv, checkups.csv or traces.csv, and no files of "
+            "a cycler."
         )
-    return found
+    return found or raw
+
+
+def _joined(
+    traces: Mapping[str, xr.Dataset], tables: Mapping[str, Table], where: str
+) -> tuple[xr.Dataset, dict[str, str]]:
+    """The files of a folder, one after another, and how they were put together."""
+    frames = [
+        pd.DataFrame({str(name): one[name].values for name in one.data_vars}, copy=False)
+        for one in traces.values()
+    ]
+    names = [name.removeprefix("/") for name in traces]
+    starts = [tables[name].starts for name in traces]
+    frame, how = join(frames, starts, names, where, "time", "cycle")
+    columns = {
+        str(name): (frame[name].to_numpy(dtype=float), TRACE_VARIABLES[str(name)].unit)
+        for name in frame.columns
+    }
+    return make_group("traces", columns, Rows(where)), how
 
 
 def _refuse_with_netcdf(path: Path, columns: Any, where: Any, offset: int) -> None:
@@ -180,10 +239,7 @@ def _selected(tables: Mapping[str, Table], where: Mapping[str, Any]) -> dict[str
             raise InputError(f"where: there is no column '{header}'.{hint}")
         for group in owners:
             frames[group] = _rows_with(frames[group], header, value, tables[group].where)
-    return {
-        group: Table(frames[group], table.where, table.rows, table.first)
-        for group, table in tables.items()
-    }
+    return {group: replace(table, frame=frames[group]) for group, table in tables.items()}
 
 
 def _rows_with(frame: pd.DataFrame, header: str, value: Any, where: str) -> pd.DataFrame:
@@ -217,9 +273,14 @@ def _datasets(
     names = {c.name for c in found if c.name not in COORDINATES or c.group == "traces"}
     if not names:
         raise InputError(_nothing_known(table, group, unknown))
-    values = {c.key: _values(table, c, offset) for c in found}
     if any(c.group == "traces" for c in found):
-        return {"traces": _trace(table, found, values)}, unknown
+        rows = Table(table.frame[[]], table.where, table.rows, table.first)
+        taken = {}
+        for c in found:  # long columns are given up one by one
+            taken[c.key] = _values(table, c, offset)
+            del table.frame[c.header]
+        return {"traces": _trace(rows, found, taken)}, unknown
+    values = {c.key: _values(table, c, offset) for c in found}
     datasets = {}
     for wanted in ("cycles", "checkups"):
         own = [c for c in found if c.group == wanted and c.name not in COORDINATES]
@@ -314,8 +375,11 @@ def _values(table: Table, column: Column, offset: int) -> Numbers:
         numbers = pd.to_numeric(series, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{table.where}: column '{column.header}' holds no numbers.") from None
-    text = series.astype(str).str.strip()
-    bad = np.isnan(numbers) & series.notna().to_numpy() & (text != "").to_numpy()
+    if pd.api.types.is_numeric_dtype(series):
+        bad = np.zeros(len(numbers), dtype=bool)
+    else:
+        text = series.astype(str).str.strip()
+        bad = np.isnan(numbers) & series.notna().to_numpy() & (text != "").to_numpy()
     if bad.any():
         rows = _rows(table, np.ones(len(numbers), dtype=bool))
         raise InputError(
@@ -351,10 +415,14 @@ def _rows(table: Table, chosen: NDArray[np.bool_]) -> Rows:
 
 
 def _trace(
-    table: Table, found: list[Column], values: Mapping[tuple[str, float | None], Numbers]
+    table: Table, found: list[Column], values: dict[tuple[str, float | None], Numbers]
 ) -> xr.Dataset:
     chosen = _with_any_value(values.values())
-    columns = {c.name: (values[c.key][chosen], c.unit) for c in found}
+    some = not chosen.all()
+    columns = {}
+    for c in found:
+        column = values.pop(c.key)
+        columns[c.name] = (column[chosen] if some else column, c.unit)
     for name in ("cycle", "step"):
         if name in columns and not _are_counts(columns[name][0]):
             warnings.warn(
@@ -362,7 +430,21 @@ def _trace(
                 stacklevel=4,
             )
             del columns[name]
+    for name in [n for n, (v, unit) in columns.items() if _is_dead(n, v, unit)]:
+        header = next(c.header for c in found if c.name == name)
+        warnings.warn(
+            f"{table.where}: the channel '{header}' is empty or 0 °C throughout; it is left out.",
+            stacklevel=4,
+        )
+        del columns[name]
     return make_group("traces", columns, _rows(table, chosen))
+
+
+def _is_dead(name: str, values: Numbers, unit: str) -> bool:
+    """Whether a channel that is not needed was not connected."""
+    if name in ("time", "voltage", "current"):
+        return False
+    return bool(np.isnan(values).all() or (unit == "degC" and not np.nan_to_num(values).any()))
 
 
 def _group(
@@ -393,7 +475,10 @@ def _charge(column: Column) -> float:
 
 
 def _with_any_value(columns: Any) -> NDArray[np.bool_]:
-    return np.any([~np.isnan(column) for column in columns], axis=0)
+    found: Any = False
+    for column in columns:
+        found = found | ~np.isnan(column)
+    return np.asarray(found)
 
 
 def _are_counts(values: Numbers) -> bool:

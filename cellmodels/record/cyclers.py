@@ -1,0 +1,172 @@
+"""Files of cyclers, whatever instrument wrote them, as one kind of table.
+
+The format is found by content. Text exports are read by the tables of
+:mod:`cellmodels.record.text_formats`; binary ones by other people's readers in a process of their
+own (:mod:`cellmodels.record.reader_process`). Both give the Battery Data Format's labels.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellmodels.errors import InputError
+from cellmodels.record.clocks import refuse_wrong_unit, written
+from cellmodels.record.contents import Content
+from cellmodels.record.reader_process import Foreign, read_foreign
+from cellmodels.record.text_formats import matching, names_and_units
+from cellmodels.record.text_tables import text_table
+from cellmodels.record.text_traces import LABELS, Trace, adapt, read_trace
+
+#: What a record is read from, for messages.
+READABLE = (
+    "CSV and other text, Parquet, netCDF, Excel, and the files of Arbin (.res), Neware (.nda, "
+    ".ndax), Maccor, BioLogic, Basytec, PEC, Novonix, Landt and Digatron"
+)
+_REFUSED = {
+    "mpr": (
+        "BioLogic's binary file; the readers of it are under the GPL, which this library is not. "
+        "Export it as text (.mpt) in EC-Lab or BT-Lab"
+    ),
+    "ole": "an old Excel file or another of Microsoft's; save it as .xlsx or CSV",
+    "office": "an Office document without tables",
+    "pdf": "a PDF",
+    "image": "an image",
+}
+_MOST_METADATA = 60
+
+
+def read_cycler(
+    content: Content,
+    columns: Mapping[str, str | None] | None = None,
+    wanted: Iterable[str] = (),
+) -> Trace | pd.DataFrame | None:
+    """Read a file that is no plain table.
+
+    Parameters
+    ----------
+    content : Content
+        The file.
+    columns : mapping of str to (str or None), optional
+        What the caller says that columns hold, by their headers.
+    wanted : iterable of str
+        Further headers whose columns are kept.
+
+    Returns
+    -------
+    Trace, pandas.DataFrame or None
+        A trace with the labels of the Battery Data Format; a table of something else; None for
+        a text that is no trace, to be read as a table.
+
+    Raises
+    ------
+    InputError
+        If the file is of a kind that no record is read from, or is damaged.
+    """
+    columns, wanted = columns or {}, tuple(wanted)
+    if content.kind == "text":
+        trace = read_trace(content, columns, wanted)
+    elif content.kind == "excel":
+        return _workbook(content, columns, wanted)
+    elif content.kind in ("parquet", "nda", "ndax", "access"):
+        with read_foreign(content) as found:
+            if content.kind == "parquet":
+                return pd.DataFrame(found.columns, copy=False)
+            trace = _neware(found, content) if content.kind != "access" else _arbin(found, content)
+            trace.attrs |= _described(found)
+    else:
+        what = _REFUSED.get(content.kind, "not a file that a record is read from")
+        raise InputError(f"{content.where}: {what}. A record is read from {READABLE}.")
+    if trace is not None:
+        _tell(trace, content.where)
+    return trace
+
+
+def _workbook(
+    content: Content, columns: Mapping[str, str | None], wanted: tuple[str, ...]
+) -> Trace | pd.DataFrame:
+    """The one sheet of a workbook that holds a trace, or its only table."""
+    with read_foreign(content) as found:
+        sheets = [
+            Content(f"{content.where}: {name}", "text", path)
+            for name, path in found.sheets
+            if path.stat().st_size > 1
+        ]
+        traces = []
+        for sheet in sheets:
+            trace = read_trace(sheet, columns, wanted)
+            if trace is not None:
+                traces.append((sheet.where, trace))
+        if len(traces) > 1:
+            names = ", ".join(name for name, _ in traces)
+            raise InputError(f"{content.where}: several sheets hold measurements: {names}.")
+        if traces:
+            traces[0][1].attrs["sheet"] = traces[0][0].rpartition(": ")[2]
+            _tell(traces[0][1], content.where)
+            return traces[0][1]
+        if len(sheets) != 1:
+            raise InputError(f"{content.where}: none of its {len(sheets)} sheets is a trace.")
+        return text_table(sheets[0])[0]
+
+
+def _neware(found: Foreign, content: Content) -> Trace:
+    """What batterydf makes of Neware's binary files: already the labels that are wanted."""
+    columns = found.columns
+    time = columns.get(LABELS["time"], np.empty(0))
+    if not len(time):
+        raise InputError(f"{content.where}: the file holds no measurements.")
+    frame = {name: columns[label] for name, label in _NEWARE.items() if label in columns}
+    kept = {LABELS[name]: values for name, values in frame.items()}
+    attrs: dict[str, Any] = {"cycler": "Neware"}
+    wall = columns.get("Unix Time / s", np.full(len(time), np.nan))
+    if np.isfinite(wall[0]):
+        attrs["start_time"] = written(float(wall[0]), float(wall[0]))
+        refuse_wrong_unit(time, wall, "total time", content.where)
+    return Trace(pd.DataFrame(kept, copy=False), attrs=attrs, starts=float(wall[0]))
+
+
+#: What batterydf leaves as fastnda names it: the first auxiliary temperature, taken for the cell's.
+_NEWARE: Mapping[str, str] = {**LABELS, "temperature": "aux1_temperature_degC"}
+
+
+def _arbin(found: Foreign, content: Content) -> Trace:
+    """Arbin's database has the columns of its text export, in its units."""
+    headers = list(found.columns)
+    names = [name for name, _ in names_and_units(headers)]
+    known = matching(names)
+    if known is None:
+        raise InputError(f"{content.where}: no measurements among {', '.join(headers[:12])}.")
+    raw, units, own = {}, {}, {}
+    for header, name in zip(headers, names, strict=True):
+        role, _, unit = known.columns.get(name, "").partition(" ")
+        if role and role not in raw:
+            raw[role], units[role] = found.columns[header], (unit.strip("[]"), False)
+            own[role] = header
+    wall = pd.Series(raw.pop("wall")) if "wall" in raw else None
+    trace = adapt(pd.DataFrame(raw), wall, units, own, content.where)
+    trace.attrs = {"cycler": known.name, **trace.attrs}
+    return trace
+
+
+def _described(found: Foreign) -> dict[str, Any]:
+    """Metadata of a reader as attributes."""
+    out: dict[str, Any] = {}
+    for key, value in list(found.metadata.items())[:_MOST_METADATA]:
+        name = re.sub(r"[^A-Za-z0-9]+", "_", str(key)).strip("_").lower()
+        if name and isinstance(value, str | int | float):
+            out[f"instrument_{name}"] = value
+    if found.messages:
+        out["reader_messages"] = "; ".join(found.messages)
+    return out
+
+
+def _tell(trace: Trace, where: str) -> None:
+    """Say what a user should know before he uses the numbers."""
+    for key in ("left_out", "time_unit", "reader_messages", "current_sign"):
+        if key in trace.attrs:
+            warnings.warn(f"{where}: {key.replace('_', ' ')}: {trace.attrs[key]}.", stacklevel=6)

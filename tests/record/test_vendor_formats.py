@@ -1,0 +1,144 @@
+"""Every raw file of the shared data is read as it must be, or refused for its reason."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tomllib
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cellmodels.errors import InputError
+from cellmodels.record import read_record
+
+pytestmark = pytest.mark.data
+
+MANIFEST = tomllib.loads(Path(__file__).with_name("vendor_formats.toml").read_text("utf-8"))
+BINARY = (".nda", ".ndax", ".xlsx", ".res.gz", ".nda.zip", ".parquet")
+
+
+@pytest.fixture(scope="session")
+def data():
+    """The folder of measured data that is not part of the repository."""
+    folder = os.environ.get("CELLMODELS_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("CELLMODELS_DATA names no folder of measured data")
+    missing = [one for one in ("vendor_formats", "bdf_examples") if not Path(folder, one).is_dir()]
+    if missing:
+        pytest.skip(f"CELLMODELS_DATA has no {' and no '.join(missing)}")
+    return Path(folder)
+
+
+def read(path, **options):
+    """A record, and what was warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        record = read_record(path, **options)
+    return record, " ".join(str(one.message) for one in caught)
+
+
+def throughput(traces, sign):
+    """Charge of one direction [A.h], by the trapezoidal rule."""
+    current = np.clip(sign * traces["current"].values, 0, None)
+    return float(np.trapezoid(current, traces["time"].values)) / 3600
+
+
+def test_the_manifest_names_every_file(data):
+    there = {
+        path.relative_to(data).as_posix()
+        for folder in ("vendor_formats", "bdf_examples")
+        for path in (data / folder).rglob("*")
+        if path.is_file()
+    }
+    assert there == set(MANIFEST)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in MANIFEST.items() if "refused" in entry])
+def test_what_must_be_refused(data, name):
+    needs_readers(name)
+    with pytest.raises(InputError) as caught:
+        read(data / name)
+    assert MANIFEST[name]["words"] in str(caught.value)
+    assert Path(name).name in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in MANIFEST.items() if "rows" in entry])
+def test_what_must_be_read(data, name):
+    needs_readers(name)
+    entry = MANIFEST[name]
+    record, said = read(data / name, columns=entry.get("columns"))
+    traces = record["traces"].to_dataset()
+    assert traces.sizes["sample"] == entry["rows"]
+    assert entry.get("warns", "") in said
+    found = throughput(traces, +1)
+    for key, value in (("discharge", found), ("charge", throughput(traces, -1))):
+        if key in entry:
+            assert value == pytest.approx(entry[key], rel=2e-6, abs=1e-13)
+    if "counter" in entry:
+        assert found == pytest.approx(entry["counter"], rel=entry["counter_within"])
+    if "span" in entry:
+        assert float(np.ptp(traces["time"].values)) == pytest.approx(entry["span"])
+
+
+@pytest.mark.parametrize("name", [name for name, entry in MANIFEST.items() if "oracle" in entry])
+def test_what_another_reader_made_of_it(data, name):
+    """To the oracle's last digits: 1 ms, 0.1 mV, and 0.1 µA or single precision."""
+    needs_readers(name)
+    pandas = pytest.importorskip("pandas")
+    oracle = MANIFEST[name]["oracle"]
+    frame = pandas.read_parquet(data / f"vendor_formats/neware_fastnda/expected/{oracle}.parquet")
+    traces = read(data / name)[0]["traces"].to_dataset()
+    voltage, current = frame["Voltage(mV)"] / 1e3, frame["Current(uA)"] / 1e6
+    np.testing.assert_allclose(traces["time"], frame["Total Time"], atol=1.01e-3)
+    np.testing.assert_allclose(traces["voltage"], voltage, rtol=1e-6, atol=5.1e-5)
+    np.testing.assert_allclose(traces["current"], -current, rtol=1e-6, atol=5.1e-8)
+    if MANIFEST[name].get("oracle_cycles", True):
+        np.testing.assert_array_equal(traces["cycle"], frame["Cycle Index"])
+
+
+def test_the_same_test_in_two_formats(data):
+    """The shared notes say how far the two are apart: dt 7 ms, dV 3e-7 V, dI 1e-8 A."""
+    needs_readers(".nda")
+    folder = data / "vendor_formats/neware_fastnda"
+    raw = read(folder / "SINTEF__G20M7_BTS91.nda.zip")[0]["traces"].to_dataset()
+    name = "SINTEF__G20M7-202512-Gru6mV__20251228__C30__25degC__Neware.bdf.csv.gz"
+    plain = read(data / "bdf_examples" / name)[0]["traces"].to_dataset()
+    np.testing.assert_allclose(raw["time"], plain["time"], atol=0.008)
+    np.testing.assert_allclose(raw["voltage"], plain["voltage"], atol=4e-7)
+    np.testing.assert_allclose(raw["current"], plain["current"], atol=2e-8)
+
+
+def test_cycles_beside_traces(data):
+    for name, entry in MANIFEST.items():
+        if "cycles" in entry:
+            found = read(data / name)[0]["cycles"]["discharge_capacity"].values
+            assert len(found) == entry["cycles"]
+            np.testing.assert_allclose(found, entry["capacities"])
+
+
+def test_capacities_of_a_summary(data):
+    """The charge of each slow cycle of the raw file is that of the summary beside it.
+
+    Cycles 5 and 6 are pulses, of which the file has too few rows for the trapezoidal rule.
+    """
+    folder = data / "vendor_formats/batterydata_energy_gov"
+    traces = read(folder / "p492-13-raw.csv")[0]["traces"].to_dataset()
+    names = {"Q_dis": "discharge_capacity [A.h]", "Q_chg": "charge_capacity [A.h]"}
+    others = dict.fromkeys(("Time_d", "q_dis", "q_chg", "E_chg", "E_dis", "CE", "EE"))
+    others |= dict.fromkeys(("e_chg", "e_dis", "tsecs_start", "tsecs_end", "tsecs_cycle"))
+    summary = read(folder / "p492-13-summary.csv", columns=names | others)[0]["cycles"].to_dataset()
+    for cycle in (1, 2, 4, 8, 9):
+        own = traces.isel(sample=np.flatnonzero(traces["cycle"].values == cycle))
+        expected = summary["discharge_capacity"].values[summary["cycle"].values == cycle]
+        assert throughput(own, +1) == pytest.approx(float(expected[0]), rel=0.005)
+
+
+def needs_readers(name):
+    """Skip where the optional packages are not installed."""
+    if name.endswith(BINARY):
+        for package in ("bdf", "fastnda", "fastexcel", "access_parser", "pyarrow"):
+            if importlib.util.find_spec(package) is None:
+                pytest.skip(f"{package} is not installed (extra 'data')")
