@@ -615,11 +615,12 @@ def _check_clock(raw: _Raw, own: frozenset[str], where: str) -> None:
         return
     for header in raw.frame.columns.difference(list(own)):
         meaning = identify(str(header), trace=True)
+        if meaning is None or meaning.name != "time" or meaning.unit != "s":
+            continue
         series = raw.frame[header].iloc[: len(raw.wall)]
-        if meaning is not None and meaning.name == "time" and meaning.unit == "s":
-            if pd.api.types.is_numeric_dtype(series):
-                elapsed = series.to_numpy(dtype=float, na_value=np.nan)
-                refuse_wrong_unit(elapsed, dates(raw.wall), str(header), where)
+        if pd.api.types.is_numeric_dtype(series):
+            elapsed = series.to_numpy(dtype=float, na_value=np.nan)
+            refuse_wrong_unit(elapsed, dates(raw.wall), str(header), where)
 
 
 def _read(stream: Any, where: str, layout: _Layout, kept: Mapping[int, str], skip: int) -> _Raw:

@@ -297,6 +297,15 @@ def test_packing_without_end_is_refused(write):
         read_record(write(data))
 
 
+def refusal(path) -> str | None:
+    """Why a file is not read; None for one that is."""
+    try:
+        read_record(path)
+    except InputError as error:
+        return str(error)
+    return None
+
+
 @given(cut=st.integers(0, 400), byte=st.integers(0, 255), text=st.sampled_from([ARBIN, MACCOR]))
 def test_a_spoilt_file_is_a_record_or_an_input_error(tmp_path_factory, cut, byte, text):
     data = bytearray(text.encode())
@@ -306,10 +315,8 @@ def test_a_spoilt_file_is_a_record_or_an_input_error(tmp_path_factory, cut, byte
         path.write_bytes(bytes(one))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            try:
-                read_record(path)
-            except InputError as error:
-                assert "spoilt.csv" in str(error) or "column" in str(error).lower()
+            message = refusal(path)
+        assert message is None or "spoilt.csv" in message or "column" in message.lower()
 
 
 # --- other people's readers --------------------------------------------------------------------
