@@ -309,7 +309,7 @@ def _cycler(content: Content, layout: _Layout, own: frozenset[str]) -> Trace:
     for raw in _tables(content, layout, kept):
         if known.blank:
             raw = _measurements(raw)
-        meaning = _units(layout, known), _headers(layout)
+        meaning = _units(layout, known, content.where), _headers(layout)
         parts.append(adapt(raw.frame, raw.wall, *meaning, content.where))
     if known.unsigned and "state" not in kept.values() and _without_sign(parts):
         parts[0].attrs["current_sign"] = (
@@ -354,24 +354,24 @@ def _roles(layout: _Layout, known: Format, own: frozenset[str]) -> dict[int, str
     return roles
 
 
-def _units(layout: _Layout, known: Format) -> dict[str, tuple[str, bool]]:
+def _units(layout: _Layout, known: Format, where: str) -> dict[str, tuple[str, bool]]:
     """Unit of each variable, and whether its header says so."""
     found: dict[str, tuple[str, bool]] = {}
     for k, role in _roles(layout, known, frozenset()).items():
         name, written = names_and_units([layout.headers[k]])[0]
         default = known.columns[name].partition(" ")[2].strip("[]")
-        found[role] = _unit(role, written, default)
+        found[role] = _unit(role, written, default, where)
     return found
 
 
-def _unit(role: str, written: str | None, default: str) -> tuple[str, bool]:
+def _unit(role: str, written: str | None, default: str, where: str) -> tuple[str, bool]:
     if role not in _UNITS or written is None:
         return default, False
     unit = written.replace("µ", "u").replace("μ", "u")
     if role.endswith("temperature") and unit in ("C", "c"):
         return "degC", True
     try:
-        convert(1.0, unit, _UNITS[role])
+        convert(1.0, unit, _UNITS[role], what=f"{where}: the column of '{role}'")
     except ValueError:
         if role in ("voltage", "current"):
             raise
