@@ -112,6 +112,7 @@ class FusedSalt(ZincMechanism):
         """Let the salt take the place of the isotherm."""
         if cell.electrolyte.agent is None:
             raise InputError("mechanisms: 'fused salt' needs a chemistry with a complexing agent.")
+        cell.electrolyte = cell.electrolyte.without_bound_agent()
         cell.fused_salt = True
 
     def act(self, cell: Assembly) -> None:

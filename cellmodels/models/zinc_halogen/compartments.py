@@ -171,8 +171,7 @@ def _sites(
     found = {}
     for site in cell.electrolyte.sites:
         if site.component is not None:
-            if not cell.fused_salt:
-                found[site.name] = n(site.capacity) * totals[site.component] * active
+            found[site.name] = n(site.capacity) * totals[site.component] * active
         elif side == "positive":
             found[site.name] = n(site.capacity) * n("Positive electrode thickness [m]") / height
     return found

@@ -242,10 +242,8 @@ def _exchange_salt(
         What is left for the aqueous electrolyte of the flow that enters, and of that which leaves.
     """
     here, there = cell.salts[side.place], cell.salts[tank.place]
-    shares = []
-    for salt, body, moving in ((there, tank, returned), (here, side, pybamm.Scalar(1))):
-        shares.append(moving / (body.height + salt.volume))
-    entering, leaving = shares
+    entering = returned / (tank.height + there.volume)
+    leaving = 1 / (side.height + here.volume)
     for state, settled in ((here.amount, there.amount), (here.halogen, there.halogen)):
         moved = rate * (leaving * state - entering * settled)
         cell.add(settled, moved)
@@ -339,7 +337,7 @@ def _speciate(
     places = {
         site.name: n(site.capacity) * totals[site.component] * cell.agent_activity
         for site in e.sites
-        if site.component is not None and not cell.fused_salt
+        if site.component is not None
     }
     return speciate(e, n, totals, log_halogen, places, log_ligands)
 

@@ -397,9 +397,8 @@ class ComplexingAgentLoss(ZincMechanism):
     def act(self, cell: Assembly) -> None:
         """Lose capacity where there is free halogen."""
         n = cell.numbers
-        half = next(s for s in cell.electrolyte.sites if s.component == AGENT).half_loading
-        if cell.fused_salt:
-            half = fused_salt.HALF_LOADING
+        own = (s.half_loading for s in cell.electrolyte.sites if s.component == AGENT)
+        half = next(own, fused_salt.HALF_LOADING)  # of the isotherm, or of the salt in its place
         rate = n("Complexing agent loss rate [s-1]") * cell.positive.species.halogen / n(half)
         active = cell.model.variables["Complexing agent activity"]
         cell.add(active, -rate * active)

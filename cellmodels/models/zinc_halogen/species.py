@@ -150,6 +150,10 @@ class Electrolyte:
         moving = tuple(c.solute for c in self.complexes)
         return replace(self, solutes=(*self.solutes, *moving), complexed=True)
 
+    def without_bound_agent(self) -> Electrolyte:
+        """The same without the isotherm by which the agent binds the halogen."""
+        return replace(self, sites=tuple(s for s in self.sites if s.component != AGENT))
+
     @property
     def components(self) -> tuple[str, ...]:
         """Components with an amount on either side of the separator."""
