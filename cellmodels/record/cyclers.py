@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 
 from cellmodels.errors import InputError
+from cellmodels.record.adapting import LABELS, Trace, adapt
 from cellmodels.record.clocks import refuse_wrong_unit, written
 from cellmodels.record.contents import Content
 from cellmodels.record.reader_process import Foreign, read_foreign
 from cellmodels.record.text_formats import matching, names_and_units
 from cellmodels.record.text_tables import text_table
-from cellmodels.record.text_traces import LABELS, Trace, adapt, read_trace
+from cellmodels.record.text_traces import read_trace
 
 #: What a record is read from, for messages.
 READABLE = (

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from cellmodels.errors import InputError, did_you_mean
+from cellmodels.record.adapting import Trace
 from cellmodels.record.contents import contents
 from cellmodels.record.cyclers import read_cycler
 from cellmodels.record.text_tables import text_table
-from cellmodels.record.text_traces import Trace
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 

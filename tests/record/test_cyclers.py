@@ -26,11 +26,11 @@ from cellmodels.record import (
     reader_process,
     write_record,
 )
+from cellmodels.record.adapting import signed
 from cellmodels.record.clocks import dates, durations, real_unit
 from cellmodels.record.columns import split_header
 from cellmodels.record.joining import join
 from cellmodels.record.text_formats import FORMATS, matching, names_and_units
-from cellmodels.record.text_traces import signed
 
 ARBIN = (
     "Data_Point,Test_Time(s),Date_Time,Step_Index,Cycle_Index,Current(A),Voltage(V),"

@@ -1,0 +1,247 @@
+"""What an instrument measured, in the terms of the Battery Data Format.
+
+Whichever instrument wrote a file, its columns come out with these labels and units, so that one
+reader follows, and one place that turns the current's sign.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cellmodels.errors import InputError
+from cellmodels.record.clocks import dates, durations, real_unit, refuse_wrong_unit, written
+from cellmodels.units import convert
+
+Numbers = NDArray[np.float64]
+
+#: Headers of the Battery Data Format for what a trace holds. Its current is positive on charge.
+LABELS: Mapping[str, str] = {
+    "time": "Test Time / s",
+    "voltage": "Voltage / V",
+    "current": "Current / A",
+    "temperature": "Surface Temperature / degC",
+    "ambient_temperature": "Ambient Temperature / degC",
+    "cycle": "Cycle Count / 1",
+    "step": "Step Count / 1",
+}
+#: Units of these labels.
+UNITS = {
+    "time": "s", "voltage": "V", "current": "A", "temperature": "degC",
+    "ambient_temperature": "degC",
+}  # fmt: skip
+
+_MOST_VOLTS = 1000.0
+_DISCHARGES = re.compile(r"^D$|dch|disch", re.IGNORECASE)
+
+
+@dataclass
+class Trace:
+    """Measurements from one file.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        With the labels of the Battery Data Format, and columns that were asked for.
+    first : int
+        Number of the first row, for messages.
+    rows : str
+        What rows are called in messages.
+    attrs : dict
+        What the file says about itself, and what was done to it: texts and numbers.
+    starts : float
+        Date of the first row [s since 1970]; NaN where there is none.
+    ignored : tuple of str
+        Headers of columns that were not read.
+    """
+
+    frame: pd.DataFrame
+    first: int = 1
+    rows: str = "data row"
+    attrs: dict[str, Any] = field(default_factory=dict)
+    starts: float = float("nan")
+    ignored: tuple[str, ...] = ()
+
+
+def adapt(
+    raw: pd.DataFrame,
+    wall: pd.Series | None,
+    units: Mapping[str, tuple[str, bool]],
+    headers: Mapping[str, str],
+    where: str,
+) -> Trace:
+    """Turn an instrument's columns into those of the Battery Data Format.
+
+    Parameters
+    ----------
+    raw : pandas.DataFrame
+        Columns named by what they hold ("time", "voltage", "current", "state", …); others are
+        kept as they are.
+    wall : pandas.Series or None
+        Dates of the first rows.
+    units : mapping of str to (str, bool)
+        Unit of each, and whether the file says so itself.
+    headers : mapping of str to str
+        The file's own headers, for messages.
+    where : str
+        The file, for messages.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    InputError
+        If a column holds no numbers, a time is in another unit than it says, or voltages are
+        those of no cell.
+    """
+    attrs: dict[str, Any] = {}
+    raw = _without_cut_row(raw, attrs)
+    if "frequency" in raw:
+        raw, wall = _without_impedance(raw, wall, attrs)
+    if raw.empty:
+        raise InputError(f"{where}: the file has headers but no measurements.")
+    seconds = np.empty(0) if wall is None else dates(wall.iloc[: len(raw)])
+    if wall is not None and np.isfinite(seconds[:1]).all():
+        attrs["start_time"] = written(wall.iloc[0], float(seconds[0]))
+    frame: dict[str, Any] = {}
+    empty = []
+    for name in [n for n in LABELS if n in raw]:
+        series, header = raw.pop(name), headers.get(name, name)
+        unit, said = units.get(name, ("", False))
+        if name == "time":
+            values = _time(series, unit, said, seconds, header, where, attrs)
+        else:
+            values = _in_units(_numbers(series, header, where), name, unit)
+        if np.isnan(values).all():
+            empty.append(header)
+        else:
+            frame[LABELS[name]] = values
+        if name == "voltage":
+            _check_voltage(values, header, where)
+    if empty:
+        attrs["empty_channels"] = ", ".join(empty)
+    if "state" in raw and LABELS["current"] in frame:
+        frame[LABELS["current"]] = signed(frame[LABELS["current"]], raw.pop("state"))
+    for name in raw.columns.drop("state", errors="ignore"):
+        frame[name] = raw[name].to_numpy()
+    starts = float(seconds[0]) if len(seconds) else float("nan")
+    return Trace(pd.DataFrame(frame, copy=False), attrs=attrs, starts=starts)
+
+
+def _without_impedance(
+    raw: pd.DataFrame, wall: pd.Series | None, attrs: dict[str, Any]
+) -> tuple[pd.DataFrame, pd.Series | None]:
+    """Rows of a spectrum within a trace hold no voltages and currents of their times."""
+    frequency = pd.to_numeric(raw.pop("frequency"), errors="coerce").to_numpy(dtype=float)
+    measured = ~(np.nan_to_num(frequency) != 0.0)
+    if measured.all():
+        return raw, wall
+    attrs["left_out"] = f"{int((~measured).sum())} rows of impedance"
+    if wall is not None:
+        wall = wall[measured[: len(wall)]].reset_index(drop=True)
+    return raw[measured].reset_index(drop=True), wall
+
+
+def _in_units(values: Numbers, name: str, unit: str) -> Numbers:
+    wanted = UNITS.get(name, unit)
+    if unit == wanted:
+        return values
+    offset = convert(0.0, unit, wanted)
+    return values * (convert(1.0, unit, wanted) - offset) + offset
+
+
+def signed(current: Numbers, state: pd.Series) -> Numbers:
+    """Give a current that has no sign the one that its steps' names say.
+
+    Parameters
+    ----------
+    current : ndarray
+        Positive on charge, or without sign.
+    state : pandas.Series of str
+        What each row does: "C" and "D", "CC Chg" and "CC DChg".
+
+    Returns
+    -------
+    ndarray
+        Positive on charge. Unchanged where any row that discharges is negative already.
+    """
+    words = pd.Categorical(state.astype(str).str.strip())
+    found = np.array([bool(_DISCHARGES.search(word)) for word in words.categories] + [False])
+    discharging = found[words.codes]
+    if (current[discharging] < 0).any():
+        return current
+    return np.where(discharging, -np.abs(current), current)
+
+
+def _time(
+    series: pd.Series,
+    unit: str,
+    said: bool,
+    wall: Numbers,
+    header: str,
+    where: str,
+    attrs: dict[str, Any],
+) -> Numbers:
+    """Elapsed time in seconds."""
+    if pd.api.types.is_numeric_dtype(series):
+        values = series.to_numpy(dtype=float, na_value=np.nan)
+        values = values if unit == "s" else values * convert(1.0, unit, "s")
+        head, wall = values[: len(wall)], wall[: len(values)]
+        if said:
+            refuse_wrong_unit(head, wall, header, where)
+        elif (real := real_unit(head, wall)) != "s":
+            values = values * convert(1.0, real, "s")
+            attrs["time_unit"] = f"{real}, told by the dates in the file: the header says none"
+        return values
+    values = durations(series)
+    if np.isnan(values).mean() > 0.5:
+        values = dates(series)
+        if np.isfinite(values).any():
+            attrs["start_time"] = str(series.iloc[0]).strip()
+            values = values - values[0]
+    bad = np.isnan(values)
+    if bad.any():
+        raise InputError(
+            f"{where}: column '{header}' holds no time but '{series[bad].iloc[0]}'; "
+            f"data row {int(np.flatnonzero(bad)[0]) + 1}."
+        )
+    return values
+
+
+def _numbers(series: pd.Series, header: str, where: str) -> Numbers:
+    values = pd.to_numeric(series, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    if not pd.api.types.is_numeric_dtype(series):
+        bad = np.isnan(values) & series.notna().to_numpy()
+        bad &= ~series.astype(str).str.strip().isin(("", "N/A", "-", "---")).to_numpy()
+        if bad.any():
+            raise InputError(
+                f"{where}: column '{header}' holds no number but '{series[bad].iloc[0]}'; "
+                f"data row {int(np.flatnonzero(bad)[0]) + 1}."
+            )
+    return values
+
+
+def _without_cut_row(raw: pd.DataFrame, attrs: dict[str, Any]) -> pd.DataFrame:
+    """A last row that ends in its middle is left out."""
+    needed = [name for name in ("time", "voltage", "current") if name in raw]
+    if len(raw) > 1 and needed and bool(raw[needed].iloc[-1].isna().any()):
+        attrs["left_out"] = "the last row, which is cut off"
+        return raw.iloc[:-1]
+    return raw
+
+
+def _check_voltage(values: Numbers, header: str, where: str) -> None:
+    middle = float(np.nanmedian(np.abs(values))) if np.isfinite(values).any() else 0.0
+    if middle > _MOST_VOLTS:
+        raise InputError(
+            f"{where}: '{header}' is {middle:.4g} V in the middle. Is it in millivolts? Then say "
+            f"so: columns={{'{header}': 'voltage [mV]'}}."
+        )

@@ -1,0 +1,207 @@
+"""Where the table of a text file begins, and what kind of table it is.
+
+Instruments write descriptions of every kind before their measurements; a table is found by its line
+of headers: that of a known export, or one that says itself that time, voltage and current follow.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cellmodels.errors import InputError
+from cellmodels.record.columns import is_trace
+from cellmodels.record.contents import Content
+from cellmodels.record.text_formats import (
+    IMPEDANCE_HEADERS,
+    Format,
+    matching,
+    names_and_units,
+)
+
+_HEAD_BYTES = 2_000_000
+_HEAD_LINES = 3000
+_SEPARATORS = "\t,;"
+_VOLTAGE = re.compile(r"volt|ecell|ewe|potential|\bu\b|u\[", re.IGNORECASE)
+_IMPEDANCE = re.compile(r"freq|z'|zreal|re\(z\)", re.IGNORECASE)
+_IMPEDANCE_TEXT = re.compile(r"A\.C\. Impedance|^TAG\s+\w*EIS|Z60W Data File", re.MULTILINE)
+_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+_POINT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a table begins, and what its columns are.
+
+    Parameters
+    ----------
+    encoding, separator, decimal : str
+        How it is written.
+    line : int
+        The line of headers, counted from 0.
+    headers : tuple of str
+        As in the file.
+    format : Format or None
+        The instrument's export; None where the headers themselves say all.
+    quoted : bool
+        Whether quotation marks stand around whole lines, as some spreadsheets leave them.
+    preamble : tuple of str
+        The lines before it.
+    """
+
+    encoding: str
+    separator: str
+    line: int
+    headers: tuple[str, ...]
+    format: Format | None
+    decimal: str
+    quoted: bool
+    preamble: tuple[str, ...]
+
+
+def layout_of(content: Content, columns: Mapping[str, str | None]) -> Layout | None:
+    """Find the table of a text file.
+
+    Parameters
+    ----------
+    content : Content
+        The text.
+    columns : mapping of str to (str or None)
+        What the caller says that columns hold, by their headers.
+
+    Returns
+    -------
+    Layout or None
+        None for a text without a table of measurements in time.
+
+    Raises
+    ------
+    InputError
+        If it is no text, or holds impedance.
+    """
+    with content.open() as stream:
+        head = stream.read(_HEAD_BYTES)
+    encoding = _encoding(head, content.where)
+    text = head.decode(encoding, errors="replace")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:_HEAD_LINES]
+    first = next((k for k, line in enumerate(lines) if not line.startswith("#")), 0)
+    for k, line in enumerate(lines):
+        named = bool(columns) and all(header in line for header in columns)
+        if (k == first or named) and (
+            plain := _plain_layout(lines, k, encoding, columns)
+        ) is not None:
+            return plain
+        if _IMPEDANCE.search(line) or _VOLTAGE.search(line):
+            found = _format_of(line)
+            if found is not None:
+                separator, headers, known = found
+                _refuse_impedance(headers, lines[k + 1 :], content.where)
+                if known is not None:
+                    return _described(lines, k, encoding, separator, headers, known)
+    if _IMPEDANCE_TEXT.search(text):
+        raise InputError(_impedance(content.where))
+    return None
+
+
+def _plain_layout(
+    lines: Sequence[str], k: int, encoding: str, columns: Mapping[str, str | None]
+) -> Layout | None:
+    """A table whose own headers say all: the Battery Data Format, ours, or named by the caller."""
+    separator = max(",;\t", key=lines[k].count)
+    headers = [header.strip() for header in _split(lines[k], separator)]
+    if not is_trace([columns.get(header, header) or "" for header in headers]):
+        return None
+    known = _format_of(lines[k])
+    if known is not None and known[2] is not None:
+        return None
+    return _described(lines, k, encoding, separator, headers, None)
+
+
+def _described(
+    lines: Sequence[str],
+    k: int,
+    encoding: str,
+    separator: str,
+    headers: Sequence[str],
+    known: Format | None,
+) -> Layout:
+    sample = [cell for line in lines[k + 1 : k + 20] for cell in line.split(separator)]
+    commas = sum(bool(_COMMA.fullmatch(cell.strip())) for cell in sample)
+    points = sum(bool(_POINT.fullmatch(cell.strip())) for cell in sample)
+    quoted = lines[k].startswith('"') and lines[k].count('"') == 2 and separator in lines[k]
+    return Layout(
+        encoding,
+        separator,
+        k,
+        tuple(header.strip().strip('"').strip() for header in headers),
+        known,
+        "," if separator != "," and commas > points else ".",
+        quoted,
+        tuple(lines[:k]),
+    )
+
+
+def _format_of(line: str) -> tuple[str, list[str], Format | None] | None:
+    """Separator, headers and format of a line, if it may be a line of headers."""
+    best: tuple[str, list[str], Format | None] | None = None
+    for separator in sorted(_SEPARATORS, key=line.count, reverse=True):
+        if line.count(separator) < 2:
+            break
+        headers = _split(line, separator)
+        found = matching([name for name, _ in names_and_units(headers)])
+        if found is not None:
+            return separator, headers, found
+        names = {name for name, _ in names_and_units(headers)}
+        if best is None and names & IMPEDANCE_HEADERS:
+            best = separator, headers, None
+    return best
+
+
+def _split(line: str, separator: str) -> list[str]:
+    if line.startswith('"') and line.count('"') == 2:
+        line = line.replace('"', "")
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return line.split(separator)
+
+
+def _encoding(head: bytes, where: str) -> str:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if b"\0" in head:
+        raise InputError(f"{where}: not a text file.")
+    try:
+        head[: len(head) - 4 if len(head) > 4 else None].decode("utf-8")
+    except UnicodeDecodeError as error:
+        return "utf-8-sig" if error.reason == "unexpected end of data" else "cp1252"
+    return "utf-8-sig"
+
+
+def _refuse_impedance(headers: Sequence[str], lines: Sequence[str], where: str) -> None:
+    """A table over frequency, unless frequency is a column of a trace that is mostly empty."""
+    named = [name for name, _ in names_and_units(headers)]
+    found = next((k for k, name in enumerate(named) if name in IMPEDANCE_HEADERS), None)
+    if found is None:
+        return
+    cells = [line.split("\t" if "\t" in line else ",") for line in lines[:50] if line.strip()]
+    values = [cell[found].strip() for cell in cells if len(cell) > found]
+    if sum(v.lower() not in ("", "nan", "0") and _zero(v) for v in values) > len(values) / 2:
+        raise InputError(_impedance(where))
+
+
+def _zero(value: str) -> bool:
+    """Whether a frequency is given; an instrument writes 0 where it measures none."""
+    try:
+        return float(value.replace(",", ".")) != 0.0
+    except ValueError:
+        return False
+
+
+def _impedance(where: str) -> str:
+    return (
+        f"{where}: an impedance spectrum, a table over frequency. A record is read from cycling "
+        "data: times, voltages and currents."
+    )
