@@ -51,8 +51,8 @@ _OTHER_NAMES: dict[str, tuple[str, ...]] = {
 #: Other names in traces; those of the Battery Data Format among them.
 _TRACE_NAMES: dict[str, tuple[str, ...]] = {
     "time": ("test_time", "elapsed_time"),
-    "voltage": ("cell_voltage",),
-    "current": ("cell_current",),
+    "voltage": ("cell_voltage", "u", "v"),
+    "current": ("cell_current", "i"),
     "temperature": ("surface_temperature", "cell_temperature", "temperature_t1"),
     "ambient_temperature": ("chamber_temperature",),
     "cycle": ("cycle_count", "cycle_index", "cycle_number"),
@@ -78,6 +78,7 @@ _CURVE = re.compile(
     r"voltage_(?P<test>\w+?)\s*@\s*(?P<charge>[0-9.eE+-]+)\s*(?P<unit>\S+)", re.IGNORECASE
 )
 _BDF_CURRENT = re.compile(r"current(\s+/\s+A|_ampere)", re.IGNORECASE)
+_OWN_CURRENT = re.compile(r"current\s*\[\w+\]")  # and not PyProBE's "Current [A]"
 _LONGEST = 300  # characters of a header that is looked at
 _NO_UNIT = (
     "cycle", "step", "coulombic_efficiency", "energy_efficiency", "voltage_efficiency",
@@ -128,8 +129,9 @@ class Column:
         Unit in the file.
     charge : float, optional
         As in `Meaning`.
-    reversed_sign : bool
-        Whether its current is positive on charge.
+    direction : {1, -1, 0}
+        Of a current: 1 where positive values discharge, -1 where they charge, 0 where the header
+        does not say.
     """
 
     header: str
@@ -137,7 +139,7 @@ class Column:
     name: str
     unit: str
     charge: float | None = None
-    reversed_sign: bool = False
+    direction: int = 1
 
     @property
     def key(self) -> tuple[str, float | None]:
@@ -239,7 +241,7 @@ def recognise(meaning: Meaning) -> Column:
     Raises
     ------
     InputError
-        If the unit is missing, unknown or wrong, or the sign of a current is not clear.
+        If the unit is missing, unknown or wrong.
     """
     is_current = meaning.group == "traces" and meaning.name == "current"
     return Column(
@@ -248,7 +250,7 @@ def recognise(meaning: Meaning) -> Column:
         meaning.name,
         _checked_unit(meaning),
         meaning.charge,
-        is_current and _is_reversed(meaning.header),
+        _direction(meaning.header) if is_current else 1,
     )
 
 
@@ -271,7 +273,8 @@ def mapped(header: str, target: str, trace: bool = False) -> Column:
     Raises
     ------
     InputError
-        If `target` is nothing that a record holds, or its unit is missing or wrong.
+        If `target` is nothing that a record holds, its unit is missing or wrong, or it does not
+        say which sign of a current discharges.
     """
     if not isinstance(target, str):
         raise InputError(f"columns: '{header}' is mapped to {target!r}, which is no text.")
@@ -280,7 +283,10 @@ def mapped(header: str, target: str, trace: bool = False) -> Column:
         names = known_names("traces") if trace else [*known_names("cycles"), *_CHECKUP_EXAMPLES]
         hint = did_you_mean(split_header(target)[0], names)
         raise InputError(f"columns: a record holds nothing like '{target}'.{hint}")
-    return replace(recognise(meaning), header=header)
+    found = replace(recognise(meaning), header=header)
+    if found.direction == 0:
+        raise InputError(unclear_direction(header))
+    return found
 
 
 def near_misses(headers: Iterable[str]) -> dict[str, str]:
@@ -375,17 +381,22 @@ def _checked_unit(meaning: Meaning) -> str:
             f"columns={{'{header}': '{name} [{expected.unit}]'}}, or leave it out: "
             f"columns={{'{header}': None}}."
         )
+    if expected.unit == "K" and unit in ("C", "c"):
+        return "degC"  # and no coulomb
     convert(1.0, unit, expected.unit, what=f"Column '{header}'")
     return unit
 
 
-def _is_reversed(header: str) -> bool:
-    """Whether a current is positive on charge: the convention that its header stands for."""
+def _direction(header: str) -> int:
+    """Which sign of a current discharges: the convention that its header stands for."""
     if _BDF_CURRENT.fullmatch(header.strip()):
-        return True  # the Battery Data Format
-    if re.fullmatch(r"current\s*\[\w+\]", header.strip(), re.IGNORECASE):
-        return False  # our own
-    raise InputError(
+        return -1  # the Battery Data Format
+    return 1 if _OWN_CURRENT.fullmatch(header.strip()) else 0
+
+
+def unclear_direction(header: str) -> str:
+    """What to do about a current of which neither the header nor the voltage tells the sign."""
+    return (
         f"Column '{header}': is its current positive on discharge or on charge? Say it with "
         f"columns={{'{header}': 'current [A]'}} (positive on discharge) or "
         f"columns={{'{header}': 'Current / A'}} (positive on charge, as in the Battery Data "

@@ -25,8 +25,10 @@ from cellmodels.record.columns import (
     mapped,
     near_misses,
     recognise,
+    unclear_direction,
 )
 from cellmodels.record.contents import contents
+from cellmodels.record.current_sign import sign_by_voltage
 from cellmodels.record.files import Table, check_path, read_table
 from cellmodels.record.joining import join
 from cellmodels.record.netcdf import read_netcdf
@@ -386,8 +388,6 @@ def _values(table: Table, column: Column, offset: int) -> Numbers:
             f"{table.where}: column '{column.header}' holds no number but "
             f"'{text.to_numpy()[bad][0]}'; {rows.of(bad)}."
         )
-    if column.reversed_sign:
-        return discharge_positive(numbers)
     return numbers + offset if column.name == "cycle" and offset else numbers
 
 
@@ -423,6 +423,9 @@ def _trace(
     for c in found:
         column = values.pop(c.key)
         columns[c.name] = (column[chosen] if some else column, c.unit)
+    current = next((c for c in found if c.name == "current"), None)
+    if current is not None:
+        columns["current"] = (_discharging(table, current, columns), current.unit)
     for name in ("cycle", "step"):
         if name in columns and not _are_counts(columns[name][0]):
             warnings.warn(
@@ -438,6 +441,25 @@ def _trace(
         )
         del columns[name]
     return make_group("traces", columns, _rows(table, chosen))
+
+
+def _discharging(
+    table: Table, column: Column, columns: Mapping[str, tuple[Numbers, str]]
+) -> Numbers:
+    """The current, positive on discharge: as its header says, or else as the voltage does."""
+    values, direction = columns["current"][0], column.direction
+    if not direction and "voltage" in columns:
+        direction = sign_by_voltage(values, columns["voltage"][0])
+        does = "discharge" if direction > 0 else "charge"
+        if direction:
+            warnings.warn(
+                f"{table.where}: '{column.header}' does not say which sign of the current is "
+                f"which; by what the voltage does, positive values {does}.",
+                stacklevel=5,
+            )
+    if not direction:
+        raise InputError(f"{table.where}: {unclear_direction(column.header)}")
+    return values if direction > 0 else discharge_positive(values)
 
 
 def _is_dead(name: str, values: Numbers, unit: str) -> bool:

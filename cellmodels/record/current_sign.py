@@ -1,0 +1,69 @@
+"""The sign of a current, told by what the voltage does.
+
+A cell's own resistance is positive: where the current changes towards discharge the voltage falls
+at once, and while a cell is discharged its voltage falls. A file whose header does not say which
+sign is which can so be read, and one that says it wrongly can be found.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+
+_STEP = 0.1  # of the largest current: a change that is a step
+_FLOWS = 0.02  # of the largest current: less is a rest
+_CLEAR = 0.6  # of the evidence that has to agree
+_LEAST = 0.003  # of the voltage: less change tells nothing
+
+
+def sign_by_voltage(current: Numbers, voltage: Numbers) -> int:
+    """Say which sign of a current discharges the cell.
+
+    Parameters
+    ----------
+    current : ndarray, shape (n,)
+        In the order of time, in any unit; NaN is missing.
+    voltage : ndarray, shape (n,)
+        At the same times, in any unit.
+
+    Returns
+    -------
+    {1, -1, 0}
+        1 where positive currents discharge, -1 where they charge, and 0 where the voltage does not
+        tell: it hardly changes, or its steps at changes of the current and its course between them
+        contradict one another.
+    """
+    known = np.isfinite(current) & np.isfinite(voltage)
+    current, voltage = current[known], voltage[known]
+    most = float(np.abs(current).max(initial=0.0))
+    if not most:
+        return 0
+    least = _LEAST * float(np.median(np.abs(voltage)))
+    told = {_at_steps(current / most, voltage, least), _between(current / most, voltage, least)}
+    told -= {0}
+    return told.pop() if len(told) == 1 else 0
+
+
+def _at_steps(current: Numbers, voltage: Numbers, least: float) -> int:
+    """By the resistance: changes of the voltage where the current changes."""
+    change = np.diff(current)
+    steps = np.abs(change) > _STEP
+    return _verdict(np.sign(change[steps]), np.diff(voltage)[steps], least)
+
+
+def _between(current: Numbers, voltage: Numbers, least: float) -> int:
+    """By the charge: the course of the voltage while the current keeps its sign."""
+    direction = np.where(np.abs(current) > _FLOWS, np.sign(current), 0.0)
+    ends = np.flatnonzero(np.diff(direction, append=np.nan))
+    begins = np.r_[0, ends[:-1] + 1]
+    return _verdict(direction[ends], voltage[ends] - voltage[begins], least)
+
+
+def _verdict(signs: Numbers, changes: Numbers, least: float) -> int:
+    """Which sign lowers the voltage, if most of its changes agree."""
+    changes = np.where(signs == 0, 0.0, changes)
+    total = float(np.abs(changes).sum())
+    falls = -float((signs * changes).sum())
+    return int(np.sign(falls)) if total > least and abs(falls) > _CLEAR * total else 0
