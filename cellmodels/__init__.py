@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from cellmodels.protocol import Step as Step
     from cellmodels.protocol import Test as Test
     from cellmodels.record import build_record as build_record
+    from cellmodels.record import differential_voltage as differential_voltage
+    from cellmodels.record import incremental_capacity as incremental_capacity
     from cellmodels.record import read_record as read_record
     from cellmodels.record import write_record as write_record
     from cellmodels.simulator import Simulator as Simulator
@@ -91,7 +93,13 @@ _HOMES = {
     ),
     "parameter_set": ("ParameterSet",),
     "protocol": ("Checkup", "End", "Protocol", "Step", "Test"),
-    "record": ("build_record", "read_record", "write_record"),
+    "record": (
+        "build_record",
+        "differential_voltage",
+        "incremental_capacity",
+        "read_record",
+        "write_record",
+    ),
     "simulator": ("Simulator", "simulate"),
 }
 _HOME = {name: f"cellmodels.{module}" for module, names in _HOMES.items() for name in names}

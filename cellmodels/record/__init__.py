@@ -2,6 +2,7 @@
 
 from cellmodels.record.build import build_record
 from cellmodels.record.checks import check_record, flag_outliers
+from cellmodels.record.curves import differential_voltage, incremental_capacity, pseudo_ocv
 from cellmodels.record.netcdf import write_record
 from cellmodels.record.noise import add_noise, estimate_noise
 from cellmodels.record.readers import read_record
@@ -10,8 +11,11 @@ __all__ = [
     "add_noise",
     "build_record",
     "check_record",
+    "differential_voltage",
     "estimate_noise",
     "flag_outliers",
+    "incremental_capacity",
+    "pseudo_ocv",
     "read_record",
     "write_record",
 ]
