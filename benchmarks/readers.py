@@ -1,8 +1,8 @@
 """Files of cyclers: what is read of each, how fast, and whether it agrees with its oracle.
 
-The files are those that ``tests/record/vendor_formats.toml`` names, in the folder that the
-environment variable CELLMODELS_DATA names; without it only the synthetic file is read. That is a
-trace of ten million rows in the Battery Data Format, read in a process of its own, whose peak
+The files are those that ``vendor_formats.toml`` and ``laboratory_files.toml`` in ``tests/record``
+name, in the folder that CELLMODELS_DATA names; without it only the synthetic file is read. That
+is a trace of ten million rows in the Battery Data Format, read in a process of its own, whose peak
 memory is measured.
 """
 
@@ -26,7 +26,10 @@ from benchmarks.report import Target, arguments, report
 from cellmodels.errors import InputError
 from cellmodels.record import read_record
 
-MANIFEST = Path(__file__).parents[1] / "tests" / "record" / "vendor_formats.toml"
+MANIFESTS = [
+    Path(__file__).parents[1] / "tests" / "record" / f"{name}.toml"
+    for name in ("vendor_formats", "laboratory_files")
+]
 ROWS = 10_000_000
 MEMORY = 2.0  # GB
 QUICK = 3  # files
@@ -47,44 +50,81 @@ def throughput(traces: xr.Dataset, sign: int) -> float:
 
 
 def files(data: Path, quick: bool) -> list[dict[str, Any]]:
-    """A row for each file of the manifest."""
-    entries = tomllib.loads(MANIFEST.read_text(encoding="utf-8"))
-    names = list(entries)[: QUICK if quick else None]
-    return [one_file(data, name, entries[name]) for name in names if (data / name).is_file()]
+    """A row for each file of the manifests."""
+    rows = []
+    for manifest in MANIFESTS:
+        entries = tomllib.loads(manifest.read_text(encoding="utf-8"))
+        names = list(entries)[: QUICK if quick else None]
+        rows += [one_file(data, name, entries[name]) for name in names]
+    return rows
 
 
 def one_file(data: Path, name: str, entry: dict[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {"file": Path(name).name[:60], "rows": "", "seconds": 0.0, "result": ""}
+    """What is read of a file with what a user adds, and whether it is refused without."""
+    row: dict[str, Any] = {"file": short(name), "rows": "", "seconds": 0.0, "result": ""}
+    words = ""
+    if "refused" in entry:
+        row["seconds"], found = timed(data / name)
+        expected = isinstance(found, InputError) and entry["words"] in str(found)
+        row["result"] = words = f"refused: {entry['refused']}" if expected else f"FAILED: {found}"
+    if "rows" in entry or "sums" in entry:
+        options = {key: entry[key] for key in ("columns", "where") if key in entry}
+        row["seconds"], found = timed(data / name, **options)
+        if isinstance(found, InputError):
+            return row | {"result": f"FAILED: {found}"}
+        row["rows"], result = agreement(data, entry, found)
+        added = f"; with {' and '.join(options)}: " if words else ""
+        row["result"] = words + added + result
+    return row
+
+
+def short(name: str) -> str:
+    """A name that fits into the table: its folder and its last characters."""
+    folder, _, last = name.rpartition("/")
+    folder = folder.partition("/")[2] if folder.startswith("vendor_formats/") else folder
+    shown = f"{folder.partition('/')[0]}/{last}"
+    return shown if len(shown) <= 62 else f"{shown[:30]}…{shown[-31:]}"
+
+
+def timed(path: Path, **options: Any) -> tuple[float, xr.DataTree | InputError]:
+    """Seconds, and the record or why there is none."""
     begin = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            record = read_record(data / name, columns=entry.get("columns"))
+            found: xr.DataTree | InputError = read_record(path, **options)
         except InputError as error:
-            expected = entry.get("words", "") in str(error) and "refused" in entry
-            row["result"] = f"refused: {entry['refused']}" if expected else f"FAILED: {error}"
-            row["seconds"] = time.perf_counter() - begin
-            return row
-    row["seconds"] = time.perf_counter() - begin
-    if "traces" not in record.children:
-        row["rows"] = record["cycles"].sizes["point"]
-        row["result"] = "as expected" if row["rows"] == entry.get("cycles") else "FAILED"
-        return row
+            found = error
+    return time.perf_counter() - begin, found
+
+
+def agreement(data: Path, entry: dict[str, Any], record: xr.DataTree) -> tuple[int, str]:
+    """Rows, and how far what was read is from what the manifest says."""
+    if "sums" in entry:
+        group = "cycles" if "cycles" in entry else "checkups"
+        rows = record[group][next(iter(entry["sums"]))].size
+        sums = {name: float(record[group][name].sum()) for name in entry["sums"]}
+        found = [deviation(name, sums[name], entry["sums"][name]) for name in sums]
+        return rows, ", ".join(found) if rows == entry[group] else f"FAILED: {entry[group]} rows"
     traces = record["traces"].to_dataset()
-    row["rows"] = traces.sizes["sample"]
-    row["result"] = agreement(data, entry, traces)
-    return row
+    rows = traces.sizes["sample"]
+    return rows, of_trace(data, entry, traces) if rows == entry["rows"] else (
+        f"FAILED: {entry['rows']} rows expected"
+    )
 
 
-def agreement(data: Path, entry: dict[str, Any], traces: xr.Dataset) -> str:
-    """Against what the manifest says, and the reading of another program where there is one."""
-    if traces.sizes["sample"] != entry.get("rows"):
-        return f"FAILED: {entry.get('rows')} rows expected"
-    found = []
-    for key, sign in (("discharge", 1), ("charge", -1)):
-        if entry.get(key):
-            error = abs(throughput(traces, sign) / entry[key] - 1)
-            found.append(f"{key} {error:.0e}" if error < 2e-6 else f"FAILED: {key} {error:.1e}")
+def deviation(name: str, found: float, expected: float) -> str:
+    error = abs(found / expected - 1)
+    return f"{name} {error:.0e}" if error < 2e-6 else f"FAILED: {name} {error:.1e}"
+
+
+def of_trace(data: Path, entry: dict[str, Any], traces: xr.Dataset) -> str:
+    """Against the manifest's charges, and the reading of another program where there is one."""
+    found = [
+        deviation(key, throughput(traces, sign), entry[key])
+        for key, sign in (("discharge", 1), ("charge", -1))
+        if entry.get(key)
+    ]
     if "counter" in entry:
         found.append(f"counter {abs(throughput(traces, 1) / entry['counter'] - 1):.0e}")
     if "oracle" in entry:

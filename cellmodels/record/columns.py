@@ -42,22 +42,30 @@ _OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "cv_charge_capacity": ("cv_q", "cv_capacity", "q_cv"),
     "discharge_energy": ("energy", "energy_discharge", "discharging_energy", "e_dis"),
     "charge_energy": ("energy_charge", "charging_energy", "e_chg"),
-    "coulombic_efficiency": ("ce", "coulomb_efficiency"),
-    "energy_efficiency": ("ee",),
-    "voltage_efficiency": ("ve", "voltaic_efficiency"),
+    "coulombic_efficiency": ("ce", "coulomb_efficiency", "coulombic_eff"),
+    "energy_efficiency": ("ee", "energy_eff"),
+    "voltage_efficiency": ("ve", "voltaic_efficiency", "voltage_eff"),
     "area_specific_resistance": ("asr",),
 }  # fmt: skip
 
 #: Other names in traces; those of the Battery Data Format among them.
 _TRACE_NAMES: dict[str, tuple[str, ...]] = {
     "time": ("test_time", "elapsed_time"),
-    "voltage": ("cell_voltage", "u", "v"),
-    "current": ("cell_current", "i"),
+    "voltage": ("cell_voltage",),
+    "current": ("cell_current",),
     "temperature": ("surface_temperature", "cell_temperature", "temperature_t1"),
     "ambient_temperature": ("chamber_temperature",),
     "cycle": ("cycle_count", "cycle_index", "cycle_number"),
     "step": ("step_count",),
 }
+
+#: Symbols, which stand for a variable with such a unit; "V_min" is no voltage in minutes.
+_TRACE_SYMBOLS: dict[str, tuple[str, str]] = {
+    "t": ("time", "s"), "u": ("voltage", "V"), "v": ("voltage", "V"), "i": ("current", "A"),
+}  # fmt: skip
+
+#: What "charge_Ah" and "discharge_Wh" are.
+_BY_UNIT: dict[str, str] = {"A": "capacity", "W": "energy"}
 
 #: A unit at the end of a name, as in "capacity_Ah" or "voltage_volt".
 _GLUED_UNITS: dict[str, str] = {
@@ -74,11 +82,13 @@ _SPELLINGS = {"hr": "h", "hours": "h", "sec": "s", "1": "-", "°C": "degC", "Ω"
 _BRACKET = re.compile(r"(.*?)\s*(\[[^\[\]]*\]|\([^()]*\))\s*")
 _SLASH = re.compile(r"(.*\S)\s+/\s+(\S+)")
 _GLUED = re.compile(r"(.*)_([A-Za-z]+)")
+_CELSIUS = re.compile(r"(.*temperature)_C", re.IGNORECASE)
 _CURVE = re.compile(
     r"voltage_(?P<test>\w+?)\s*@\s*(?P<charge>[0-9.eE+-]+)\s*(?P<unit>\S+)", re.IGNORECASE
 )
 _BDF_CURRENT = re.compile(r"current(\s+/\s+A|_ampere)", re.IGNORECASE)
 _OWN_CURRENT = re.compile(r"current\s*\[\w+\]")  # and not PyProBE's "Current [A]"
+_PER_HOUR = re.compile(r"[mk]?([AW])\.?h")
 _LONGEST = 300  # characters of a header that is looked at
 _NO_UNIT = (
     "cycle", "step", "coulombic_efficiency", "energy_efficiency", "voltage_efficiency",
@@ -171,6 +181,8 @@ def split_header(header: str) -> tuple[str, str | None]:
     found = _GLUED.fullmatch(header)
     if found is not None and found[2] in _GLUED_UNITS:
         return found[1], _GLUED_UNITS[found[2]]
+    if (found := _CELSIUS.fullmatch(header)) is not None:
+        return found[1], "degC"
     return header, None
 
 
@@ -186,8 +198,32 @@ def is_trace(headers: Iterable[str]) -> bool:
     -------
     bool
     """
-    found = {_TRACE_ALIASES.get(plain_name(split_header(header)[0])) for header in headers}
-    return {"time", "voltage", "current"} <= found
+    return {"time", "voltage", "current"} <= _of_trace(headers)
+
+
+def missing_of_trace(headers: Iterable[str]) -> str:
+    """What keeps columns with a voltage from being a trace.
+
+    Parameters
+    ----------
+    headers : iterable of str
+        Of one file.
+
+    Returns
+    -------
+    str
+        "time", "current", "time and no current"; empty where there is no voltage.
+    """
+    found = _of_trace(headers)
+    if "voltage" not in found:
+        return ""
+    return " and no ".join(name for name in ("time", "current") if name not in found)
+
+
+def _of_trace(headers: Iterable[str]) -> set[str]:
+    """Variables of a trace for which some of these headers stand."""
+    split = (split_header(header) for header in headers)
+    return {name for own, unit in split if (name := _trace_name(plain_name(own), unit))}
 
 
 def identify(header: str, trace: bool = False) -> Meaning | None:
@@ -219,7 +255,12 @@ def identify(header: str, trace: bool = False) -> Meaning | None:
         test, ending = without_companion(curve["test"])
         charge = _charge(curve["charge"], curve["unit"], header)
         return Meaning(header, "checkups", f"voltage_{test}{ending}", unit, charge)
-    found = _trace_name(plain) if trace else _name(own, plain)
+    if plain in ("charge", "discharge") and (of := _PER_HOUR.fullmatch(unit or "")) is not None:
+        plain = f"{plain}_{_BY_UNIT[of[1]]}"
+    if trace:
+        in_trace = _trace_name(plain, unit)
+        return None if in_trace is None else Meaning(header, "traces", in_trace + ending, unit)
+    found = _name(own, plain)
     if found is None:
         return None
     group, name = found
@@ -330,9 +371,11 @@ _TRACE_ALIASES = _aliases(TRACE_VARIABLES, _TRACE_NAMES)
 _CHECKUP_EXAMPLES = ("capacity_1C", "resistance_10s", "voltage_C20 @ 0.5 A.h")
 
 
-def _trace_name(plain: str) -> tuple[str, str] | None:
-    name = _TRACE_ALIASES.get(plain)
-    return None if name is None else ("traces", name)
+def _trace_name(plain: str, unit: str | None) -> str | None:
+    symbol, base = _TRACE_SYMBOLS.get(plain, (None, ""))
+    if symbol is not None and unit is not None and unit.lstrip("mu") == base:
+        return symbol
+    return _TRACE_ALIASES.get(plain)
 
 
 def _name(own: str, plain: str) -> tuple[str, str] | None:

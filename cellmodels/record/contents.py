@@ -45,6 +45,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"BIO-LOGIC MODULAR FILE", "mpr"),
     (b"\x00\x01\x00\x00Standard ", "access"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole"),
+    (b"MATLAB 5.0 MAT-file", "matlab"),
+    (b"MATLAB 7.3 MAT-file", "matlab 7.3"),
     (b"%PDF", "pdf"),
     (b"\x89PNG", "image"),
 )
@@ -63,8 +65,8 @@ class Content:
     where : str
         The file's name, and the name inside an archive, for messages.
     kind : str
-        "text", "netcdf", "parquet", "excel", "nda", "ndax", "access", "mpr", or another word for
-        what no record is read from.
+        "text", "netcdf", "parquet", "excel", "nda", "ndax", "access", "matlab", "mpr", or another
+        word for what no record is read from.
     path : pathlib.Path
         Where the bytes are.
     packing : {"", "gzip", "zip"}
@@ -183,6 +185,8 @@ def _kind_of_archive(content: Content) -> str:
         return "excel" if any(name.startswith("xl/") for name in names) else "office"
     if any(name.endswith(".ndc") for name in names) or {"step.xml", "versioninfo.xml"} & names:
         return "ndax"
+    if names and all(name.endswith(".npy") for name in names):
+        return "numpy"
     return "zip"
 
 

@@ -26,8 +26,8 @@ from cellmodels.record.text_traces import read_trace
 
 #: What a record is read from, for messages.
 READABLE = (
-    "CSV and other text, Parquet, netCDF, Excel, and the files of Arbin (.res), Neware (.nda, "
-    ".ndax), Maccor, BioLogic, Basytec, PEC, Novonix, Landt and Digatron"
+    "CSV and other text, Parquet, netCDF, Excel, MATLAB, and the files of Arbin (.res), Neware "
+    "(.nda, .ndax), Maccor, BioLogic, Basytec, PEC, Novonix, Landt and Digatron"
 )
 _REFUSED = {
     "mpr": (
@@ -35,6 +35,8 @@ _REFUSED = {
         "Export it as text (.mpt) in EC-Lab or BT-Lab"
     ),
     "ole": "an old Excel file or another of Microsoft's; save it as .xlsx or CSV",
+    "matlab 7.3": "a MATLAB file of version 7.3; save it by save(…, '-v7')",
+    "numpy": "an archive of NumPy's arrays; save them as the columns of a CSV file",
     "office": "an Office document without tables",
     "pdf": "a PDF",
     "image": "an image",
@@ -74,6 +76,8 @@ def read_cycler(
         trace = read_trace(content, columns, wanted)
     elif content.kind == "excel":
         return _workbook(content, columns, wanted)
+    elif content.kind == "matlab":
+        return _vectors(content, columns)
     elif content.kind in ("parquet", "nda", "ndax", "access"):
         with read_foreign(content) as found:
             if content.kind == "parquet":
@@ -113,6 +117,21 @@ def _workbook(
         if len(sheets) != 1:
             raise InputError(f"{content.where}: none of its {len(sheets)} sheets is a trace.")
         return text_table(sheets[0])[0]
+
+
+def _vectors(content: Content, columns: Mapping[str, str | None]) -> pd.DataFrame:
+    """Those vectors of a MATLAB file that are as long as the ones that the caller names.
+
+    Without such, those of the length that most have.
+    """
+    with read_foreign(content) as found:
+        lengths = [len(values) for name, values in found.columns.items() if name in columns]
+        lengths = lengths or [len(values) for values in found.columns.values()]
+        if not lengths:
+            raise InputError(f"{content.where}: the file holds no vectors of numbers.")
+        rows = max(lengths, key=lengths.count)
+        same = {name: values for name, values in found.columns.items() if len(values) == rows}
+        return pd.DataFrame(same, copy=False)
 
 
 def _neware(found: Foreign, content: Content) -> Trace:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 _MOST_SHEETS = 50
+_MOST_VECTORS = 1000
 _MOST_METADATA = 100
 
 
@@ -85,6 +86,22 @@ def excel(path: str, folder: Path) -> dict[str, Any]:
     return {"sheets": names}
 
 
+def matlab(path: str, folder: Path) -> dict[str, Any]:
+    """Vectors of a MATLAB file (version 5), those in structures under dotted names, by scipy."""
+    from scipy.io import loadmat
+
+    found: dict[str, Any] = {}
+    waiting = [(name, value) for name, value in loadmat(path).items() if not name.startswith("__")]
+    while waiting and len(found) < _MOST_VECTORS:
+        name, value = waiting.pop(0)
+        fields = value.dtype.names or ()
+        if fields and value.size == 1:
+            waiting += [(f"{name}.{field}", value[field].flat[0]) for field in fields]
+        elif value.dtype.kind in "fiu" and value.size > 1 and value.size == max(value.shape):
+            found[name] = value.ravel()
+    return _save(folder, found)
+
+
 def _is_number(column: Any) -> bool:
     import pyarrow
 
@@ -125,6 +142,7 @@ READERS: dict[str, Callable[[str, Path], dict[str, Any]]] = {
     "ndax": neware,
     "access": access,
     "excel": excel,
+    "matlab": matlab,
 }
 
 

@@ -88,7 +88,10 @@ def read_foreign(content: Content) -> Iterator[Foreign]:
         yield _result(content, out)
 
 
-_ENDINGS = {"parquet": "parquet", "nda": "nda", "ndax": "ndax", "access": "res", "excel": "xlsx"}
+_ENDINGS = {
+    "parquet": "parquet", "nda": "nda", "ndax": "ndax", "access": "res", "excel": "xlsx",
+    "matlab": "mat",
+}  # fmt: skip
 
 
 def _run(content: Content, path: Path, out: Path) -> None:

@@ -23,6 +23,7 @@ from cellmodels.record.columns import (
     identify,
     is_trace,
     mapped,
+    missing_of_trace,
     near_misses,
     recognise,
     unclear_direction,
@@ -76,6 +77,8 @@ def read_record(
         - a cycler's own file: text of Arbin, Neware, Maccor, BioLogic, Basytec, PEC, Novonix,
           Landt or Digatron, Arbin's .res and .xlsx, Neware's .nda, .ndax and .xlsx (the binary ones
           need the extra ``data``);
+        - a workbook or a MATLAB file (version 5) of columns, which `columns` names; those in
+          structures are ``"test.voltage"``;
         - a netCDF file from :func:`write_record`;
         - a folder that holds ``cycles.csv``, ``checkups.csv`` and ``traces.csv``, or some of
           them, or the same as Parquet;
@@ -123,7 +126,8 @@ def read_record(
     -----
     UserWarning
         If an unknown header looks like a misspelt known one, rows or channels of a cycler's file
-        were left out, or a unit or sign was not said in it.
+        were left out, or a unit or sign was not said in it (the sign of a current is then told by
+        :func:`cellmodels.record.current_sign.sign_by_voltage`).
     """
     paths = _paths(path, cycles, checkups, traces)
     if list(paths) == [""]:
@@ -273,7 +277,8 @@ def _datasets(
     unknown += [c.header for c in found if group and not _belongs(c, group)]
     found = [c for c in found if not group or _belongs(c, group)]
     names = {c.name for c in found if c.name not in COORDINATES or c.group == "traces"}
-    if not names:
+    somewhere = any(c.name in COORDINATES or c.group == "traces" for c in found)
+    if not names or (not somewhere and missing_of_trace(map(str, table.frame.columns))):
         raise InputError(_nothing_known(table, group, unknown))
     if any(c.group == "traces" for c in found):
         rows = Table(table.frame[[]], table.where, table.rows, table.first)
@@ -357,6 +362,11 @@ def _nothing_known(table: Table, group: str, unknown: list[str]) -> str:
         return (
             f"{table.where}: no check-up variable among {headers}. Name the test: "
             "'capacity_1C [A.h]', 'resistance_10s [ohm]', 'voltage_C20 @ 0.5 A.h [V]'."
+        )
+    if missing := missing_of_trace(map(str, table.frame.columns)):
+        return (
+            f"{table.where}: no trace: among {headers} there is no {missing}. A trace needs time, "
+            "voltage and current."
         )
     names = known_names(group or "cycles")
     return (

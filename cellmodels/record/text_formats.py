@@ -104,13 +104,14 @@ FORMATS: tuple[Format, ...] = (
         "BioLogic",
         {
             "time": "time [s]",
-            "ecell": "voltage [V]", "ewe": "voltage [V]", "ewe_ece": "voltage [V]",
+            # against the counter electrode where there is a reference besides
+            "ecell": "voltage [V]", "ewe_ece": "voltage [V]", "ewe": "voltage [V]",
             "i": "current [mA]",
             "cycle_number": "cycle", "ns": "step",
             "temperature": "temperature [degC]",
             "freq": "frequency",
         },
-        (("ns", "mode", "ox_red", "control_changes", "ns_changes"),),
+        (("ns", "mode", "ox_red", "control_changes", "ns_changes", "ewe"),),
     ),
     Format(
         "Basytec",

@@ -34,6 +34,8 @@ def text_table(content: Content) -> tuple[pd.DataFrame, int]:
     """
     path = content.where
     text = _decoded(whole(content), path)
+    if text.startswith("{"):
+        raise InputError(f"{path}: JSON, and no table. Parameters are read by cm.ParameterSet.")
     lines = text.split("\n", 1001)
     skipped = 0
     while skipped < len(lines) - 1 and lines[skipped].startswith("#"):
@@ -78,9 +80,23 @@ def _check_headers(header: str, separator: str, path: str) -> None:
         names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
     except csv.Error as error:
         raise InputError(f"{path}: no table: {_short(error)}.") from None
+    cells = [cell for name in names for cell in name.split()]
+    if cells and all(_is_number(cell) for cell in cells):
+        raise InputError(
+            f"{path}: no headers: its first line is '{header[:60].strip()}'. Write above it what "
+            "its columns hold, such as 'time [s],voltage [V],current [A]'."
+        )
     for k, name in enumerate(names):
         if name and name in names[:k]:
             raise InputError(f"{path}: two columns have the header '{name}'.")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _short(error: Exception) -> str:

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.io import savemat
 
 from cellmodels.errors import InputError
 from cellmodels.record import (
@@ -107,6 +108,29 @@ def test_biologic_has_a_preamble_and_decimal_commas(write):
     np.testing.assert_allclose(data["current"], [0, 0.02])
     np.testing.assert_allclose(data["temperature"], [298.65, 299.15])
     assert found.attrs["instrument_run_on_channel"] == "7 (SN 1)"
+
+
+def test_biologic_with_a_reference_electrode_gives_the_voltage_of_the_cell(write):
+    text = "Ewe/V\ttime/s\tEce/V\tI/mA\tEwe-Ece/V\n3,3\t0\t0,2\t0,1\t3,1\n3,4\t9\t0,1\t0,1\t3,3\n"
+    found = read_record(write(text))
+    np.testing.assert_allclose(found["traces"]["voltage"], [3.1, 3.3])
+    np.testing.assert_allclose(found["traces"]["current"], [-1e-4, -1e-4])
+    assert found.attrs["cycler"] == "BioLogic"
+
+
+def test_vectors_of_a_matlab_file(tmp_path):
+    current = np.array([[0.0], [-2.0], [-2.0]])
+    cell = {"t": np.arange(3), "U": 3.7 - 0.1 * np.arange(3), "I": current, "name": "cell 1"}
+    more = {"q": np.arange(7.0), "p": np.arange(7.0), "code": np.array([["x"]], dtype=object)}
+    savemat(tmp_path / "cell.mat", {"test": cell, **more}, do_compression=True)
+    with pytest.raises(
+        InputError, match="no column of a record among 'test.t', 'test.U', 'test.I'"
+    ):
+        read_record(tmp_path / "cell.mat")
+    columns = {"test.t": "time [s]", "test.U": "voltage [V]", "test.I": "Current / A"}
+    found = traces(tmp_path / "cell.mat", columns=columns)
+    np.testing.assert_array_equal(found["current"], [0, 2, 2])
+    np.testing.assert_array_equal(found["time"], [0, 1, 2])
 
 
 def test_what_a_file_says_about_itself_survives_netcdf(write, tmp_path):
@@ -289,6 +313,22 @@ def test_a_bomb_ends_in_an_error(write, monkeypatch):
             read_record(write(data))
 
 
+def test_what_is_no_table_is_said(write):
+    arrays = io.BytesIO()
+    np.savez(arrays, time=np.arange(3))
+    for data, words in (
+        (arrays.getvalue(), "an archive of NumPy's arrays; save them as the columns of a CSV"),
+        (b"MATLAB 7.3 MAT-file, Platform", "of version 7.3; save it by"),
+        ('{"Header": {"BPX": 1.0}}', "JSON, and no table"),
+        ("0.1 4.1\n0.2, 4.0\n", "no headers: its first line is '0.1 4.1'"),
+        ("time [s],voltage [V]\n0,4\n", "there is no current. A trace needs time, voltage and"),
+        ("Capacity [Ah],U [V]\n0,4\n", "there is no time and no current"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read_record(write(data))
+        assert words in str(caught.value)
+
+
 def test_packing_without_end_is_refused(write):
     data = TRACE.encode()
     for _ in range(5):
@@ -327,11 +367,12 @@ def test_a_spoilt_file_is_a_record_or_an_input_error(tmp_path_factory, cut, byte
     [
         b"NEWARE20200325" + b"\x01\x02" * 500,
         b"PAR1" + b"\xff" * 200 + b"PAR1",
+        b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + b"\x0f\x00\x00\x00\x08" * 40,
         b"\x00\x01\x00\x00Standard Jet DB\x00" + b"\x07" * 5000,
         zipped(**{"VersionInfo.xml": "<a>", "data.ndc": "\x01" * 100}),
         zipped(**{"[Content_Types].xml": "<a>", "xl/workbook.xml": "<b>"}),
     ],
-    ids=["nda", "parquet", "access", "ndax", "excel"],
+    ids=["nda", "parquet", "matlab", "access", "ndax", "excel"],
 )
 def test_a_damaged_binary_file_is_an_input_error(write, data):
     with pytest.raises(InputError, match="cell.csv"):

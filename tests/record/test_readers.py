@@ -81,6 +81,9 @@ def test_a_header_is_a_name_and_a_unit(header, name, unit):
         ("Discharge_Energy (Wh)", "discharge_energy"),
         ("CE", "coulombic_efficiency"),
         ("CE (%)", "coulombic_efficiency"),
+        ("charge_Ah", "charge_capacity"),
+        ("Discharge (mWh)", "discharge_energy"),
+        ("discharge_V", None),
         ("Test_Time (s)", "elapsed_time"),
         ("discharge_throughput [A.h]", "throughput"),
         ("capacity_C20 [A.h]", "capacity_C20"),
@@ -100,6 +103,26 @@ def test_a_header_is_a_name_and_a_unit(header, name, unit):
 def test_known_headers(header, name):
     meaning = identify(header)
     assert (None if meaning is None else recognise(meaning).name) == name
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "unit"),
+    [
+        ("I[A]", "current", "A"),
+        ("U [mV]", "voltage", "mV"),
+        ("t/s", None, None),
+        ("t [s]", "time", "s"),
+        ("V_min", None, None),
+        ("I_avg", None, None),
+        ("V", None, None),
+        ("Temperature [C]", "temperature", "degC"),
+        ("cell_temperature_C", "temperature", "degC"),
+    ],
+)
+def test_headers_of_a_trace(header, name, unit):
+    meaning = identify(header, trace=True)
+    found = None if meaning is None else recognise(meaning)
+    assert (found.name if found else None, found.unit if found else None) == (name, unit)
 
 
 @pytest.mark.parametrize("name", CYCLE_VARIABLES)

@@ -1,4 +1,4 @@
-"""Every raw file of the shared data is read as it must be, or refused for its reason."""
+"""Every file of the shared data is read as it must be, or refused for its reason."""
 
 from __future__ import annotations
 
@@ -16,8 +16,18 @@ from cellmodels.record import read_record
 
 pytestmark = pytest.mark.data
 
-MANIFEST = tomllib.loads(Path(__file__).with_name("vendor_formats.toml").read_text("utf-8"))
+VENDORS, LABORATORIES = (
+    tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text("utf-8"))
+    for name in ("vendor_formats", "laboratory_files")
+)
+MANIFEST = VENDORS | LABORATORIES
 BINARY = (".nda", ".ndax", ".xlsx", ".res.gz", ".nda.zip", ".parquet")
+
+#: Texts about the data, which nobody would give to a reader.
+ABOUT = {
+    "SOURCE.md", "README.md", "README_upstream.md", "datasets_README.md", "LICENSE",
+    "LICENSE_PyBaMM.txt", "sources_upstream.txt",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -47,13 +57,10 @@ def throughput(traces, sign):
 
 
 def test_the_manifest_names_every_file(data):
-    there = {
-        path.relative_to(data).as_posix()
-        for folder in ("vendor_formats", "bdf_examples")
-        for path in (data / folder).rglob("*")
-        if path.is_file()
-    }
-    assert there == set(MANIFEST)
+    there = {path.relative_to(data).as_posix() for path in data.rglob("*") if path.is_file()}
+    about = {name for name in there - set(VENDORS) if Path(name).name in ABOUT}
+    assert there - about == set(MANIFEST)
+    assert not VENDORS.keys() & LABORATORIES.keys()
 
 
 @pytest.mark.parametrize("name", [name for name, entry in MANIFEST.items() if "refused" in entry])
@@ -69,7 +76,7 @@ def test_what_must_be_refused(data, name):
 def test_what_must_be_read(data, name):
     needs_readers(name)
     entry = MANIFEST[name]
-    record, said = read(data / name, columns=entry.get("columns"))
+    record, said = read(data / name, columns=entry.get("columns"), where=entry.get("where"))
     traces = record["traces"].to_dataset()
     assert traces.sizes["sample"] == entry["rows"]
     assert entry.get("warns", "") in said
@@ -111,12 +118,14 @@ def test_the_same_test_in_two_formats(data):
     np.testing.assert_allclose(raw["current"], plain["current"], atol=2e-8)
 
 
-def test_cycles_beside_traces(data):
-    for name, entry in MANIFEST.items():
-        if "cycles" in entry:
-            found = read(data / name)[0]["cycles"]["discharge_capacity"].values
-            assert len(found) == entry["cycles"]
-            np.testing.assert_allclose(found, entry["capacities"])
+@pytest.mark.parametrize("name", [name for name, entry in MANIFEST.items() if "sums" in entry])
+def test_tables_of_cycles_and_checkups(data, name):
+    entry = MANIFEST[name]
+    record = read(data / name, columns=entry.get("columns"), where=entry.get("where"))[0]
+    group = "cycles" if "cycles" in entry else "checkups"
+    for variable, total in entry["sums"].items():
+        assert record[group][variable].size == entry[group]
+        assert float(record[group][variable].sum()) == pytest.approx(total, rel=1e-8)
 
 
 def test_capacities_of_a_summary(data):
