@@ -13,6 +13,7 @@ import pytest
 
 from cellmodels.errors import InputError
 from cellmodels.record import read_record
+from cellmodels.record.current_sign import sign_by_voltage
 
 pytestmark = pytest.mark.data
 
@@ -80,6 +81,7 @@ def test_what_must_be_read(data, name):
     traces = record["traces"].to_dataset()
     assert traces.sizes["sample"] == entry["rows"]
     assert entry.get("warns", "") in said
+    assert sign_by_voltage(traces["current"].values, traces["voltage"].values) >= 0
     found = throughput(traces, +1)
     for key, value in (("discharge", found), ("charge", throughput(traces, -1))):
         if key in entry:
@@ -102,6 +104,7 @@ def test_what_another_reader_made_of_it(data, name):
     np.testing.assert_allclose(traces["time"], frame["Total Time"], atol=1.01e-3)
     np.testing.assert_allclose(traces["voltage"], voltage, rtol=1e-6, atol=5.1e-5)
     np.testing.assert_allclose(traces["current"], -current, rtol=1e-6, atol=5.1e-8)
+    np.testing.assert_array_equal(traces["step"], frame["Step Count"])
     if MANIFEST[name].get("oracle_cycles", True):
         np.testing.assert_array_equal(traces["cycle"], frame["Cycle Index"])
 
@@ -143,6 +146,23 @@ def test_capacities_of_a_summary(data):
         own = traces.isel(sample=np.flatnonzero(traces["cycle"].values == cycle))
         expected = summary["discharge_capacity"].values[summary["cycle"].values == cycle]
         assert throughput(own, +1) == pytest.approx(float(expected[0]), rel=0.005)
+
+
+def test_charges_and_energies_of_a_zinc_iodine_cell(data):
+    """To the last digit of the summary beside the trace, and of Arbin's own statistics.
+
+    Arbin's energies are those that the shared notes quote; the summary's are by another rule.
+    """
+    folder = data / "pnnl_ezbattery_flow"
+    traces = read(folder / "ZnI2_trace_tidy.csv")[0]["traces"].to_dataset()
+    where = {"cell": "Zn-I2 1.5M ZnI2"}
+    summary = read(folder / "per_cycle_summary_derived.csv", where=where)[0]["cycles"]
+    for name, sign, arbin in (("discharge", 1, 3.758), ("charge", -1, 4.226)):
+        own = traces.isel(sample=np.flatnonzero(sign * traces["current"].values > 0))
+        capacity = float(summary[f"{name}_capacity"].values[0])
+        assert throughput(own, sign) == pytest.approx(capacity, abs=5.1e-5)
+        power = own.assign(current=own["current"] * own["voltage"])
+        assert throughput(power, sign) == pytest.approx(arbin, abs=5.1e-4)
 
 
 def needs_readers(name):
