@@ -19,6 +19,7 @@ from cellmodels.bpx_reader import CELL, ELECTRODES, LAYERS, PARTICLE, REFERENCE_
 from cellmodels.errors import InputError
 from cellmodels.expressions import CONSTANTS, Expression
 from cellmodels.formula_text import FormulaText, function
+from cellmodels.law_values import value_at
 from cellmodels.parameter import Value
 from cellmodels.pybamm_symbols import adaptive_table
 from cellmodels.tables import Table
@@ -482,17 +483,7 @@ class _Writer:
 
     def at(self, name: str, *arguments: Any) -> Any:
         """Return a parameter at numbers for its arguments, in their order."""
-        value = self._value(name)
-        if not isinstance(value, (Expression, Table)):
-            return np.broadcast_to(float(value), np.broadcast_shapes(*map(np.shape, arguments)))
-        given: dict[str, Any] = dict(zip(value.arguments, arguments, strict=False))
-        if isinstance(value, Table):
-            return value.evaluate(given)
-        for each in value.parameters:
-            given[each] = partial(self.at, each) if each in value.calls else self.number(each)
-        return np.broadcast_to(
-            value.evaluate(given), np.broadcast_shapes(*map(np.shape, arguments))
-        )
+        return value_at(self._value, name, *arguments)
 
 
 class _Allowed(dict[str, Callable[..., Any]]):

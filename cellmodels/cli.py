@@ -213,7 +213,7 @@ def compare_parameters(one: _SetName, other: _SetName) -> None:
 def check_parameters(
     sets: Annotated[list[str], typer.Argument(help="Names or files (.toml, BPX .json) of sets.")],
 ) -> None:
-    """Check units, ranges, status and sources of every number, and list what is missing."""
+    """Check units, ranges, laws, status and sources of every number, and list what is missing."""
     with _reported():
         from cellmodels.parameter_check import check
 

@@ -74,9 +74,9 @@ def test_a_number_that_is_merely_changed_is_no_better_known(cell):
 
 
 def test_what_a_formula_quotes_counts(cell):
-    assert CONDUCTIVITY not in cell.estimates  # it is measured; read by the chemistry's law alone
-    guessed = cell.with_parameters({CONDUCTIVITY: 20.0}, status="estimate")
-    assert set(guessed.estimates) - set(cell.estimates) == {CONDUCTIVITY}
+    assert CONDUCTIVITY in cell.estimates  # which the chemistry's law alone reads
+    measured = cell.with_parameters({CONDUCTIVITY: 20.0}, status="measured")
+    assert set(cell.estimates) - set(measured.estimates) == {CONDUCTIVITY}
 
 
 def test_lithium_ion_cells_have_them_too():
