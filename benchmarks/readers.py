@@ -67,6 +67,8 @@ def one_file(data: Path, name: str, entry: dict[str, Any]) -> dict[str, Any]:
         row["seconds"], found = timed(data / name)
         expected = isinstance(found, InputError) and entry["words"] in str(found)
         row["result"] = words = f"refused: {entry['refused']}" if expected else f"FAILED: {found}"
+    if "frequencies" in entry:
+        return row | impedance(data / name, entry, words)
     if "rows" in entry or "sums" in entry:
         options = {key: entry[key] for key in ("columns", "where") if key in entry}
         row["seconds"], found = timed(data / name, **options)
@@ -86,7 +88,7 @@ def short(name: str) -> str:
     return shown if len(shown) <= 62 else f"{shown[:30]}…{shown[-31:]}"
 
 
-def timed(path: Path, **options: Any) -> tuple[float, xr.DataTree | InputError]:
+def timed(path: Path | None = None, **options: Any) -> tuple[float, xr.DataTree | InputError]:
     """Seconds, and the record or why there is none."""
     begin = time.perf_counter()
     with warnings.catch_warnings():
@@ -96,6 +98,21 @@ def timed(path: Path, **options: Any) -> tuple[float, xr.DataTree | InputError]:
         except InputError as error:
             found = error
     return time.perf_counter() - begin, found
+
+
+def impedance(path: Path, entry: dict[str, Any], words: str) -> dict[str, Any]:
+    """What is read of a file of spectra, against its first and last row."""
+    seconds, found = timed(**{entry.get("as", "path"): path})
+    if isinstance(found, InputError):
+        return {"result": f"FAILED: {found}"}
+    table = found["impedance"].to_dataset()
+    names = ("frequency", "impedance_real", "impedance_imaginary")
+    ends = [[float(table[name][k]) for name in names] for k in (0, -1)]
+    right = ends == [entry["first"], entry["last"]]
+    rows = table.sizes["frequency_point"]
+    result = "impedance" if right and rows == entry["frequencies"] else "FAILED: other impedance"
+    added = f"{words}; with {entry['as']}=: " if words else ""
+    return {"rows": rows, "seconds": seconds, "result": added + result}
 
 
 def agreement(data: Path, entry: dict[str, Any], record: xr.DataTree) -> tuple[int, str]:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from cellmodels.record import build_record as build_record
     from cellmodels.record import differential_voltage as differential_voltage
     from cellmodels.record import incremental_capacity as incremental_capacity
+    from cellmodels.record import kramers_kronig as kramers_kronig
     from cellmodels.record import read_record as read_record
     from cellmodels.record import write_record as write_record
     from cellmodels.simulator import Simulator as Simulator
@@ -97,6 +98,7 @@ _HOMES = {
         "build_record",
         "differential_voltage",
         "incremental_capacity",
+        "kramers_kronig",
         "read_record",
         "write_record",
     ),

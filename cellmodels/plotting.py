@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from cellmodels.errors import InputError
 from cellmodels.estimates import names_in, sentence
 
-__all__ = ["mark", "plot_fit", "plot_life", "plot_trace_fit"]
+__all__ = ["mark", "plot_fit", "plot_impedance", "plot_life", "plot_trace_fit"]
 
 _BLUE, _ORANGE, _GREEN, _RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 _DATA, _MODEL, _FLAG, _GREY = "#555555", _BLUE, _RED, "#9A9A9A"
@@ -37,7 +37,10 @@ _AXIS_NAMES = {
     "cycle": "Cycle",
     "throughput": "Charge throughput [A·h]",
     "elapsed_time": "Time [days]",
+    "spectrum": "Spectrum",
 }
+_COORDINATES = ("cycle", "throughput", "elapsed_time")
+_POINTS = "frequency_point"
 _SECONDS_A_DAY = 86400.0
 _MANY = 8  # panels, from which on there are more columns
 #: Quantities of a cell's state that are compared, and the name of their panel.
@@ -183,6 +186,71 @@ def plot_trace_fit(tree: xr.DataTree) -> Figure:
         _draw_parameters(lower, parameters)
         mark(figure, tree)
     return figure
+
+
+def plot_impedance(tree: xr.DataTree) -> Figure:
+    """Spectra of a record, after Nyquist and after Bode.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        Record with the group ``/impedance``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The negative imaginary part over the real part, equally scaled; magnitude and phase over
+        frequency. A colour a spectrum; points whose real part is flagged are crosses.
+
+    Raises
+    ------
+    InputError
+        When there is no impedance.
+    """
+    _require(tree, "impedance")
+    data = tree["impedance"].to_dataset()
+    number = data["spectrum"].values if "spectrum" in data else np.zeros(data.sizes[_POINTS])
+    names = list(dict.fromkeys(number.tolist()))
+    many = len(names) > len(_CYCLE_COLOURS)
+    norm = Normalize(min(names), max(names) if len(names) > 1 else min(names) + 1)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(9.6, 4.4), layout="constrained")
+        left, right = figure.subfigures(1, 2, width_ratios=[1.1, 1], squeeze=False).ravel()
+        nyquist = left.subplots()
+        magnitude, phase = right.subplots(2, 1, sharex=True)
+        for k, name in enumerate(names):
+            colour = _CURVES(0.92 * norm(name)) if many else _CYCLE_COLOURS[k]
+            rows = data.isel({_POINTS: np.flatnonzero(number == name)})
+            _draw_spectrum((nyquist, magnitude, phase), rows, colour, f"Spectrum {name:g}")
+        nyquist.set_aspect("equal", adjustable="datalim")
+        nyquist.axhline(0, color=_GREY, lw=0.6, zorder=0)
+        nyquist.set(title="Nyquist", xlabel="Re(Z) [Ω]", ylabel="−Im(Z) [Ω]")
+        magnitude.set(title="Bode", ylabel="|Z| [Ω]", xscale="log", yscale="log")
+        phase.set(xlabel="Frequency [Hz]", ylabel="Phase [°]", xscale="log")
+        if many:
+            _colour_bar(right, [magnitude, phase], norm, "spectrum")
+        elif len(names) > 1:
+            nyquist.legend(loc="best")
+        mark(figure, tree)
+    return figure
+
+
+def _draw_spectrum(
+    axes: tuple[Axes, Axes, Axes], rows: xr.Dataset, colour: Any, label: str
+) -> None:
+    frequency = rows["frequency"].values
+    impedance = rows["impedance_real"].values + 1j * rows["impedance_imaginary"].values
+    flagged = np.zeros(frequency.shape, dtype=bool)
+    if "impedance_real_flag" in rows:
+        flagged = rows["impedance_real_flag"].values != 0
+    shown = (
+        (impedance.real, -impedance.imag),
+        (frequency, np.abs(impedance)),
+        (frequency, np.angle(impedance, deg=True)),
+    )
+    for ax, (x, y) in zip(axes, shown, strict=True):
+        ax.plot(x[~flagged], y[~flagged], "o-", ms=2.8, lw=1.0, mew=0, color=colour, label=label)
+        ax.plot(x[flagged], y[flagged], "x", ms=5, mew=1.2, color=colour)
 
 
 def mark(figure: Figure, *trees: xr.DataTree, estimates: Sequence[str] = ()) -> None:
@@ -548,10 +616,10 @@ def _colour_bar(
 
 
 def _known_coordinate(dataset: xr.Dataset) -> str:
-    for name in _AXIS_NAMES:
+    for name in _COORDINATES:
         if name in dataset.variables and np.isfinite(dataset[name].values.astype(float)).any():
             return name
-    raise InputError(f"The record needs one of {', '.join(_AXIS_NAMES)} to plot against.")
+    raise InputError(f"The record needs one of {', '.join(_COORDINATES)} to plot against.")
 
 
 def _shown(at: Any, coordinate: str) -> Any:

@@ -3,6 +3,7 @@
 from cellmodels.record.build import build_record
 from cellmodels.record.checks import check_record, flag_outliers
 from cellmodels.record.curves import differential_voltage, incremental_capacity, pseudo_ocv
+from cellmodels.record.kramers_kronig import kramers_kronig
 from cellmodels.record.netcdf import write_record
 from cellmodels.record.noise import add_noise, estimate_noise
 from cellmodels.record.readers import read_record
@@ -15,6 +16,7 @@ __all__ = [
     "estimate_noise",
     "flag_outliers",
     "incremental_capacity",
+    "kramers_kronig",
     "pseudo_ocv",
     "read_record",
     "write_record",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cellmodels.errors import InputError
 from cellmodels.record.clocks import dates, durations, real_unit, refuse_wrong_unit, written
+from cellmodels.record.impedance_tables import impedance_columns, split_impedance
 from cellmodels.units import convert
 
 Numbers = NDArray[np.float64]
@@ -59,6 +60,11 @@ class Trace:
         Date of the first row [s since 1970]; NaN where there is none.
     ignored : tuple of str
         Headers of columns that were not read.
+    impedance : pandas.DataFrame or None
+        Its spectra, as :func:`cellmodels.record.impedance_tables.tabulate` gives them. The frame
+        may then be empty.
+    headers : tuple of str
+        Of the table in the file, where spectra were taken out of it.
     """
 
     frame: pd.DataFrame
@@ -67,6 +73,8 @@ class Trace:
     attrs: dict[str, Any] = field(default_factory=dict)
     starts: float = float("nan")
     ignored: tuple[str, ...] = ()
+    impedance: pd.DataFrame | None = None
+    headers: tuple[str, ...] = ()
 
 
 def adapt(
@@ -102,10 +110,10 @@ def adapt(
         If a column holds no numbers, a time is in another unit than it says, or voltages are
         those of no cell.
     """
+    if "frequency" in raw:
+        return _with_impedance(raw, wall, units, headers, where)
     attrs: dict[str, Any] = {}
     raw = _without_cut_row(raw, attrs)
-    if "frequency" in raw:
-        raw, wall = _without_impedance(raw, wall, attrs)
     if raw.empty:
         raise InputError(f"{where}: the file has headers but no measurements.")
     seconds = np.empty(0) if wall is None else dates(wall.iloc[: len(raw)])
@@ -136,18 +144,40 @@ def adapt(
     return Trace(pd.DataFrame(frame, copy=False), attrs=attrs, starts=starts)
 
 
-def _without_impedance(
-    raw: pd.DataFrame, wall: pd.Series | None, attrs: dict[str, Any]
-) -> tuple[pd.DataFrame, pd.Series | None]:
-    """Rows of a spectrum within a trace hold no voltages and currents of their times."""
-    frequency = pd.to_numeric(raw.pop("frequency"), errors="coerce").to_numpy(dtype=float)
-    measured = ~(np.nan_to_num(frequency) != 0.0)
-    if measured.all():
-        return raw, wall
-    attrs["left_out"] = f"{int((~measured).sum())} rows of impedance"
+def _with_impedance(
+    raw: pd.DataFrame,
+    wall: pd.Series | None,
+    units: Mapping[str, tuple[str, bool]],
+    headers: Mapping[str, str],
+    where: str,
+) -> Trace:
+    """A trace that has rows of impedance, whose voltages and currents are not of their times."""
+    begun: dict[str, Any] = {}
+    if "time" in raw and not pd.api.types.is_numeric_dtype(raw["time"]):
+        time = _time(raw["time"], "s", False, np.empty(0), headers["time"], where, begun)
+        raw, units = raw.assign(time=time), {**units, "time": ("s", False)}
+    frequency = pd.to_numeric(raw["frequency"], errors="coerce").to_numpy(dtype=float)
+    measured = np.nan_to_num(frequency) != 0.0
+    found = {
+        k: replace(c, header=headers.get(c.header, c.header), unit=units[c.header][0] or c.unit)
+        if c.header in units
+        else c
+        for k, c in impedance_columns([str(name) for name in raw.columns]).items()
+    }
+    others, table = split_impedance(raw, found, where)
+    if not found:
+        others = raw[~measured].drop(columns="frequency")
+        if others.empty and len(raw):
+            raise InputError(f"{where}: impedance without both its real and its imaginary part.")
+        begun["left_out"] = (
+            f"{int(measured.sum())} rows of impedance without real or imaginary part"
+        )
     if wall is not None:
-        wall = wall[measured[: len(wall)]].reset_index(drop=True)
-    return raw[measured].reset_index(drop=True), wall
+        wall = wall[~measured[: len(wall)]].reset_index(drop=True)
+    if table is not None and others.empty:
+        return Trace(pd.DataFrame(), attrs=begun, impedance=table)
+    trace = adapt(others.reset_index(drop=True), wall, units, headers, where)
+    return replace(trace, attrs=begun | trace.attrs, impedance=table)
 
 
 def _in_units(values: Numbers, name: str, unit: str) -> Numbers:

@@ -33,6 +33,7 @@ def build_record(
     cycles: Mapping[str, ArrayLike] | pd.DataFrame | None = None,
     checkups: Mapping[str, ArrayLike] | pd.DataFrame | None = None,
     traces: Mapping[str, ArrayLike] | pd.DataFrame | None = None,
+    impedance: Mapping[str, ArrayLike] | pd.DataFrame | None = None,
     *,
     title: str = "",
     source: str = "",
@@ -44,12 +45,13 @@ def build_record(
 
     Parameters
     ----------
-    cycles, checkups, traces : mapping of str to array_like, or pandas.DataFrame, optional
+    cycles, checkups, traces, impedance : mapping of str to array_like or DataFrame, optional
         The groups, by the schema's names (:mod:`cellmodels.record.schema`) and in its units, or
         with another unit in brackets: ``{"cycle": n, "discharge_capacity [mA.h]": q}``. Arrays
         have the shape (rows,); a voltage curve ``voltage_<test>`` has (rows, charges), beside
         ``charge_<test>`` (charges,). A variable that the schema does not know needs a unit.
-        Currents are positive on discharge.
+        Currents are positive on discharge, imaginary parts negative where the cell is
+        capacitive.
     title, source : str
         For people.
     synthetic : bool
@@ -68,7 +70,7 @@ def build_record(
     InputError
         If names, units or shapes are wrong, or numbers impossible.
     """
-    groups = {"cycles": cycles, "checkups": checkups, "traces": traces}
+    groups = {"cycles": cycles, "checkups": checkups, "traces": traces, "impedance": impedance}
     datasets = {}
     for group, given in groups.items():
         if given is not None:
@@ -102,7 +104,7 @@ def make_record(
     xarray.DataTree
     """
     if not datasets:
-        raise InputError("A record needs cycles, check-ups or traces.")
+        raise InputError("A record needs cycles, check-ups, traces or impedance.")
     tree = xr.DataTree.from_dict(dict(datasets))
     tree.attrs = {"schema": SCHEMA, **attrs}
     return flag_outliers(tree) if flag else tree
@@ -113,7 +115,7 @@ def make_group(group: str, columns: Columns, rows: Rows) -> xr.Dataset:
 
     Parameters
     ----------
-    group : {"cycles", "checkups", "traces"}
+    group : {"cycles", "checkups", "traces", "impedance"}
         Which.
     columns : mapping of str to (ndarray, str)
         Values, in the given units, by the schema's names.
@@ -246,7 +248,7 @@ def _check_lengths(group: str, columns: Columns, rows: Rows) -> None:
 
 
 def _is_coordinate(group: str, name: str) -> bool:
-    return group != "traces" and (name in COORDINATES or _is_charge(group, name))
+    return group in ("cycles", "checkups") and (name in COORDINATES or _is_charge(group, name))
 
 
 def _is_charge(group: str, name: str) -> bool:
@@ -264,7 +266,7 @@ def _dimensions(group: str, own: str, values: NDArray[np.float64]) -> tuple[str,
 
 def _as_counts(name: str, values: NDArray[np.float64]) -> NDArray[Any]:
     """Whole numbers as integers, where none is missing."""
-    if name in ("cycle", "step") and np.all(np.abs(values) < 2**53):  # False for NaN
+    if name in ("cycle", "step", "spectrum") and np.all(np.abs(values) < 2**53):  # False for NaN
         whole = values.astype(np.int64)
         return whole if np.array_equal(whole, values) else values
     if name.endswith("_flag") and np.isin(values, (0, 1)).all():

@@ -102,7 +102,7 @@ def check_group(dataset: xr.Dataset, group: str, rows: Rows) -> None:
     ----------
     dataset : xarray.Dataset
         The group.
-    group : {"cycles", "checkups", "traces"}
+    group : {"cycles", "checkups", "traces", "impedance"}
         Which.
     rows : Rows
         For the messages.
@@ -120,6 +120,8 @@ def check_group(dataset: xr.Dataset, group: str, rows: Rows) -> None:
         _check_values(dataset, group, str(name), rows)
     if group == "traces":
         _check_trace(dataset, rows)
+    elif group == "impedance":
+        _check_impedance(dataset, rows)
     else:
         _check_coordinates(dataset, group, rows)
 
@@ -219,6 +221,18 @@ def _check_trace(dataset: xr.Dataset, rows: Rows) -> None:
         )
 
 
+def _check_impedance(dataset: xr.Dataset, rows: Rows) -> None:
+    for name in ("frequency", "impedance_real", "impedance_imaginary"):
+        if name not in dataset.variables:
+            raise InputError(f"{rows.where}: impedance needs '{name}'.")
+        values = dataset[name].values.astype(float)
+        _refuse(np.isnan(values), f"'{name}' is missing", None, rows)
+    for name in [one for one in ("spectrum", "cycle") if one in dataset.variables]:
+        values = dataset[name].values.astype(float)
+        broken = np.isfinite(values) & (values != np.round(values))
+        _refuse(broken, f"'{name}' is no whole number:", values, rows)
+
+
 def _falls(values: Array, equal: bool) -> NDArray[np.bool_]:
     """Where a value is smaller than (or equal to) the last known one before it."""
     known = np.flatnonzero(np.isfinite(values))
@@ -264,12 +278,16 @@ def flag_outliers(record: xr.DataTree) -> xr.DataTree:
     -------
     xarray.DataTree
         The same, with ``<name>_flag`` (1 for an outlier) for every variable of /cycles and
-        /checkups in which :func:`outliers` finds any and that has no flags yet.
+        /checkups in which :func:`outliers` finds any and that has no flags yet; and with
+        ``impedance_real_flag``, 1 where a real part is not positive: no cell at rest gives power
+        to the instrument, but leads and ranges at their limits seem to.
     """
     groups = {}
     for group, child in record.children.items():
         dataset = child.to_dataset()
-        if group != "traces":
+        if group == "impedance":
+            dataset = _flag_negative(dataset)
+        if group in ("cycles", "checkups"):
             flags = {str(name): _flags(dataset, str(name)) for name in dataset.data_vars}
             dataset = dataset.assign(
                 {
@@ -282,6 +300,14 @@ def flag_outliers(record: xr.DataTree) -> xr.DataTree:
     tree = xr.DataTree.from_dict(groups)
     tree.attrs = dict(record.attrs)
     return tree
+
+
+def _flag_negative(dataset: xr.Dataset) -> xr.Dataset:
+    real = dataset["impedance_real"]
+    if "impedance_real_flag" in dataset or bool((real > 0).all()):
+        return dataset
+    flags = (real.dims, (real.values <= 0).astype(np.int8), {"units": "-"})
+    return dataset.assign(impedance_real_flag=flags)
 
 
 def _flags(dataset: xr.Dataset, name: str) -> NDArray[np.bool_] | None:

@@ -19,6 +19,8 @@ from cellmodels.errors import InputError
 from cellmodels.record.adapting import LABELS, Trace, adapt
 from cellmodels.record.clocks import refuse_wrong_unit, written
 from cellmodels.record.contents import Content
+from cellmodels.record.impedance_files import read_impedance
+from cellmodels.record.impedance_tables import impedance_columns, split_impedance
 from cellmodels.record.reader_process import Foreign, read_foreign
 from cellmodels.record.text_formats import matching, names_and_units
 from cellmodels.record.text_tables import text_table
@@ -26,8 +28,8 @@ from cellmodels.record.text_traces import read_trace
 
 #: What a record is read from, for messages.
 READABLE = (
-    "CSV and other text, Parquet, netCDF, Excel, MATLAB, and the files of Arbin (.res), Neware "
-    "(.nda, .ndax), Maccor, BioLogic, Basytec, PEC, Novonix, Landt and Digatron"
+    "CSV and other text, Parquet, netCDF, Excel, MATLAB, the files of Arbin (.res), Neware (.nda, "
+    ".ndax), Maccor, BioLogic, Basytec, PEC, Novonix, Landt and Digatron, and of impedance"
 )
 _REFUSED = {
     "mpr": (
@@ -48,6 +50,7 @@ def read_cycler(
     content: Content,
     columns: Mapping[str, str | None] | None = None,
     wanted: Iterable[str] = (),
+    headerless: bool = False,
 ) -> Trace | pd.DataFrame | None:
     """Read a file that is no plain table.
 
@@ -59,12 +62,14 @@ def read_cycler(
         What the caller says that columns hold, by their headers.
     wanted : iterable of str
         Further headers whose columns are kept.
+    headerless : bool
+        Whether three columns without headers are impedance.
 
     Returns
     -------
     Trace, pandas.DataFrame or None
-        A trace with the labels of the Battery Data Format; a table of something else; None for
-        a text that is no trace, to be read as a table.
+        A trace with the labels of the Battery Data Format, or spectra, or both; a table of
+        something else; None for a text that is neither, to be read as a table.
 
     Raises
     ------
@@ -73,7 +78,8 @@ def read_cycler(
     """
     columns, wanted = columns or {}, tuple(wanted)
     if content.kind == "text":
-        trace = read_trace(content, columns, wanted)
+        trace = read_impedance(content, columns, headerless)
+        trace = read_trace(content, columns, wanted) if trace is None else trace
     elif content.kind == "excel":
         return _workbook(content, columns, wanted)
     elif content.kind == "matlab":
@@ -81,7 +87,7 @@ def read_cycler(
     elif content.kind in ("parquet", "nda", "ndax", "access"):
         with read_foreign(content) as found:
             if content.kind == "parquet":
-                return pd.DataFrame(found.columns, copy=False)
+                return _parquet(found, content, columns)
             trace = _neware(found, content) if content.kind != "access" else _arbin(found, content)
             trace.attrs |= _described(found)
     else:
@@ -104,7 +110,7 @@ def _workbook(
         ]
         traces = []
         for sheet in sheets:
-            trace = read_trace(sheet, columns, wanted)
+            trace = read_impedance(sheet, columns) or read_trace(sheet, columns, wanted)
             if trace is not None:
                 traces.append((sheet.where, trace))
         if len(traces) > 1:
@@ -132,6 +138,19 @@ def _vectors(content: Content, columns: Mapping[str, str | None]) -> pd.DataFram
         rows = max(lengths, key=lengths.count)
         same = {name: values for name, values in found.columns.items() if len(values) == rows}
         return pd.DataFrame(same, copy=False)
+
+
+def _parquet(
+    found: Foreign, content: Content, columns: Mapping[str, str | None]
+) -> Trace | pd.DataFrame:
+    """A table whose headers say all; rows of impedance are taken out of it."""
+    frame = pd.DataFrame(found.columns, copy=False)
+    places = impedance_columns([str(name) for name in frame.columns], columns)
+    headers = tuple(str(name) for name in frame.columns)
+    frame, spectra = split_impedance(frame, places, content.where)
+    if spectra is None:
+        return frame
+    return Trace(frame.reset_index(drop=True), 0, "row", impedance=spectra, headers=headers)
 
 
 def _neware(found: Foreign, content: Content) -> Trace:

@@ -39,6 +39,10 @@ class Table:
         Headers of columns that were not read.
     starts : float
         Date of a trace's first row [s since 1970]; NaN where there is none.
+    impedance : pandas.DataFrame or None
+        Its spectra, see :func:`cellmodels.record.impedance_tables.tabulate`.
+    headers : tuple of str
+        Of the table in the file, where spectra were taken out of it.
     """
 
     frame: pd.DataFrame
@@ -48,6 +52,8 @@ class Table:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     starts: float = float("nan")
+    impedance: pd.DataFrame | None = None
+    headers: tuple[str, ...] = ()
 
 
 def check_path(path: object) -> Path:
@@ -83,7 +89,10 @@ def check_path(path: object) -> Path:
 
 
 def read_table(
-    path: Path, columns: Mapping[str, str | None] | None = None, wanted: Iterable[str] = ()
+    path: Path,
+    columns: Mapping[str, str | None] | None = None,
+    wanted: Iterable[str] = (),
+    headerless: bool = False,
 ) -> Table:
     """Read a table, or a cycler's file as one.
 
@@ -97,6 +106,8 @@ def read_table(
         What the caller says that columns hold, by their headers.
     wanted : iterable of str
         Further headers whose columns are kept.
+    headerless : bool
+        Whether three columns without headers are impedance.
 
     Returns
     -------
@@ -108,10 +119,10 @@ def read_table(
         If it is no such table.
     """
     with contents(path) as content:
-        found = read_cycler(content, columns, wanted)
+        found = read_cycler(content, columns, wanted, headerless)
         if isinstance(found, Trace):
             about = found.rows, found.first, found.attrs, found.ignored, found.starts
-            return Table(found.frame, content.where, *about)
+            return Table(found.frame, content.where, *about, found.impedance, found.headers)
         if found is not None:
             return Table(found, content.where)
         frame, first = text_table(content)

@@ -15,6 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from cellmodels.errors import InputError, did_you_mean
+from cellmodels.record.adapting import LABELS
 from cellmodels.record.build import in_unit, make_group, make_record
 from cellmodels.record.checks import Rows
 from cellmodels.record.columns import (
@@ -31,13 +32,19 @@ from cellmodels.record.columns import (
 from cellmodels.record.contents import contents
 from cellmodels.record.current_sign import sign_by_voltage
 from cellmodels.record.files import Table, check_path, read_table
+from cellmodels.record.impedance_tables import inductive, unordered
 from cellmodels.record.joining import join
 from cellmodels.record.netcdf import read_netcdf
-from cellmodels.record.schema import COORDINATES, TRACE_VARIABLES, known_names
+from cellmodels.record.schema import (
+    COORDINATES,
+    IMPEDANCE_VARIABLES,
+    TRACE_VARIABLES,
+    known_names,
+)
 
 __all__ = ["read_record"]
 
-_GROUPS = ("cycles", "checkups", "traces")
+_GROUPS = ("cycles", "checkups", "traces", "impedance")
 
 #: What may lie beside the files of a cycler.
 _BESIDE = re.compile(
@@ -54,6 +61,7 @@ def read_record(
     cycles: str | Path | None = None,
     checkups: str | Path | None = None,
     traces: str | Path | None = None,
+    impedance: str | Path | None = None,
     columns: Mapping[str, str | None] | None = None,
     where: Mapping[str, Any] | None = None,
     cycle_offset: int = 0,
@@ -79,15 +87,19 @@ def read_record(
           need the extra ``data``);
         - a workbook or a MATLAB file (version 5) of columns, which `columns` names; those in
           structures are ``"test.voltage"``;
+        - impedance over frequency, as potentiostats export it or with such headers, also between
+          the rows of a trace;
         - a netCDF file from :func:`write_record`;
-        - a folder that holds ``cycles.csv``, ``checkups.csv`` and ``traces.csv``, or some of
-          them, or the same as Parquet;
-        - a folder of a cycler's files, one a test of the same cell: one trace in order of time.
+        - a folder that holds ``cycles.csv``, ``checkups.csv``, ``traces.csv`` and
+          ``impedance.csv``, or some of them, or the same as Parquet;
+        - a folder of a cycler's files, one a test of the same cell: one trace in order of time,
+          and the spectra of all.
 
         What a file holds is found from its content, not from its name. All but a folder may be in
         a gzip file, or alone in a zip archive.
-    cycles, checkups, traces : str or pathlib.Path, optional
-        Instead of `path`: one table for each group.
+    cycles, checkups, traces, impedance : str or pathlib.Path, optional
+        Instead of `path`: one table for each group. A table of impedance may then be three
+        columns of numbers without headers: frequency [Hz], real and imaginary part [ohm].
     columns : mapping of str to str or None, optional
         What columns hold, by their header, where it does not say so itself:
         ``{"Q": "discharge_capacity [A.h]"}``. The unit is that of the file. None leaves a column
@@ -119,8 +131,8 @@ def read_record(
     InputError
         If a file cannot be read, a unit is missing or wrong, or numbers are impossible; the
         message names the file, the column and the lines. Addresses in a network are refused, so
-        are impedance spectra, BioLogic's .mpr (its readers are under the GPL: export .mpt), and
-        times that go back or are not in the unit that they say.
+        are BioLogic's .mpr (its readers are under the GPL: export .mpt), and times that go back
+        or are not in the unit that they say.
 
     Warns
     -----
@@ -129,22 +141,30 @@ def read_record(
         were left out, or a unit or sign was not said in it (the sign of a current is then told by
         :func:`cellmodels.record.current_sign.sign_by_voltage`).
     """
-    paths = _paths(path, cycles, checkups, traces)
+    groups = {"cycles": cycles, "checkups": checkups, "traces": traces, "impedance": impedance}
+    paths = _paths(path, groups)
     if list(paths) == [""]:
         with contents(paths[""]) as content:
             if content.kind == "netcdf":
                 _refuse_with_netcdf(paths[""], columns, where, cycle_offset)
                 return read_netcdf(content)
-    tables = {group: read_table(found, columns, where or ()) for group, found in paths.items()}
+    tables = {
+        group: read_table(found, columns, where or (), headerless=group == "impedance")
+        for group, found in paths.items()
+    }
     tables = _selected(tables, where or {})
     _check_mapping(tables, columns or {})
     datasets: dict[str, xr.Dataset] = {}
     ignored: list[str] = []
     raw: dict[str, xr.Dataset] = {}
+    spectra = {name: table for name, table in tables.items() if table.impedance is not None}
     for name, table in tables.items():
+        ignored += table.ignored
+        if name in spectra and table.frame.empty:
+            continue
         group = "" if name.startswith("/") else name
         found, unknown = _datasets(table, group, columns or {}, cycle_offset)
-        ignored += [*table.ignored, *unknown]
+        ignored += unknown
         if not name.startswith("/"):
             datasets.update(found)
         elif "traces" in found:
@@ -154,6 +174,8 @@ def read_record(
     how: dict[str, str] = {}
     if raw:
         datasets["traces"], how = _joined(raw, tables, str(path))
+    if spectra:
+        datasets["impedance"] = _impedance(spectra)
     names = ", ".join(found.name for found in paths.values())
     attrs = {
         "title": names if title is None else title,
@@ -177,12 +199,14 @@ def read_record(
 # --- files -------------------------------------------------------------------------------------
 
 
-def _paths(path: Any, cycles: Any, checkups: Any, traces: Any) -> dict[str, Path]:
+def _paths(path: Any, groups: Mapping[str, Any]) -> dict[str, Path]:
     """The files by group; "" where the file itself tells, the name of each of several raw files."""
-    given = {"cycles": cycles, "checkups": checkups, "traces": traces}
-    given = {group: one for group, one in given.items() if one is not None}
+    given = {group: one for group, one in groups.items() if one is not None}
     if (path is None) == (not given):
-        raise InputError("Give read_record either one path, or cycles=, checkups= and traces=.")
+        names = [f"{group}=" for group in groups]
+        raise InputError(
+            f"Give read_record either one path, or {', '.join(names[:-1])} and {names[-1]}."
+        )
     if given:
         return {group: check_path(one) for group, one in given.items()}
     found = check_path(path)
@@ -202,8 +226,8 @@ def _in_folder(folder: Path) -> dict[str, Path]:
             raw[f"/{one.name}"] = one
     if not found and not raw:
         raise InputError(
-            f"The folder '{folder}' has no cycles.csv, checkups.csv or traces.csv, and no files of "
-            "a cycler."
+            f"The folder '{folder}' has no cycles.csv, checkups.csv, traces.csv or impedance.csv, "
+            "and no files of a cycler."
         )
     return found or raw
 
@@ -224,6 +248,51 @@ def _joined(
         for name in frame.columns
     }
     return make_group("traces", columns, Rows(where)), how
+
+
+def _impedance(tables: Mapping[str, Table]) -> xr.Dataset:
+    """The spectra of all files, numbered on."""
+    parts, last, words = [], 0.0, []
+    first = min((t.starts for t in tables.values()), default=float("nan"))
+    for name, table in tables.items():
+        assert table.impedance is not None
+        part = table.impedance.copy()
+        if name.startswith("/") and len(tables) > 1:
+            part["spectrum"] += last - part["spectrum"].min() + 1
+            last = float(part["spectrum"].max())
+            if "time" in part:
+                part["time"] += table.starts - first  # NaN without dates
+        parts.append(part)
+        words.append(table.where)
+    frame = pd.concat(parts, ignore_index=True)
+    columns = {}
+    for header in frame.columns:
+        values = frame[header].to_numpy(dtype=float)
+        if header == LABELS["current"]:
+            columns["current"] = (discharge_positive(values), "A")
+        elif header != "time" or np.isfinite(values).any():
+            columns[str(header)] = (values, IMPEDANCE_VARIABLES[str(header)].unit)
+    dataset = make_group("impedance", columns, Rows(", ".join(words), "data row"))
+    for table in tables.values():
+        _tell_of_spectra(table)
+    return dataset
+
+
+def _tell_of_spectra(table: Table) -> None:
+    """Say what of a spectrum is unusual: it may be the file's sign or order."""
+    assert table.impedance is not None
+    for found, words in (
+        (unordered(table.impedance), "frequencies go up and down"),
+        (
+            inductive(table.impedance),
+            "imaginary part is positive at the lowest frequency; is it the negative of it? Then "
+            "say so: columns={'…': '-impedance_imaginary [ohm]'}",
+        ),
+    ):
+        if found:
+            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+            named = ", ".join(map(str, found[:5])) + more
+            warnings.warn(f"{table.where}: spectrum {named}: its {words}.", stacklevel=5)
 
 
 def _refuse_with_netcdf(path: Path, columns: Any, where: Any, offset: int) -> None:
@@ -262,7 +331,7 @@ def _rows_with(frame: pd.DataFrame, header: str, value: Any, where: str) -> pd.D
 
 
 def _check_mapping(tables: Mapping[str, Table], columns: Mapping[str, str | None]) -> None:
-    headers = [str(h) for table in tables.values() for h in table.frame.columns]
+    headers = [str(h) for table in tables.values() for h in (*table.frame.columns, *table.headers)]
     for header in columns:
         if header not in headers:
             hint = did_you_mean(str(header), headers)

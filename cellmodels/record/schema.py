@@ -1,6 +1,6 @@
 """The form of a record: what its groups hold, under which names and in which units.
 
-A record is an :class:`xarray.DataTree` with up to three groups.
+A record is an :class:`xarray.DataTree` with up to four groups.
 
 ``/cycles``, dimension ``point``
     One row a cycle: ``discharge_capacity``, ``charge_capacity``, ``cc_charge_capacity``,
@@ -16,6 +16,11 @@ A record is an :class:`xarray.DataTree` with up to three groups.
 ``/traces``, dimension ``sample``
     ``time`` [s], ``voltage`` [V], ``current`` [A], positive on discharge; also
     ``temperature``, ``ambient_temperature`` [K], ``cycle`` and ``step``.
+``/impedance``, dimension ``frequency_point``
+    One row a measured frequency: ``frequency`` [Hz], ``impedance_real`` and
+    ``impedance_imaginary`` [ohm], Z = Z' + jZ'', so that the imaginary part is negative where the
+    cell is capacitive; ``spectrum``, the number of the sweep; also ``voltage`` [V] and ``current``
+    [A] (direct, positive on discharge), ``temperature`` [K], ``time`` [s] and ``cycle``.
 
 Rows of the first two are placed by ``cycle`` (in /cycles 1 is the first; in /checkups k means
 after k cycles, 0 is the fresh cell), ``throughput`` (cumulative discharged charge, A.h) and
@@ -38,7 +43,12 @@ SCHEMA = "cellmodels-record/1"
 
 #: Dimension of each group's rows.
 DIMENSIONS: Mapping[str, str] = MappingProxyType(
-    {"cycles": "point", "checkups": "checkup", "traces": "sample"}
+    {
+        "cycles": "point",
+        "checkups": "checkup",
+        "traces": "sample",
+        "impedance": "frequency_point",
+    }
 )
 
 #: Endings of a variable's companions.
@@ -83,13 +93,26 @@ TRACE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
     }
 )
 
+IMPEDANCE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
+    {
+        "frequency": Quantity("Hz", "frequency", 0.0),
+        "impedance_real": Quantity("ohm", "real part of the impedance"),
+        "impedance_imaginary": Quantity("ohm", "imaginary part, negative where capacitive"),
+        "spectrum": Quantity("-", "number of the spectrum", -1.0),
+        **{
+            name: TRACE_VARIABLES[name]
+            for name in ("time", "voltage", "current", "temperature", "cycle")
+        },
+    }
+)
+
 
 def quantity(group: str, name: str) -> Quantity | None:
     """What the schema says about a variable or coordinate.
 
     Parameters
     ----------
-    group : {"cycles", "checkups", "traces"}
+    group : {"cycles", "checkups", "traces", "impedance"}
         Where it is.
     name : str
         Its name, without the ending of a companion.
@@ -101,6 +124,8 @@ def quantity(group: str, name: str) -> Quantity | None:
     """
     if group == "traces":
         return TRACE_VARIABLES.get(name)
+    if group == "impedance":
+        return IMPEDANCE_VARIABLES.get(name)
     if name in COORDINATES:
         return COORDINATES[name]
     if group == "cycles":
@@ -141,6 +166,8 @@ def known_names(group: str) -> list[str]:
     """The names that the schema knows in a group, for error messages."""
     if group == "traces":
         return list(TRACE_VARIABLES)
+    if group == "impedance":
+        return list(IMPEDANCE_VARIABLES)
     if group == "cycles":
         return [*COORDINATES, *CYCLE_VARIABLES]
     tests = ("capacity_1C", "resistance_10s", "voltage_C20", "charge_C20")

@@ -31,7 +31,7 @@ class Format:
     columns : mapping of str to str
         What a column holds, ``"current [mA]"``, by its header in small letters and underscores.
         ``wall`` is the date and time of a row, ``state`` says whether it charges or discharges,
-        ``frequency`` is that of a row of impedance, which is left out.
+        ``frequency`` is that of a row of impedance.
     tells : tuple of tuple of str
         Headers, in the same spelling, one of each tuple of which the file must have, beside
         those of time, voltage and current.
@@ -188,14 +188,21 @@ FORMATS: tuple[Format, ...] = (
         (("amphr", "charge_throughput"),),
     ),
     Format(
+        "Parstat",
+        {
+            "elapsed_time": "time [s]",
+            "potential": "voltage [V]",
+            "current": "current [A]",
+            "frequency": "frequency",
+        },
+        (("zre",), ("zim",)),
+    ),
+    Format(
         "Arbin",
         _ARBIN_COLUMNS,
         (("data_point", "date_time", "datetime", "step_index"), ("charge_capacity",)),
     ),
 )  # fmt: skip
-
-#: Headers of tables of impedance over frequency, in small letters and underscores.
-IMPEDANCE_HEADERS = frozenset({"freq", "frequency", "frequency_hz"})
 
 
 def names_and_units(headers: Sequence[str]) -> list[tuple[str, str | None]]:
@@ -214,10 +221,28 @@ def names_and_units(headers: Sequence[str]) -> list[tuple[str, str | None]]:
     return [_split(header.strip().strip('"').lstrip("~").strip()) for header in headers]
 
 
-def _split(header: str) -> tuple[str, str | None]:
+def split_unit(header: str) -> tuple[str, str | None]:
+    """Split a header into a name and a unit, also ``"Ewe/V"`` and ``"|Z|/Ohm"``.
+
+    Parameters
+    ----------
+    header : str
+        As in the file.
+
+    Returns
+    -------
+    name : str
+    unit : str or None
+        As written; None where there is none.
+    """
     name, unit = split_header(header)
     if unit is None and len(header) < 300 and (found := _SLASH.fullmatch(header)) is not None:
         name, unit = found[1], found[2]
+    return name, unit
+
+
+def _split(header: str) -> tuple[str, str | None]:
+    name, unit = split_unit(header)
     return plain_name(name), unit
 
 

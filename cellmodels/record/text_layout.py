@@ -15,17 +15,16 @@ from cellmodels.errors import InputError
 from cellmodels.record.columns import is_trace
 from cellmodels.record.contents import Content
 from cellmodels.record.text_formats import (
-    IMPEDANCE_HEADERS,
     Format,
     matching,
     names_and_units,
 )
 
-_HEAD_BYTES = 2_000_000
-_HEAD_LINES = 3000
+#: Where a table begins, it does within these first bytes and lines.
+HEAD_BYTES = 2_000_000
+HEAD_LINES = 3000
 _SEPARATORS = "\t,;"
 _VOLTAGE = re.compile(r"volt|ecell|ewe|potential|\bu\b|u\[", re.IGNORECASE)
-_IMPEDANCE = re.compile(r"freq|z'|zreal|re\(z\)", re.IGNORECASE)
 _IMPEDANCE_TEXT = re.compile(r"A\.C\. Impedance|^TAG\s+\w*EIS|Z60W Data File", re.MULTILINE)
 _COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 _POINT = re.compile(r"[+-]?\d+\.\d+(?:[eE][+-]?\d+)?")
@@ -79,13 +78,13 @@ def layout_of(content: Content, columns: Mapping[str, str | None]) -> Layout | N
     Raises
     ------
     InputError
-        If it is no text, or holds impedance.
+        If it is no text, or says that it holds impedance and does not.
     """
     with content.open() as stream:
-        head = stream.read(_HEAD_BYTES)
-    encoding = _encoding(head, content.where)
+        head = stream.read(HEAD_BYTES)
+    encoding = encoding_of(head, content.where)
     text = head.decode(encoding, errors="replace")
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:_HEAD_LINES]
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:HEAD_LINES]
     first = next((k for k, line in enumerate(lines) if not line.startswith("#")), 0)
     for k, line in enumerate(lines):
         named = bool(columns) and all(header in line for header in columns)
@@ -93,15 +92,10 @@ def layout_of(content: Content, columns: Mapping[str, str | None]) -> Layout | N
             plain := _plain_layout(lines, k, encoding, columns)
         ) is not None:
             return plain
-        if _IMPEDANCE.search(line) or _VOLTAGE.search(line):
-            found = _format_of(line)
-            if found is not None:
-                separator, headers, known = found
-                _refuse_impedance(headers, lines[k + 1 :], content.where)
-                if known is not None:
-                    return _described(lines, k, encoding, separator, headers, known)
+        if _VOLTAGE.search(line) and (found := _format_of(line)) is not None:
+            return _described(lines, k, encoding, *found)
     if _IMPEDANCE_TEXT.search(text):
-        raise InputError(_impedance(content.where))
+        raise InputError(f"{content.where}: a file of impedance without a table of it.")
     return None
 
 
@@ -113,8 +107,7 @@ def _plain_layout(
     headers = [header.strip() for header in _split(lines[k], separator)]
     if not is_trace([columns.get(header, header) or "" for header in headers]):
         return None
-    known = _format_of(lines[k])
-    if known is not None and known[2] is not None:
+    if _format_of(lines[k]) is not None:
         return None
     return _described(lines, k, encoding, separator, headers, None)
 
@@ -143,20 +136,16 @@ def _described(
     )
 
 
-def _format_of(line: str) -> tuple[str, list[str], Format | None] | None:
-    """Separator, headers and format of a line, if it may be a line of headers."""
-    best: tuple[str, list[str], Format | None] | None = None
+def _format_of(line: str) -> tuple[str, list[str], Format] | None:
+    """Separator, headers and format of a line, if it is one of headers."""
     for separator in sorted(_SEPARATORS, key=line.count, reverse=True):
         if line.count(separator) < 2:
             break
         headers = _split(line, separator)
-        found = matching([name for name, _ in names_and_units(headers)])
-        if found is not None:
-            return separator, headers, found
-        names = {name for name, _ in names_and_units(headers)}
-        if best is None and names & IMPEDANCE_HEADERS:
-            best = separator, headers, None
-    return best
+        known = matching([name for name, _ in names_and_units(headers)])
+        if known is not None:
+            return separator, headers, known
+    return None
 
 
 def _split(line: str, separator: str) -> list[str]:
@@ -168,7 +157,25 @@ def _split(line: str, separator: str) -> list[str]:
         return line.split(separator)
 
 
-def _encoding(head: bytes, where: str) -> str:
+def encoding_of(head: bytes, where: str) -> str:
+    """How a text is written.
+
+    Parameters
+    ----------
+    head : bytes
+        Its beginning.
+    where : str
+        The file, for the message.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        If it is no text.
+    """
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     if b"\0" in head:
@@ -178,30 +185,3 @@ def _encoding(head: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         return "utf-8-sig" if error.reason == "unexpected end of data" else "cp1252"
     return "utf-8-sig"
-
-
-def _refuse_impedance(headers: Sequence[str], lines: Sequence[str], where: str) -> None:
-    """A table over frequency, unless frequency is a column of a trace that is mostly empty."""
-    named = [name for name, _ in names_and_units(headers)]
-    found = next((k for k, name in enumerate(named) if name in IMPEDANCE_HEADERS), None)
-    if found is None:
-        return
-    cells = [line.split("\t" if "\t" in line else ",") for line in lines[:50] if line.strip()]
-    values = [cell[found].strip() for cell in cells if len(cell) > found]
-    if sum(v.lower() not in ("", "nan", "0") and _zero(v) for v in values) > len(values) / 2:
-        raise InputError(_impedance(where))
-
-
-def _zero(value: str) -> bool:
-    """Whether a frequency is given; an instrument writes 0 where it measures none."""
-    try:
-        return float(value.replace(",", ".")) != 0.0
-    except ValueError:
-        return False
-
-
-def _impedance(where: str) -> str:
-    return (
-        f"{where}: an impedance spectrum, a table over frequency. A record is read from cycling "
-        "data: times, voltages and currents."
-    )

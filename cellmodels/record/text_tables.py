@@ -84,7 +84,8 @@ def _check_headers(header: str, separator: str, path: str) -> None:
     if cells and all(_is_number(cell) for cell in cells):
         raise InputError(
             f"{path}: no headers: its first line is '{header[:60].strip()}'. Write above it what "
-            "its columns hold, such as 'time [s],voltage [V],current [A]'."
+            "its columns hold, such as 'time [s],voltage [V],current [A]'. Three columns of "
+            "frequency, real and imaginary part are read by read_record(impedance=…)."
         )
     for k, name in enumerate(names):
         if name and name in names[:k]:

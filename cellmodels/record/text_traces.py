@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,14 +12,13 @@ from cellmodels.record.adapting import LABELS, UNITS, Trace, adapt
 from cellmodels.record.clocks import dates, refuse_wrong_unit
 from cellmodels.record.columns import identify
 from cellmodels.record.contents import Content
+from cellmodels.record.impedance_tables import impedance_columns, split_impedance
 from cellmodels.record.joining import join
 from cellmodels.record.text_formats import Format, names_and_units
 from cellmodels.record.text_layout import Layout, layout_of
 from cellmodels.record.text_pieces import Raw, tables
+from cellmodels.record.text_preamble import described
 from cellmodels.units import convert
-
-_MOST_METADATA = 100
-_PREAMBLE = re.compile(r"[~#\s\"]*([A-Za-z][^:=\t,;]{1,60}?)\s*(?:[:=]\s*[\t,;]?|[\t,;])\s*(.+)")
 
 
 def read_trace(
@@ -47,30 +44,42 @@ def read_trace(
     Raises
     ------
     InputError
-        If the numbers cannot be read, or the file holds impedance.
+        If the numbers cannot be read.
     """
     layout = layout_of(content, columns)
     if layout is None:
         return None
     own = frozenset((*columns, *wanted))
     if layout.format is None:
-        kept = _plain_columns(layout, own)
+        kept = _plain_columns(layout, own, columns)
         (raw,) = tables(content, layout, kept)
         _check_clock(raw, own, content.where)
+        found = impedance_columns([str(name) for name in raw.frame.columns], columns)
+        frame, spectra = split_impedance(raw.frame, found, content.where)
         starts = float("nan") if raw.wall is None else float(dates(raw.wall)[0])
-        ignored = _ignored(layout, kept)
-        return Trace(raw.frame, layout.line + 2, "line", starts=starts, ignored=ignored)
+        return Trace(
+            frame,
+            layout.line + 2,
+            "line",
+            starts=starts,
+            ignored=_ignored(layout, kept),
+            impedance=spectra,
+            headers=layout.headers if spectra is not None else (),
+        )
     return _export(content, layout, layout.format, own)
 
 
 # --- tables whose headers say all --------------------------------------------------------------
 
 
-def _plain_columns(layout: Layout, own: frozenset[str]) -> dict[int, str]:
+def _plain_columns(
+    layout: Layout, own: frozenset[str], columns: Mapping[str, str | None]
+) -> dict[int, str]:
     """Of a trace: the columns with a meaning, and a clock to check the time with."""
     kept = {}
+    impedance = impedance_columns(layout.headers, columns)
     for k, header in enumerate(layout.headers):
-        if header in own or identify(header, trace=True) is not None:
+        if header in own or k in impedance or identify(header, trace=True) is not None:
             kept[k] = header
         elif _is_wall(header) and "wall" not in kept.values():
             kept[k] = "wall"
@@ -123,8 +132,15 @@ def _export(content: Content, layout: Layout, known: Format, own: frozenset[str]
         LABELS["time"],
         LABELS["cycle"],
     )
-    attrs = {"cycler": known.name, **parts[0].attrs, **how, **_metadata(layout)}
-    return Trace(frame, attrs=attrs, starts=parts[0].starts, ignored=_ignored(layout, kept))
+    attrs = {"cycler": known.name, **parts[0].attrs, **how, **described(layout.preamble)}
+    return Trace(
+        frame,
+        attrs=attrs,
+        starts=parts[0].starts,
+        ignored=_ignored(layout, kept),
+        impedance=parts[0].impedance,
+        headers=layout.headers if parts[0].impedance is not None else (),
+    )
 
 
 def _without_sign(traces: Sequence[Trace]) -> bool:
@@ -137,6 +153,9 @@ def _kept(layout: Layout, known: Format, own: frozenset[str]) -> dict[int, str]:
     for k, header in enumerate(layout.headers):
         if header in own:
             kept.setdefault(k, header)
+    if "frequency" in kept.values():
+        for k, column in impedance_columns(layout.headers).items():
+            kept.setdefault(k, column.header)
     return kept | {k: f"blank {k}" for k in range(known.blank)}
 
 
@@ -180,18 +199,6 @@ def _unit(role: str, written: str | None, default: str, where: str) -> tuple[str
 def _headers(layout: Layout, known: Format) -> dict[str, str]:
     """The header of each variable, for messages."""
     return {r: layout.headers[k] for k, r in _roles(layout, known, frozenset()).items()}
-
-
-def _metadata(layout: Layout) -> dict[str, Any]:
-    """What the lines before the table say, such as "Channel: 1"."""
-    found: dict[str, Any] = {}
-    for line in (one for one in layout.preamble if len(one) < 500):
-        match = _PREAMBLE.fullmatch(line.strip().rstrip(",;\t"))
-        if match is not None and len(found) < _MOST_METADATA:
-            key = re.sub(r"[^A-Za-z0-9]+", "_", match[1]).strip("_").lower()
-            if key:
-                found.setdefault(f"instrument_{key}", match[2].strip()[:200])
-    return found
 
 
 def _measurements(raw: Raw) -> Raw:

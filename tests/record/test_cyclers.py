@@ -202,9 +202,9 @@ def test_a_file_with_headers_alone_is_refused(write):
         read_record(write(ARBIN.splitlines()[0] + "\n"))
 
 
-def test_spectra_are_refused(write):
+def test_spectra_without_an_imaginary_part_are_refused(write):
     text = "freq/Hz\tRe(Z)/Ohm\ttime/s\t<Ewe>/V\t<I>/mA\tNs\n" + "1e3\t0.1\t1\t3.9\t0\t0\n" * 5
-    with pytest.raises(InputError, match="an impedance spectrum"):
+    with pytest.raises(InputError, match="impedance without both its real and its imaginary part"):
         read_record(write(text))
 
 

@@ -171,7 +171,7 @@ def test_a_variable_of_ones_own_needs_a_unit():
 @pytest.mark.parametrize(
     ("groups", "words"),
     [
-        ({}, "needs cycles, check-ups or traces"),
+        ({}, "needs cycles, check-ups, traces or impedance"),
         ({"cycles": {}}, "there are no values"),
         ({"cycles": {"cycle": N}}, "there are no values. Known: discharge_capacity"),
         ({"cycles": {"cycle": N, "discharge_capcity": CAPACITY}}, "'discharge_capacity'?"),

@@ -43,7 +43,7 @@ def data():
     return Path(folder)
 
 
-def read(path, **options):
+def read(path=None, **options):
     """A record, and what was warned of."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -90,6 +90,20 @@ def test_what_must_be_read(data, name):
         assert found == pytest.approx(entry["counter"], rel=entry["counter_within"])
     if "span" in entry:
         assert float(np.ptp(traces["time"].values)) == pytest.approx(entry["span"])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, entry in MANIFEST.items() if "frequencies" in entry]
+)
+def test_impedance(data, name):
+    entry = MANIFEST[name]
+    options = {entry["as"]: data / name} if "as" in entry else {"path": data / name}
+    found = read(**options)[0]["impedance"].to_dataset()
+    assert found.sizes["frequency_point"] == entry["frequencies"]
+    assert len(np.unique(found["spectrum"])) == entry["spectra"]
+    names = ["frequency", "impedance_real", "impedance_imaginary"]
+    for row, expected in ((0, entry["first"]), (-1, entry["last"])):
+        assert [float(found[one][row]) for one in names] == expected
 
 
 @pytest.mark.parametrize("name", [name for name, entry in MANIFEST.items() if "oracle" in entry])
@@ -163,6 +177,39 @@ def test_charges_and_energies_of_a_zinc_iodine_cell(data):
         assert throughput(own, sign) == pytest.approx(capacity, abs=5.1e-5)
         power = own.assign(current=own["current"] * own["voltage"])
         assert throughput(power, sign) == pytest.approx(arbin, abs=5.1e-4)
+
+
+def test_magnitude_and_phase_beside_the_parts(data):
+    """Columns that were not used: |Z| and its phase, as the instruments give them."""
+    pandas = pytest.importorskip("pandas")
+    folder = data / "vendor_formats"
+    for name, options, magnitude, phase in (
+        ("eis/exampleDataBioLogic.mpt", {"sep": "\t", "skiprows": 60}, "|Z|/Ohm", "Phase(Z)/deg"),
+        ("eis/exampleDataGamry.DTA", {"sep": "\t", "skiprows": [*range(446), 447]}, "Zmod", "Zphz"),
+        ("batterydata_energy_gov/p492-13-raw.csv", {}, "Z_Mag_Ohm", "Z_Phase_Degree"),
+    ):
+        path = folder / name
+        table = pandas.read_csv(path, encoding="latin1", skip_blank_lines=False, **options)
+        table = table[table[magnitude].notna()]
+        found = read(path)[0]["impedance"].to_dataset()
+        z = found["impedance_real"].values + 1j * found["impedance_imaginary"].values
+        np.testing.assert_allclose(np.abs(z), table[magnitude], rtol=2e-4)
+        np.testing.assert_allclose(np.angle(z, deg=True), table[phase], atol=2e-2)
+
+
+def test_spectra_of_a_parquet_file(data):
+    """Against pandas: the spectra in the file's own numbers, phase [rad] from the parts."""
+    needs_readers(".parquet")
+    path = data / "pybop_kuhn2026_mj1_eis/18650_LG_3500_MJ1_EIS_anode_discharge.parquet"
+    if not path.is_file():
+        pytest.skip(f"CELLMODELS_DATA has no {path.parent.name}")
+    table = pytest.importorskip("pandas").read_parquet(path)
+    found = read(path)[0]["impedance"].to_dataset()
+    np.testing.assert_array_equal(found["spectrum"], table["indices"])
+    np.testing.assert_array_equal(found["frequency"], table["frequencies [Hz]"])
+    z = found["impedance_real"].values + 1j * found["impedance_imaginary"].values
+    np.testing.assert_array_equal(z.real, table["real_impedances [Ω]"])
+    np.testing.assert_allclose(np.angle(z), table["phases [rad]"], atol=1e-9)
 
 
 def needs_readers(name):
