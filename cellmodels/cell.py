@@ -13,7 +13,6 @@ from typing import Any
 
 import pybamm
 
-from cellmodels.base_sets import base_values
 from cellmodels.chemistry import Chemistry
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.expressions import Expression
@@ -94,7 +93,7 @@ class Cell:
         self._check_parameters()
         self._check_numbers()
         self._check_mesh()
-        self._cite()
+        self.parameters.cite()
 
     # --- what the solvers need -----------------------------------------------------------------
 
@@ -405,13 +404,6 @@ class Cell:
         if self.initial_soc is not None:
             self._family.set_initial_soc(values, self.initial_soc, self.mechanisms)
         return values
-
-    def _cite(self) -> None:
-        """Let `pybamm.print_citations()` name where the numbers are from."""
-        already = base_values(self.parameters.base).get("citations", ())
-        for key, entry in self.parameters.bibtex().items():
-            if key not in already:
-                pybamm.citations.register(entry)
 
     def _check_chemistry(self) -> None:
         if self.parameters.chemistry != self.chemistry.name:

@@ -359,8 +359,15 @@ class ParameterSet:
             if key in named and key not in ("estimate", bpx_reader.ASSUMED)
         }
 
+    def cite(self) -> None:
+        """Let :func:`pybamm.print_citations` name where the numbers are from, the base's too."""
+        known = base_values(self.base).get("citations", ())
+        entries = self.bibtex()
+        for each in (*known, *(entries[key] for key in entries if key not in known)):
+            pybamm.citations.register(each)
+
     def parameter_values(self) -> pybamm.ParameterValues:
-        """Return base and changes together, as PyBaMM wants them.
+        """Return base and changes together, as PyBaMM wants them, and :meth:`cite` them.
 
         Returns
         -------
@@ -368,6 +375,7 @@ class ParameterSet:
             A new object: the chemistry's property laws where neither base nor set has its own,
             then the base, then the set's own values.
         """
+        self.cite()
         own = {name: each.to_pybamm() for name, each in self.parameters.items()}
         if not self.base and not own:
             return pybamm.ParameterValues({})

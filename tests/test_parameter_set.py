@@ -614,6 +614,18 @@ def test_a_cell_cites_its_sources(tmp_path, monkeypatch):
     text = " ".join((tmp_path / "citations.txt").read_text().split())
     assert "Lithium-ion battery degradation: how to model it" in text
     assert "first-products.de/specsenglisch" in text
+    assert "thermal aging model of LiFePO4-graphite" in text  # of the base
+
+
+def test_sets_cite_their_sources_in_pybamm_too(monkeypatch):
+    from cellmodels import pybamm_sets
+
+    for name in ("_unknown_citations", "_papers_to_cite"):
+        monkeypatch.setattr(pybamm.citations, name, set())
+    pybamm_sets.zinc_bromine_static()
+    assert any("NBS tables" in e for e in pybamm.citations._unknown_citations)
+    pybamm_sets.nmc_graphite_siox()
+    assert "Chen2020" in pybamm.citations._papers_to_cite
 
 
 @pytest.mark.parametrize("base", ["../other.toml", "/other.toml", "../other.json"])
