@@ -24,8 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cellmodels.charge_limits import ELECTRODES, limits_at_voltages
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.expressions import Expression
+from cellmodels.law_values import value_at
 from cellmodels.parameter import Parameter, Status, Value, finite
 from cellmodels.tables import Table
 from cellmodels.toml_io import read_text
@@ -35,7 +39,6 @@ from cellmodels.units import unit_of_name
 CITATION = "BPX"
 #: Key of the citation of numbers that a file leaves open.
 ASSUMED = "assumed"
-ELECTRODES = ("Negative", "Positive")
 #: Where PyBaMM's lumped heat balance wants a density and a heat capacity.
 LAYERS = (
     "Negative electrode",
@@ -72,6 +75,7 @@ _HYSTERESIS = {
     ),
 }
 REFERENCE_TEMPERATURE = "Reference temperature [K]"
+OPEN_CIRCUIT = "Open-circuit voltage at {}% SOC [V]"
 _DEFAULT_TEMPERATURE = 298.15
 _DEFAULT_CONCENTRATION = 1000.0
 _MOST_DEPTH = 20
@@ -248,6 +252,7 @@ class _Reader:
         else:
             self._no_electrolyte()
         self._user_defined()
+        self._initial_charge()
         references = self.header.get("References") or self.header.get("Description") or ""
         citations = {CITATION: f"BPX file {self.file}" + (f": {references}" if references else "")}
         if any(p.source.startswith(ASSUMED) for p in self.found.values()):
@@ -296,9 +301,9 @@ class _Reader:
             "Cell",
             note="1C",
         )
-        for charge, limit in (("0", "Lower"), ("100", "Upper")):
+        for charge, limit in ((0, "Lower"), (100, "Upper")):
             value = self.found[f"{limit} voltage cut-off [V]"].value
-            self._add(f"Open-circuit voltage at {charge}% SOC [V]", value, "Cell")
+            self._add(OPEN_CIRCUIT.format(charge), value, "Cell")
         self._thermal()
         initial = self.state.get("Initial conditions", {})
         around = self.state.get("Thermal environment", {})
@@ -371,7 +376,6 @@ class _Reader:
             f"{which} particle diffusivity [m2.s-1]", place, "Diffusivity [m2.s-1]", "sto"
         )
         self._exchange_current(place)
-        self._initial_charge(which, place)
 
     def _exchange_current(self, place: str) -> None:
         rate, energy = (
@@ -387,23 +391,41 @@ class _Reader:
         law = Expression(formula, ("c_e", "c_s_surf", "c_s_max", "T"))
         self._add(f"{place} exchange-current density [A.m-2]", law, place)
 
-    def _initial_charge(self, which: str, place: str) -> None:
-        """The particles' concentration at the initial state of charge, by default full."""
-        charge = finite(
-            self.state.get("Initial conditions", {}).get("Initial state-of-charge", 1.0),
-            "Initial state-of-charge",
-        )
-        if not 0 <= charge <= 1:
-            raise InputError(f"State: the initial state-of-charge {charge:g} is not from 0 to 1.")
+    def _initial_charge(self) -> None:
+        """The particles' concentrations: at a stated state of charge, otherwise of a full cell.
+
+        States of charge are those between the voltage limits, as for PyBaMM; the stoichiometries
+        of the file say how much lithium there is.
+        """
+        limits = np.array([self._limits(f"{which} electrode") for which in ELECTRODES])
+        start, note = np.array([limits[0, 1], limits[1, 0]]), "full"
+        stated = self.state.get("Initial conditions", {}).get("Initial state-of-charge")
+        if stated is not None:
+            charge = finite(stated, "Initial state-of-charge")
+            if not 0 <= charge <= 1:
+                raise InputError(
+                    f"State: the initial state-of-charge {charge:g} is not from 0 to 1."
+                )
+            voltages = [float(value_at(self._value, OPEN_CIRCUIT.format(k))) for k in (0, 100)]
+            limits = limits_at_voltages(self._value, start, (voltages[0], voltages[1]))
+            start = limits[:, 0] + np.array([charge, 1 - charge]) * (limits[:, 1] - limits[:, 0])
+            note = f"at a state of charge of {charge:g} between the voltage limits"
+        for which, filled in zip(ELECTRODES, start, strict=True):
+            place = f"{which} electrode"
+            most = self._positive(place, "Maximum concentration [mol.m-3]")
+            self._add(
+                f"Initial concentration in {place.lower()} [mol.m-3]", filled * most, place, note
+            )
+
+    def _limits(self, place: str) -> tuple[float, float]:
+        """The stoichiometries of an electrode."""
         low, high = (self._at(place, f"{bound} stoichiometry") for bound in ("Minimum", "Maximum"))
         if not 0 <= low < high <= 1:
             raise InputError(f"{place}: stoichiometries from {low:g} to {high:g} are impossible.")
-        filled = charge if which == "Negative" else 1 - charge
-        value = (low + filled * (high - low)) * self._positive(
-            place, "Maximum concentration [mol.m-3]"
-        )
-        name = f"Initial concentration in {place.lower()} [mol.m-3]"
-        self._add(name, value, place, note=f"at a state of charge of {charge:g}")
+        return low, high
+
+    def _value(self, name: str) -> Value:
+        return self.found[name].value
 
     def _electrolyte(self) -> None:
         self._number("Cation transference number", "Electrolyte", "Cation transference number")

@@ -15,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from cellmodels.bpx_reader import CELL, ELECTRODES, LAYERS, PARTICLE, REFERENCE_TEMPERATURE, package
+from cellmodels.bpx_reader import (
+    CELL,
+    LAYERS,
+    OPEN_CIRCUIT,
+    PARTICLE,
+    REFERENCE_TEMPERATURE,
+    package,
+)
+from cellmodels.charge_limits import ELECTRODES, limits_at_voltages
 from cellmodels.errors import InputError
 from cellmodels.expressions import CONSTANTS, Expression
 from cellmodels.formula_text import FormulaText, function
@@ -40,8 +48,6 @@ _STOICHIOMETRY, _CONCENTRATION = (0.0, 1.0), (0.0, 4000.0)
 _SAMPLES = {"sto": np.linspace(0.05, 0.95, 7), "c_e": np.linspace(200.0, 2000.0, 7)}
 _WARMER = np.array([-20.0, -5.0, 10.0, 30.0])
 _BOUNDS = ("minimum", "maximum")
-#: Nearest that a stoichiometry comes to empty or full in the search for the voltage limits.
-_MARGIN = 1e-4
 
 
 class _NotInBpxError(Exception):
@@ -182,8 +188,8 @@ class _Writer:
             "Thermodynamic factor",
             "Number of cells connected in series to make a battery",
         }
-        for limit in ("Lower", "Upper"):
-            name = f"Open-circuit voltage at {'0' if limit == 'Lower' else '100'}% SOC [V]"
+        for charge, limit in ((0, "Lower"), (100, "Upper")):
+            name = OPEN_CIRCUIT.format(charge)
             if self.values.get(name) == self.values[f"{limit} voltage cut-off [V]"]:
                 made.add(name)
         self._check_fixed()
@@ -305,9 +311,9 @@ class _Writer:
         return found | ({f"{key} activation energy [J.mol-1]": energy} if energy else {})
 
     def _state(self, sections: dict[str, Any]) -> dict[str, Any]:
-        """The initial state; adds the stoichiometries at the voltage limits to the electrodes."""
-        charge = self._stoichiometries(sections)
-        initial = {} if charge == 1 else {"Initial state-of-charge": charge}
+        """The initial state; the sections get the stoichiometries of an empty and a full cell."""
+        charge = self._charge(sections)
+        initial = {} if charge is None else {"Initial state-of-charge": charge}
         initial |= {
             "Initial temperature [K]": self._number_or("Initial temperature [K]", self.reference),
             "Initial electrolyte concentration [mol.m-3]": self.number(
@@ -322,74 +328,47 @@ class _Writer:
             around["Heat transfer coefficient [W.m-2.K-1]"] = self.number(transfer)
         return {"Initial conditions": initial, "Thermal environment": around}
 
-    def _stoichiometries(self, sections: dict[str, Any]) -> float:
-        """Add the stoichiometries of an empty and a full cell, and return the state of charge.
+    def _charge(self, sections: dict[str, Any]) -> float | None:
+        """Add the limiting stoichiometries, and return the state of charge, or None if full.
 
-        They are the set's own where it has them, as from a BPX file; otherwise those at which the
-        open-circuit voltage reaches its limits, at the cyclable lithium of the initial state.
+        The limits are the set's own, as from a BPX file, if they hold the lithium of the initial
+        state; otherwise those at the voltage limits. States of charge are those at the voltage
+        limits, as for PyBaMM; without one, a cell starts at the stoichiometries of the full cell.
         """
-        names = [f"{which} electrode {b} stoichiometry" for which in ELECTRODES for b in _BOUNDS]
-        start = np.array([self._initial(which, sections) for which in ELECTRODES])
-        if all(name in self.values for name in names):
-            limits = np.array([self.number(name) for name in names]).reshape(2, 2)
-        else:
-            limits = self._limits(start, sections)
-        filled = (start - limits[:, 0]) / (limits[:, 1] - limits[:, 0])
-        charges = np.array([filled[0], 1 - filled[1]])
-        if abs(charges[0] - charges[1]) > 1e-6:
-            raise InputError(
-                f"the initial concentrations mean a state of charge of {charges[0]:.6g} in the "
-                f"negative and {charges[1]:.6g} in the positive electrode; BPX has one for both."
-            )
-        charge = float(np.mean(charges))
-        if not -1e-9 <= charge <= 1 + 1e-9:
-            raise InputError(f"the initial state of charge is {charge:.6g}, not from 0 to 1.")
+        start = np.array([self._start(which) for which in ELECTRODES])
+        voltages = (
+            self._number_or(OPEN_CIRCUIT.format(0), self.number("Lower voltage cut-off [V]")),
+            self._number_or(OPEN_CIRCUIT.format(100), self.number("Upper voltage cut-off [V]")),
+        )
+        reached = limits_at_voltages(self._value, start, voltages)
+        limits = self._own_limits(start)
+        if limits is None:  # the initial state lies between them
+            both = np.column_stack([reached, start])
+            limits = np.column_stack([both.min(axis=1), both.max(axis=1)])
         for which, (low, high) in zip(ELECTRODES, limits, strict=True):
             sections[f"{which} electrode"]["Minimum stoichiometry"] = float(low)
             sections[f"{which} electrode"]["Maximum stoichiometry"] = float(high)
-        near = round(charge)
-        return float(near) if abs(charge - near) < 1e-9 else charge
+        if abs(start[0] - limits[0, 1]) < 1e-9 * limits[0, 1]:
+            return None
+        charge = float((start[0] - reached[0, 0]) / (reached[0, 1] - reached[0, 0]))
+        if not -1e-9 <= charge <= 1 + 1e-9:
+            raise InputError(f"the initial state of charge is {charge:.6g}, not from 0 to 1.")
+        return min(max(charge, 0.0), 1.0)
 
-    def _limits(self, start: np.ndarray, sections: dict[str, Any]) -> np.ndarray:
-        """Lowest and highest stoichiometry of each electrode, shape (2, 2)."""
-        from scipy.optimize import brentq
+    def _own_limits(self, start: np.ndarray) -> np.ndarray | None:
+        """The set's own limits, if the initial state lies on the line between them."""
+        names = [f"{which} electrode {b} stoichiometry" for which in ELECTRODES for b in _BOUNDS]
+        self.used.update(names)
+        if any(name not in self.values for name in names):
+            return None
+        limits = np.array([self.number(name) for name in names]).reshape(2, 2)
+        filled = (start - limits[:, 0]) / (limits[:, 1] - limits[:, 0])
+        return limits if abs(filled[0] + filled[1] - 1) < 1e-6 else None
 
-        held = np.array([self._held(which, sections) for which in ELECTRODES])
-        step = np.array([1.0, -held[0] / held[1]])  # one unit of charge of the negative electrode
-        ends = np.sort((np.array([[_MARGIN, 1 - _MARGIN]] * 2) - start[:, None]) / step[:, None])
-        least, most = ends[:, 0].max(), ends[:, 1].min()
-
-        def voltage(moved: float) -> float:
-            negative, positive = start + moved * step
-            return float(
-                self.at("Positive electrode OCP [V]", positive)
-                - self.at("Negative electrode OCP [V]", negative)
-            )
-
-        def where(name: str, limit: str, missed: float) -> float:
-            target = self._number_or(name, self.number(limit))
-            if (voltage(least) - target) * (voltage(most) - target) >= 0:
-                return missed  # the electrodes are empty or full before
-            return float(brentq(lambda s: voltage(s) - target, least, most, xtol=1e-15, rtol=1e-15))
-
-        empty = where("Open-circuit voltage at 0% SOC [V]", "Lower voltage cut-off [V]", least)
-        full = where("Open-circuit voltage at 100% SOC [V]", "Upper voltage cut-off [V]", most)
-        empty, full = min(empty, 0.0), max(full, 0.0)  # the initial state lies between
-        bounds = np.sort(start[:, None] + step[:, None] * np.array([empty, full]), axis=1)
-        return bounds
-
-    def _initial(self, which: str, sections: dict[str, Any]) -> float:
-        full = sections[f"{which} electrode"]["Maximum concentration [mol.m-3]"]
-        start = self.number(f"Initial concentration in {which.lower()} electrode [mol.m-3]") / full
-        for bound in _BOUNDS:
-            self.used.add(f"{which} electrode {bound} stoichiometry")
-        return start
-
-    def _held(self, which: str, sections: dict[str, Any]) -> float:
-        """Lithium that an electrode holds when full, per area, up to a common factor."""
-        section = sections[f"{which} electrode"]
-        volume = section["Surface area per unit volume [m-1]"] * section["Particle radius [m]"]
-        return float(volume * section["Thickness [m]"] * section["Maximum concentration [mol.m-3]"])
+    def _start(self, which: str) -> float:
+        low = which.lower()
+        full = self.number(f"Maximum concentration in {low} electrode [mol.m-3]")
+        return self.number(f"Initial concentration in {low} electrode [mol.m-3]") / full
 
     # --- laws ----------------------------------------------------------------------------------
 

@@ -159,6 +159,35 @@ def test_initial_state_of_charge_is_kept(tmp_path):
     assert state["Initial state-of-charge"] == pytest.approx(0.4, abs=1e-4)
 
 
+@pytest.mark.parametrize("charge", [0.0, 0.3, 1.0])
+def test_a_stated_state_of_charge_is_that_of_pybamm(changed, read, tmp_path, charge):
+    state = {"Initial temperature [K]": 298.0, "Initial state-of-charge": charge}
+    stated = changed("State", "Initial conditions", to=state)
+    stated["Parameterisation"]["Negative electrode"]["Maximum stoichiometry"] += (
+        0.01  # not at 3.6 V
+    )
+    found = read(stated)
+    path = tmp_path / "cell.json"
+    theirs = pybamm.ParameterValues.create_from_bpx(path)
+    names = [f"Initial concentration in {e} electrode [mol.m-3]" for e in ("negative", "positive")]
+    for name in names:
+        assert found.value(name) == pytest.approx(theirs[name], rel=1e-5)
+    found.to_bpx(tmp_path / "again.json")
+    again = ParameterSet.from_bpx(tmp_path / "again.json")
+    for name in names:
+        assert again.value(name) == pytest.approx(found.value(name), rel=1e-9)
+
+
+def test_lithium_beside_the_sets_own_limits(data, read, tmp_path):
+    mine = read(data)
+    name = "Initial concentration in negative electrode [mol.m-3]"
+    aged = mine.replace({name: 0.95 * mine.value(name)}, source="test")
+    aged.to_bpx(tmp_path / "again.json")
+    again = ParameterSet.from_bpx(tmp_path / "again.json")
+    for each in (name, name.replace("negative", "positive")):
+        assert again.value(each) == pytest.approx(aged.value(each), rel=1e-9)
+
+
 def test_bpx_files_are_loaded_and_built_on(data, read, tmp_path):
     it = read(data)
     assert ParameterSet.load(tmp_path / "cell.json") == it
