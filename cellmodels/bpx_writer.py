@@ -353,7 +353,7 @@ class _Writer:
         charge = float((start[0] - reached[0, 0]) / (reached[0, 1] - reached[0, 0]))
         if not -1e-9 <= charge <= 1 + 1e-9:
             raise InputError(f"the initial state of charge is {charge:.6g}, not from 0 to 1.")
-        return min(max(charge, 0.0), 1.0)
+        return round(min(max(charge, 0.0), 1.0), 12)
 
     def _own_limits(self, start: np.ndarray) -> np.ndarray | None:
         """The set's own limits, if the initial state lies on the line between them."""

@@ -115,7 +115,7 @@ def test_round_trip_of_our_sets(name, tmp_path):
 def test_round_trip_of_shared_cells(path, tmp_path):
     parameters = ParameterSet.from_bpx(path)
     first = discharged(parameters.parameter_values())
-    pybamms = pybamm.ParameterValues.create_from_bpx(path, target_soc=1)
+    pybamms = pybamm.ParameterValues.create_from_bpx(path)
     assert difference(first, discharged(pybamms)) < BETWEEN
     check_round_trip(parameters, tmp_path / "cell.json")
 
