@@ -11,6 +11,8 @@ from cellmodels import errors as errors
 
 if TYPE_CHECKING:
     from cellmodels.cell import Cell as Cell
+    from cellmodels.checkups import CheckupsFound as CheckupsFound
+    from cellmodels.checkups import find_checkups as find_checkups
     from cellmodels.chemistry import Chemistry as Chemistry
     from cellmodels.fitting import Fit as Fit
     from cellmodels.fitting import TraceFit as TraceFit
@@ -61,6 +63,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "cell": ("Cell",),
+    "checkups": ("CheckupsFound", "find_checkups"),
     "chemistry": ("Chemistry",),
     "fitting": ("Fit", "TraceFit", "adapt", "fit", "fit_trace"),
     "models.mechanisms": (

@@ -1,4 +1,4 @@
-"""The command line: ``cellmodels fit``, ``simulate``, ``demo`` and ``parameters``.
+"""The command line: ``cellmodels fit``, ``simulate``, ``checkups``, ``demo`` and ``parameters``.
 
 Exit codes: 0 when all went well; 1 when a fit did not converge or a life ended early, or neither
 could begin; 2 when something that the user wrote is wrong; 130 after Ctrl-C. Results are printed
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # imported where they are used: a wrong option should not tak
     import xarray as xr
     from matplotlib.figure import Figure
 
+    from cellmodels.checkups import CheckupsFound
     from cellmodels.fit_file import FitJob, Output
     from cellmodels.fitting import Fit
     from cellmodels.parameter_set import ParameterSet
@@ -123,6 +124,45 @@ def simulate(
         _say_written([data, *tables.values(), figure])
         if life.attrs["outcome"] != "completed":
             _fail(f"The life was not completed: {life.attrs['message']}", _FAILED)
+
+
+@app.command()
+def checkups(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="Traces, or folders of one cell's traces.")
+    ],
+    nominal_capacity: Annotated[
+        float | None,
+        typer.Option(help="To which C-rates refer [A.h], in place of the largest half-cycle."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HEADER=MEANING", help=r'As in "U=voltage \[mV]"; may be repeated.'),
+    ] = None,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Write FILE.checkups.toml, in which tests are corrected."),
+    ] = False,
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", help="Folder for tables and figures.")
+    ] = Path("cellmodels-checkups"),
+) -> None:
+    """Find check-ups in raw traces, and what their tests measured."""
+    with _reported():
+        from cellmodels.checkups import find_checkups
+        from cellmodels.checkups_file import corrections_path
+
+        stems = [_stem(file) for file in files]
+        _refuse_twice(stems)
+        columns = _columns(column)
+        for file, stem in zip(files, stems, strict=True):
+            found = find_checkups(file, nominal_capacity=nominal_capacity, columns=columns)
+            typer.echo(repr(found))
+            if write:
+                found.write_corrections(corrections_path(file))
+                _say_written([corrections_path(file)])
+            _make_folder(output)
+            _say_written(_write_checkups(found, output / stem))
 
 
 @app.command()
@@ -236,7 +276,9 @@ def check_parameters(
 
 @parameters.command("schema")
 def print_schema(
-    kind: Annotated[str, typer.Argument(help="parameters, chemistry or protocol")] = "parameters",
+    kind: Annotated[
+        str, typer.Argument(help="parameters, chemistry, protocol or checkups")
+    ] = "parameters",
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors."""
     with _reported():
@@ -317,6 +359,56 @@ def _against_truth(found: Fit, truth_file: Path) -> str:
         + _aligned(rows)
         + f"\n{count} of {len(table)} parameters are identifiable from this record."
     )
+
+
+# --- check-ups ---------------------------------------------------------------------------------
+
+
+def _stem(file: Path) -> str:
+    """Name of a data file without its endings, for its results."""
+    name = file.resolve().name
+    for ending in (".gz", ".zip"):
+        name = name.removesuffix(ending)
+    return Path(name).stem or name
+
+
+def _refuse_twice(stems: Sequence[str]) -> None:
+    twice = next((stem for k, stem in enumerate(stems) if stem in stems[:k]), None)
+    if twice is not None:
+        raise InputError(f"The results of two files would both be called '{twice}'.")
+
+
+def _columns(given: Sequence[str] | None) -> dict[str, str | None] | None:
+    """What columns hold, from texts such as "U=voltage [V]"; nothing after = leaves one out."""
+    columns: dict[str, str | None] = {}
+    for text in given or ():
+        header, sign, meaning = text.partition("=")
+        if not sign:
+            raise InputError(f"--column {text!r}: write it as 'HEADER=MEANING'.")
+        columns[header] = meaning or None
+    return columns or None
+
+
+def _write_checkups(found: CheckupsFound, base: Path) -> list[Path]:
+    """Tables, record and figure of what was found; the files that were written."""
+    from cellmodels.record import write_record
+
+    def path(ending: str) -> Path:
+        return base.with_name(base.name + ending)
+
+    written = [path(".png")]
+    _save_figure(found.plot(), written[0])
+    if found.record.children:
+        written.append(path(".nc"))
+        write_record(found.record, written[-1])
+    if found.tests.sizes:
+        written.append(path("-tests.csv"))
+        found.table.to_csv(written[-1], index=False)
+    for group in ("cycles", "checkups"):
+        if group in found.record.children:
+            written.append(path(f"-{group}.csv"))
+            _write_table(_table(found.record[group].to_dataset()), written[-1], (), index=False)
+    return written
 
 
 # --- lives -------------------------------------------------------------------------------------

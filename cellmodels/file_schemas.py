@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from cellmodels.checkups_file import CheckupsFile
 from cellmodels.chemistry import Chemistry
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.parameter_file import ParameterFile
@@ -17,6 +18,7 @@ KINDS: Mapping[str, type] = {
     "parameters": ParameterFile,
     "chemistry": Chemistry,
     "protocol": ProtocolFile,
+    "checkups": CheckupsFile,
 }
 
 

@@ -29,11 +29,11 @@ from cellmodels.estimates import names_in, sentence
 __all__ = ["mark", "plot_fit", "plot_impedance", "plot_life", "plot_trace_fit"]
 
 _BLUE, _ORANGE, _GREEN, _RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-_DATA, _MODEL, _FLAG, _GREY = "#555555", _BLUE, _RED, "#9A9A9A"
-_CYCLE_COLOURS = (_BLUE, _RED, _GREEN, _ORANGE, "#CC79A7", "#56B4E9", "#000000")
-_CURVES: Colormap = mpl.colormaps["cividis"].copy()
+DATA, _MODEL, _FLAG, GREY = "#555555", _BLUE, _RED, "#9A9A9A"
+COLOURS = (_BLUE, _RED, _GREEN, _ORANGE, "#CC79A7", "#56B4E9", "#000000")
+CURVES: Colormap = mpl.colormaps["cividis"].copy()
 
-_AXIS_NAMES = {
+AXIS_NAMES = {
     "cycle": "Cycle",
     "throughput": "Charge throughput [A·h]",
     "elapsed_time": "Time [days]",
@@ -55,7 +55,7 @@ _TOGETHER = {
 _LETTERS = 14.0  # of a title, an inch
 _UNITS = {"A.h": "A·h", "W.h": "W·h", "ohm": "Ω", "Ohm": "Ω", "-": "", "": ""}
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 9.0,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -99,7 +99,7 @@ def plot_fit(tree: xr.DataTree) -> Figure:
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     strip = 0.7 + 0.34 * parameters.sizes["parameter"]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * columns + 1.0, 3.1 * rows + strip), layout="constrained")
         halves = figure.subfigures(2, 1, height_ratios=[3.1 * rows, strip], squeeze=False)
         upper, lower = halves.ravel()
@@ -135,7 +135,7 @@ def plot_life(tree: xr.DataTree) -> Figure:
         raise InputError("There is nothing to plot: the record has no cycles and no check-ups.")
     columns = min(2 if len(panels) <= _MANY else 4, len(panels))
     rows = -(-len(panels) // columns)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6 * columns + 0.4, 2.9 * rows), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, (dataset, names) in zip(axes, panels, strict=False):
@@ -170,16 +170,16 @@ def plot_trace_fit(tree: xr.DataTree) -> Figure:
     points, parameters = tree["points"].to_dataset(), tree["parameters"].to_dataset()
     hours = points["at"].values / 3600.0
     strip = 0.7 + 0.34 * parameters.sizes["parameter"]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.0, 3.8 + strip), layout="constrained")
         halves = figure.subfigures(2, 1, height_ratios=[3.8, strip], squeeze=False)
         upper, lower = halves.ravel()
         trace, rest = upper.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2.6, 1.0]})
-        trace.plot(hours, points["data"].values, ".", color=_DATA, ms=3, label="data")
+        trace.plot(hours, points["data"].values, ".", color=DATA, ms=3, label="data")
         trace.plot(hours, points["prediction"].values, color=_MODEL, lw=1.2, label="fit")
         trace.set_ylabel("Voltage [V]")
         trace.legend(loc="best")
-        rest.plot(hours, 1e3 * points["residual"].values, ".", color=_DATA, ms=3)
+        rest.plot(hours, 1e3 * points["residual"].values, ".", color=DATA, ms=3)
         rest.axhline(0.0, color=_MODEL, lw=1.2)
         rest.set_ylabel("Fit − data [mV]")
         rest.set_xlabel("Time [h]")
@@ -211,24 +211,24 @@ def plot_impedance(tree: xr.DataTree) -> Figure:
     data = tree["impedance"].to_dataset()
     number = data["spectrum"].values if "spectrum" in data else np.zeros(data.sizes[_POINTS])
     names = list(dict.fromkeys(number.tolist()))
-    many = len(names) > len(_CYCLE_COLOURS)
+    many = len(names) > len(COLOURS)
     norm = Normalize(min(names), max(names) if len(names) > 1 else min(names) + 1)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9.6, 4.4), layout="constrained")
         left, right = figure.subfigures(1, 2, width_ratios=[1.1, 1], squeeze=False).ravel()
         nyquist = left.subplots()
         magnitude, phase = right.subplots(2, 1, sharex=True)
         for k, name in enumerate(names):
-            colour = _CURVES(0.92 * norm(name)) if many else _CYCLE_COLOURS[k]
+            colour = CURVES(0.92 * norm(name)) if many else COLOURS[k]
             rows = data.isel({_POINTS: np.flatnonzero(number == name)})
             _draw_spectrum((nyquist, magnitude, phase), rows, colour, f"Spectrum {name:g}")
         nyquist.set_aspect("equal", adjustable="datalim")
-        nyquist.axhline(0, color=_GREY, lw=0.6, zorder=0)
+        nyquist.axhline(0, color=GREY, lw=0.6, zorder=0)
         nyquist.set(title="Nyquist", xlabel="Re(Z) [Ω]", ylabel="−Im(Z) [Ω]")
         magnitude.set(title="Bode", ylabel="|Z| [Ω]", xscale="log", yscale="log")
         phase.set(xlabel="Frequency [Hz]", ylabel="Phase [°]", xscale="log")
         if many:
-            _colour_bar(right, [magnitude, phase], norm, "spectrum")
+            colour_bar(right, [magnitude, phase], norm, "spectrum")
         elif len(names) > 1:
             nyquist.legend(loc="best")
         mark(figure, tree)
@@ -333,7 +333,7 @@ def _draw_panel(subfigure: SubFigure, panel: _Panel) -> None:
     )
     upper.set_title(panel.title)
     upper.tick_params(axis="x", length=0)
-    upper.spines["bottom"].set_color(_GREY)
+    upper.spines["bottom"].set_color(GREY)
     upper.set_ylabel(_with_unit(_kind(panel.unit), panel.unit))
     if panel.curve:
         _draw_curve_panel(subfigure, upper, lower, panel)
@@ -352,8 +352,8 @@ def _draw_scalar_panel(upper: Axes, lower: Axes, panel: _Panel) -> None:
         yerr=points["std"].values,
         fmt="o",
         ms=2.0 if dense else 4.0,
-        color=_DATA,
-        ecolor=_GREY,
+        color=DATA,
+        ecolor=GREY,
         elinewidth=0.4 if dense else 0.9,
         alpha=0.45 if dense else 1.0,
         mew=0,
@@ -373,7 +373,7 @@ def _draw_scalar_panel(upper: Axes, lower: Axes, panel: _Panel) -> None:
         alpha=0.5 if dense else 1.0,
         mew=0,
     )
-    lower.set_xlabel(_AXIS_NAMES[panel.coordinate])
+    lower.set_xlabel(AXIS_NAMES[panel.coordinate])
 
 
 def _mark_flagged(
@@ -409,7 +409,7 @@ def _draw_curve_panel(subfigure: SubFigure, upper: Axes, lower: Axes, panel: _Pa
     norm = Normalize(shown.min(), shown.max() if np.ptp(shown) else shown.min() + 1)
     for place in np.unique(at):
         curve = points.isel(point=at == place).sortby("charge")
-        colour = _CURVES(0.92 * norm(_shown(place, panel.coordinate)))
+        colour = CURVES(0.92 * norm(_shown(place, panel.coordinate)))
         charge = curve["charge"].values
         upper.plot(charge, curve["prediction"].values, color=colour, lw=1.2)
         upper.errorbar(
@@ -419,20 +419,20 @@ def _draw_curve_panel(subfigure: SubFigure, upper: Axes, lower: Axes, panel: _Pa
         lower.plot(charge, curve["normalised_residual"].values, "o", ms=3, color=colour, mew=0)
     upper.legend(
         handles=[
-            Line2D([], [], marker="o", ls="", ms=4, color=_DATA, mew=0, label="data ± noise"),
-            Line2D([], [], color=_DATA, lw=1.2, label="model"),
+            Line2D([], [], marker="o", ls="", ms=4, color=DATA, mew=0, label="data ± noise"),
+            Line2D([], [], color=DATA, lw=1.2, label="model"),
         ],
         loc="best",
     )
-    _colour_bar(subfigure, [upper, lower], norm, panel.coordinate)
+    colour_bar(subfigure, [upper, lower], norm, panel.coordinate)
     lower.set_xlabel("Discharged charge [A·h]")
 
 
 def _finish_residuals(ax: Axes, residuals: NDArray[np.float64]) -> None:
     """A band of two standard deviations, in which 95 % of good residuals lie."""
     limit = max(3.2, 1.1 * float(np.abs(residuals).max(initial=0.0)))
-    ax.axhspan(-2, 2, color=_GREY, alpha=0.18, lw=0)
-    ax.axhline(0, color=_DATA, lw=0.8)
+    ax.axhspan(-2, 2, color=GREY, alpha=0.18, lw=0)
+    ax.axhline(0, color=DATA, lw=0.8)
     ax.set_ylim(-limit, limit)
     ax.yaxis.set_major_locator(MaxNLocator(3, symmetric=True, integer=True))
     ax.set_ylabel("residual\n/ noise")
@@ -458,13 +458,13 @@ def _draw_intervals(ax: Axes, parameters: xr.Dataset, ratio: bool) -> None:
     rows = [_relative(parameters, i, ratio) for i in range(good.size)]
     left, right = _parameter_limits(rows, ratio)
     for row, ((low, value, high), (lower, upper)) in enumerate(rows):
-        colour = _MODEL if good[row] else _GREY
+        colour = _MODEL if good[row] else GREY
         ax.barh(row, min(upper, right) - max(lower, left), left=max(lower, left), height=0.62,
-                color=_GREY, alpha=0.16, lw=0)  # fmt: skip
+                color=GREY, alpha=0.16, lw=0)  # fmt: skip
         ax.plot([max(low, left), min(high, right)], [row, row], color=colour, lw=2.2,
                 solid_capstyle="butt")  # fmt: skip
         ax.plot([value], [row], "o", color=colour, ms=5.5, mfc=colour if good[row] else "white")
-    ax.axvline(1.0 if ratio else 0.0, color=_DATA, lw=0.9, ls=(0, (3, 2)))
+    ax.axvline(1.0 if ratio else 0.0, color=DATA, lw=0.9, ls=(0, (3, 2)))
     if ratio:
         ax.set_xscale("log")
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
@@ -533,10 +533,10 @@ def _parameter_labels(parameters: xr.Dataset) -> list[str]:
 def _parameter_legend() -> list[Any]:
     return [
         Line2D([], [], marker="o", color=_MODEL, lw=2.2, ms=5.5, label="value, 95 % interval"),
-        Line2D([], [], marker="o", color=_GREY, lw=2.2, ms=5.5, mfc="white",
+        Line2D([], [], marker="o", color=GREY, lw=2.2, ms=5.5, mfc="white",
                label="not determined"),
-        Patch(color=_GREY, alpha=0.16, lw=0, label="inside the bounds"),
-        Line2D([], [], color=_DATA, lw=0.9, ls=(0, (3, 2)), label="start"),
+        Patch(color=GREY, alpha=0.16, lw=0, label="inside the bounds"),
+        Line2D([], [], color=DATA, lw=0.9, ls=(0, (3, 2)), label="start"),
     ]  # fmt: skip
 
 
@@ -566,7 +566,7 @@ def _draw_scalars(ax: Axes, dataset: xr.Dataset, names: Sequence[str]) -> None:
     coordinate = _known_coordinate(dataset)
     at = _shown(np.asarray(dataset[coordinate].values, dtype=float), coordinate)
     dense = at.size > 60
-    for name, colour in zip(names, _CYCLE_COLOURS * len(names), strict=False):
+    for name, colour in zip(names, COLOURS * len(names), strict=False):
         values = np.asarray(dataset[name].values, dtype=float)
         flags = np.zeros(values.shape, dtype=bool)
         if f"{name}_flag" in dataset:
@@ -583,7 +583,7 @@ def _draw_scalars(ax: Axes, dataset: xr.Dataset, names: Sequence[str]) -> None:
     kind, title = _kind_of(dataset, names[0]), _title(names[0], dataset)
     ax.set_title(title if len(names) == 1 else kind)
     ax.set_ylabel(_with_unit("" if kind == title else kind, unit))
-    ax.set_xlabel(_AXIS_NAMES[coordinate])
+    ax.set_xlabel(AXIS_NAMES[coordinate])
     if len(names) > 1:
         ax.legend(loc="best")
 
@@ -595,8 +595,8 @@ def _draw_voltage_curves(figure: Figure, ax: Axes, dataset: xr.Dataset, name: st
     array = dataset[name].transpose("checkup", ...)
     charge = np.asarray(dataset[array.dims[1]].values, dtype=float)
     for place, curve in zip(at, array.values, strict=True):
-        ax.plot(charge, curve, "o-", ms=2.5, lw=1.2, mew=0, color=_CURVES(0.92 * norm(place)))
-    _colour_bar(figure, [ax], norm, coordinate)
+        ax.plot(charge, curve, "o-", ms=2.5, lw=1.2, mew=0, color=CURVES(0.92 * norm(place)))
+    colour_bar(figure, [ax], norm, coordinate)
     ax.set_title(_title(name))
     ax.set_xlabel("Discharged charge [A·h]")
     ax.set_ylabel("Voltage [V]")
@@ -605,13 +605,13 @@ def _draw_voltage_curves(figure: Figure, ax: Axes, dataset: xr.Dataset, name: st
 # Small things -----------------------------------------------------------------------------
 
 
-def _colour_bar(
+def colour_bar(
     figure: Figure | SubFigure, axes: list[Axes], norm: Normalize, coordinate: str
 ) -> None:
-    shades = mpl.colors.ListedColormap(_CURVES(np.linspace(0, 0.92, 256)))
+    shades = mpl.colors.ListedColormap(CURVES(np.linspace(0, 0.92, 256)))
     mappable = mpl.cm.ScalarMappable(norm=norm, cmap=shades)
     bar = figure.colorbar(mappable, ax=axes, aspect=30, pad=0.02)
-    bar.set_label(_AXIS_NAMES[coordinate])
+    bar.set_label(AXIS_NAMES[coordinate])
     bar.outline.set_visible(False)
 
 

@@ -20,11 +20,25 @@ voltages_at = ["10 %", 1]
 after_cycle = 2
 step = "Rest for 1 hour"
 """
+CHECKUPS = f"""
+format = 1
+nominal_capacity = 5.0
+columns = {{ "U" = "voltage [V]", "I2" = false }}
+[data]
+rows = 100
+sha256 = "{64 * "0"}"
+[[checkup]]
+after_cycle = 0
+[[checkup.test]]
+name = "C20"
+kind = "slow discharge"
+segments = [3, 4]
+"""
 
 
 def files(kind):
-    if kind == "protocol":
-        return [tomllib.loads(PROTOCOL)]
+    if kind in ("protocol", "checkups"):
+        return [tomllib.loads({"protocol": PROTOCOL, "checkups": CHECKUPS}[kind])]
     folder, pattern = {
         "parameters": ("parameters", "*/*.toml"),
         "chemistry": ("chemistries", "*.toml"),

@@ -18,6 +18,7 @@ from cellmodels.record.schema import (
     COORDINATES,
     DIMENSIONS,
     SCHEMA,
+    TEST_TEXTS,
     known_names,
     quantity,
     without_companion,
@@ -102,7 +103,7 @@ def check_group(dataset: xr.Dataset, group: str, rows: Rows) -> None:
     ----------
     dataset : xarray.Dataset
         The group.
-    group : {"cycles", "checkups", "traces", "impedance"}
+    group : {"cycles", "checkups", "traces", "impedance", "tests"}
         Which.
     rows : Rows
         For the messages.
@@ -112,6 +113,8 @@ def check_group(dataset: xr.Dataset, group: str, rows: Rows) -> None:
     InputError
         If it is not in the schema's form, or its numbers are impossible.
     """
+    if group == "tests":
+        dataset = _without_texts(dataset, rows)
     for name in dataset.variables:
         _check_form(dataset, group, str(name), rows)
     if not any(_has_values(dataset[name]) for name in dataset.data_vars):
@@ -122,7 +125,7 @@ def check_group(dataset: xr.Dataset, group: str, rows: Rows) -> None:
         _check_trace(dataset, rows)
     elif group == "impedance":
         _check_impedance(dataset, rows)
-    else:
+    elif group != "tests":
         _check_coordinates(dataset, group, rows)
 
 
@@ -153,6 +156,14 @@ def _check_form(dataset: xr.Dataset, group: str, name: str, rows: Rows) -> None:
     if expected is None and unit is None:
         hint = did_you_mean(own, known_names(group))
         raise InputError(f"{rows.where}: '{name}' is not known and has no unit.{hint}")
+
+
+def _without_texts(dataset: xr.Dataset, rows: Rows) -> xr.Dataset:
+    """The numbers of /tests, whose texts are there."""
+    for name in TEST_TEXTS:
+        if name not in dataset or dataset[name].dtype.kind not in "OUT":
+            raise InputError(f"{rows.where}: a table of tests needs the texts '{name}'.")
+    return dataset.drop_vars(TEST_TEXTS)
 
 
 def _check_values(dataset: xr.Dataset, group: str, name: str, rows: Rows) -> None:

@@ -16,7 +16,7 @@ __all__ = ["TIMES", "PulseResistance", "pulse_resistances", "step_time"]
 TIMES = (1.0, 10.0, 30.0)
 
 _CONSTANT = 0.02  # of the step, by which the current may vary
-_EARLY = 0.02  # of the time, by which the last row may be too early
+_NEAR = 0.05  # of the time, by which rows may be early or late
 _SMALLEST = 1e-9  # A
 
 Array = NDArray[np.float64]
@@ -92,8 +92,9 @@ def pulse_resistances(
     list of PulseResistance
         One for each time: ``-(V(t) - V before) / (I(t) - I before)``, V and I interpolated
         linearly between the rows. NaN, with the reason, where the step is shorter than the time,
-        rows around it lie farther apart than the time itself, or the current does not change, or is
-        not constant (within 2 % of the step) from its first settled row on.
+        rows around it lie farther apart than the time itself (5 % in either), the current does
+        not change, or is not constant (within 2 % of the step) from its first settled row on, or
+        the voltage moves the wrong way.
 
     Raises
     ------
@@ -120,26 +121,29 @@ def _resistance(
     if reason:
         return PulseResistance(at, np.nan, reason)
     v, i = np.interp(at, elapsed, voltage), np.interp(at, elapsed, current)
-    return PulseResistance(at, float((before[0] - v) / (i - before[1])))
+    resistance = float((before[0] - v) / (i - before[1]))
+    if resistance <= 0:
+        return PulseResistance(at, np.nan, "the voltage moves against the current")
+    return PulseResistance(at, resistance)
 
 
 def _invalid(elapsed: Array, current: Array, before: float, at: float) -> str:
     """Why there is no resistance at a time; empty where there is."""
-    if elapsed[-1] < at * (1 - _EARLY):
-        return f"the step lasts {elapsed[-1]:.3g} s"
+    if elapsed[-1] < at * (1 - _NEAR):
+        return f"the step lasts {elapsed[-1]:.2g} s"
     after = int(np.searchsorted(elapsed, at))
     if after < len(elapsed):
         reached = elapsed[after - 1] if after else 0.0
-        if elapsed[after] > at and elapsed[after] - reached > at:
-            return f"rows are {elapsed[after] - reached:.3g} s apart"
-        if after == 0 and elapsed[0] > at * (1 + _EARLY):
-            return f"its first row is {elapsed[0]:.3g} s after the step"
+        if elapsed[after] > at and elapsed[after] - reached > at * (1 + _NEAR):
+            return f"rows are {elapsed[after] - reached:.2g} s apart"
+        if after == 0 and elapsed[0] > at * (1 + _NEAR):
+            return f"its first row is {elapsed[0]:.2g} s after the step"
     upto = current[: min(after, len(elapsed) - 1) + 1]
     step = float(np.median(upto)) - before
     if abs(step) < _SMALLEST:
         return "the current does not change"
     off = np.abs(upto - before - step) > _CONSTANT * abs(step)
     settled = int(np.argmin(off))  # the first that is not off
-    if off[settled:].any() or elapsed[settled] > at * (1 + _EARLY):
+    if off[settled:].any() or elapsed[settled] > at * (1 + _NEAR):
         return "the current is not constant"
     return ""

@@ -1,6 +1,6 @@
 """The form of a record: what its groups hold, under which names and in which units.
 
-A record is an :class:`xarray.DataTree` with up to four groups.
+A record is an :class:`xarray.DataTree` with up to five groups.
 
 ``/cycles``, dimension ``point``
     One row a cycle: ``discharge_capacity``, ``charge_capacity``, ``cc_charge_capacity``,
@@ -21,6 +21,10 @@ A record is an :class:`xarray.DataTree` with up to four groups.
     ``impedance_imaginary`` [ohm], Z = Z' + jZ'', so that the imaginary part is negative where the
     cell is capacitive; ``spectrum``, the number of the sweep; also ``voltage`` [V] and ``current``
     [A] (direct, positive on discharge), ``temperature`` [K], ``time`` [s] and ``cycle``.
+``/tests``, dimension ``test``
+    One row a test that was found in /traces, with how its numbers were obtained: the texts
+    ``name``, ``kind`` and ``remarks``, the row ``checkup`` in /checkups, and
+    :data:`TEST_VARIABLES`.
 
 Rows of the first two are placed by ``cycle`` (in /cycles 1 is the first; in /checkups k means
 after k cycles, 0 is the fresh cell), ``throughput`` (cumulative discharged charge, A.h) and
@@ -48,6 +52,7 @@ DIMENSIONS: Mapping[str, str] = MappingProxyType(
         "checkups": "checkup",
         "traces": "sample",
         "impedance": "frequency_point",
+        "tests": "test",
     }
 )
 
@@ -106,13 +111,49 @@ IMPEDANCE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
     }
 )
 
+#: Texts of /tests.
+TEST_TEXTS = ("name", "kind", "remarks")
+
+#: Numbers of /tests; charges, energies and currents are positive on discharge.
+TEST_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
+    {
+        "checkup": Quantity("-", "row of its check-up in /checkups", -0.5),
+        "cycle": Quantity("-", "cycles before it", -0.5),
+        "first_segment": Quantity("-", "first segment", -0.5),
+        "last_segment": Quantity("-", "last segment", -0.5),
+        "first": Quantity("-", "first row in the trace", -0.5),
+        "last": Quantity("-", "last row in the trace", -0.5),
+        "start_time": Quantity("s", "time at its start"),
+        "duration": Quantity("s", "duration without the hold", 0.0),
+        "current": Quantity("A", "mean current before the hold"),
+        "c_rate": Quantity("h-1", "C-rate", 0.0),
+        "temperature": Quantity("K", "mean temperature", 0.0, 2000.0),
+        "temperature_rise": Quantity("K", "temperature at the end less that at the start"),
+        "rest_before": Quantity("s", "rest before it", -1e-9),
+        "rest_after": Quantity("s", "rest after it", -1e-9),
+        "start_voltage": Quantity("V", "voltage before it", -1e4, 1e4),
+        "end_voltage": Quantity("V", "voltage at its end, before the hold", -1e4, 1e4),
+        "rest_voltage": Quantity("V", "voltage at the end of the rest after it", -1e4, 1e4),
+        "charge": Quantity("A.h", "charge, with the hold"),
+        "energy": Quantity("W.h", "energy, with the hold"),
+        "cv_charge": Quantity("A.h", "charge of the hold"),
+        "cv_duration": Quantity("s", "duration of the hold", -1e-9),
+        "depth": Quantity("A.h", "charge discharged before it, since the cell was full"),
+        **{
+            f"{kind}_{t}s": Quantity("ohm", f"resistance {t} s after {words}")
+            for kind, words in (("resistance", "its start"), ("relaxation", "its end"))
+            for t in (1, 10, 30)
+        },
+    }
+)
+
 
 def quantity(group: str, name: str) -> Quantity | None:
     """What the schema says about a variable or coordinate.
 
     Parameters
     ----------
-    group : {"cycles", "checkups", "traces", "impedance"}
+    group : {"cycles", "checkups", "traces", "impedance", "tests"}
         Where it is.
     name : str
         Its name, without the ending of a companion.
@@ -126,6 +167,8 @@ def quantity(group: str, name: str) -> Quantity | None:
         return TRACE_VARIABLES.get(name)
     if group == "impedance":
         return IMPEDANCE_VARIABLES.get(name)
+    if group == "tests":
+        return TEST_VARIABLES.get(name)
     if name in COORDINATES:
         return COORDINATES[name]
     if group == "cycles":
@@ -168,6 +211,8 @@ def known_names(group: str) -> list[str]:
         return list(TRACE_VARIABLES)
     if group == "impedance":
         return list(IMPEDANCE_VARIABLES)
+    if group == "tests":
+        return list(TEST_VARIABLES)
     if group == "cycles":
         return [*COORDINATES, *CYCLE_VARIABLES]
     tests = ("capacity_1C", "resistance_10s", "voltage_C20", "charge_C20")

@@ -1,0 +1,254 @@
+"""Figure of the check-ups found in a trace, made from its datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
+from numpy.typing import NDArray
+
+from cellmodels.plotting import COLOURS, CURVES, GREY, STYLE, colour_bar, mark
+
+__all__ = ["plot_checkups"]
+
+_KIND_COLOURS = {
+    "slow": "#0072B2",
+    "discharge": "#D55E00",
+    "charge": "#E69F00",
+    "pulse": "#009E73",
+    "GITT": "#CC79A7",
+    "partial": "#56B4E9",
+}
+_MOST_POINTS = 4000  # of a line
+_MOST_LABELS = 14
+_MOST_NAMES = 7  # of curves in a legend
+_HOUR = 3600.0
+_DAY = 24.0  # h
+
+
+def plot_checkups(tree: xr.DataTree, traces: xr.Dataset, curves: xr.Dataset) -> Figure:
+    """Trace with the tests found in it, their curves, and how results change.
+
+    Parameters
+    ----------
+    tree : xarray.DataTree
+        Record with the group ``/tests``, and ``/checkups`` where there are any.
+    traces : xarray.Dataset
+        Its trace: ``time`` [s], ``voltage`` [V], ``current`` [A].
+    curves : xarray.Dataset
+        Slow discharges and charges, from ``CheckupsFound.curves``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Above the voltage over time, tests coloured by their kind. Below, as far as there are such:
+        voltage, differential voltage and incremental capacity of slow tests, resistance over depth,
+        and capacity and resistance over check-ups.
+    """
+    found = "tests" in tree.children
+    tests = tree["tests"].to_dataset() if found else xr.Dataset()
+    panels = _panels(tree, tests, curves)
+    columns = 2 if len(panels) in (2, 4) else max(1, min(3, len(panels)))
+    rows = -(-len(panels) // columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(11.0, 3.2 + 3.0 * rows), layout="constrained")
+        if not panels:
+            _draw_trace(figure.subplots(), tests, traces)
+        else:
+            halves = figure.subfigures(2, 1, height_ratios=[3.2, 3.0 * rows], squeeze=False)
+            upper, lower = halves.ravel()
+            _draw_trace(upper.subplots(), tests, traces)
+            axes = lower.subplots(rows, columns, squeeze=False).ravel()
+            for ax, draw in zip(axes, panels, strict=False):
+                draw(lower, ax)
+            for ax in axes[len(panels) :]:
+                ax.set_axis_off()
+        mark(figure, tree)
+    return figure
+
+
+_Draw = Callable[[SubFigure, Axes], None]
+
+
+def _panels(tree: xr.DataTree, tests: xr.Dataset, curves: xr.Dataset) -> list[_Draw]:
+    panels: list[_Draw] = []
+    if curves.sizes.get("curve"):
+        panels += [
+            lambda f, ax: _draw_curves(f, ax, curves, "charge", "voltage"),
+            lambda f, ax: _draw_curves(f, ax, curves, "level", "incremental_capacity"),
+            lambda f, ax: _draw_curves(f, ax, curves, "charge", "differential_voltage"),
+        ]
+    if tests.sizes.get("test") and _pulse_depths(tests) > 1:
+        panels.append(lambda f, ax: _draw_depths(f, ax, tests))
+    checkups = tree["checkups"].to_dataset() if "checkups" in tree.children else xr.Dataset()
+    if checkups.sizes.get("checkup", 0) > 1:
+        for start, title in (("capacity_", "Capacity [A·h]"), ("resistance_", "Resistance [mΩ]")):
+            names = _series(checkups, start)
+            if names:
+                panels.append(_over_checkups(checkups, names, title))
+    return panels
+
+
+# The trace --------------------------------------------------------------------------------
+
+
+def _draw_trace(ax: Axes, tests: xr.Dataset, traces: xr.Dataset) -> None:
+    """Voltage over time, and over it the tests in the colours of their kinds."""
+    time, voltage = traces["time"].values, traces["voltage"].values
+    scale, unit = (_HOUR, "h") if time[-1] - time[0] < 10 * _DAY * _HOUR else (_DAY * _HOUR, "days")
+    hours = (time - time[0]) / scale
+    ax.plot(*_thinned(hours, voltage), color=GREY, lw=0.8)
+    labelled: set[str] = set()
+    count = tests.sizes.get("test", 0)
+    few = count <= _MOST_LABELS
+    top = float(np.max(voltage)) + 0.03 * float(np.ptp(voltage))
+    for row in range(count):
+        one = tests.isel(test=row)
+        kind = _colour_of(str(one["kind"].values))
+        rows = slice(int(one["first"]), int(one["last"]) + 1)
+        label = kind if kind not in labelled else "_nolegend_"
+        labelled.add(kind)
+        ax.plot(
+            *_thinned(hours[rows], voltage[rows]), color=_KIND_COLOURS[kind], lw=1.6, label=label
+        )
+        if few:
+            middle = (hours[rows][0] + hours[rows][-1]) / 2
+            ax.text(middle, top, str(one["name"].values), ha="center", va="bottom", fontsize=7.0,
+                    rotation=30, rotation_mode="anchor", color=_KIND_COLOURS[kind])  # fmt: skip
+    ax.set_xlabel(f"Time [{unit}]")
+    ax.set_ylabel("Voltage [V]")
+    ax.set_title("Tests found" if count else "No tests found", pad=34 if count and few else None)
+    if count:
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _colour_of(kind: str) -> str:
+    words = ("slow", "pulse", "GITT", "partial")
+    return next((word for word in words if word in kind), kind)
+
+
+def _thinned(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Fewer points with the same extremes: the least and the largest of each interval."""
+    if len(x) <= _MOST_POINTS:
+        return x, y
+    starts = np.linspace(0, len(x), _MOST_POINTS // 2, endpoint=False).astype(int)
+    ends = np.append(starts[1:], len(x))
+    kept = {0, len(x) - 1}
+    for a, b in zip(starts, ends, strict=True):
+        kept |= {a + int(np.argmin(y[a:b])), a + int(np.argmax(y[a:b]))}
+    rows = sorted(kept)
+    return x[rows], y[rows]
+
+
+# Curves -----------------------------------------------------------------------------------
+
+_CURVE_AXES = {
+    "voltage": ("Pseudo-OCV", "Discharged charge [A·h]", "Voltage [V]"),
+    "incremental_capacity": ("Incremental capacity", "Voltage [V]", "dQ/dV [A·h·V⁻¹]"),
+    "differential_voltage": (
+        "Differential voltage",
+        "Discharged charge [A·h]",
+        "dV/dQ [V·A⁻¹·h⁻¹]",
+    ),
+}
+
+
+def _draw_curves(figure: SubFigure, ax: Axes, curves: xr.Dataset, x: str, y: str) -> None:
+    """Curves by name for one check-up, by cycle for several."""
+    cycles = curves["cycle"].values
+    several = len(np.unique(cycles)) > 1
+    norm = Normalize(cycles.min(), max(cycles.max(), cycles.min() + 1))
+    names = list(dict.fromkeys(str(name) for name in curves["name"].values))
+    styles = {name: ("-", "--", ":", "-.")[k % 4] for k, name in enumerate(names)}
+    for k in range(curves.sizes["curve"]):
+        one = curves.isel(curve=k)
+        name = str(one["name"].values)
+        if not np.isfinite(one[y].values).any():
+            continue
+        colour = (
+            CURVES(0.92 * norm(cycles[k])) if several else COLOURS[names.index(name) % len(COLOURS)]
+        )
+        style = styles[name] if several else "-"
+        ax.plot(one[x].values, one[y].values, color=colour, lw=1.1, ls=style, label=name)
+    title, bottom, left = _CURVE_AXES[y]
+    ax.set_title(title)
+    ax.set_xlabel(bottom)
+    ax.set_ylabel(left)
+    if y == "differential_voltage":
+        values = curves[y].values[np.isfinite(curves[y].values)]
+        ax.set_ylim(0, 2.5 * float(np.quantile(values, 0.8)))  # the ends are steep
+    if y == "voltage":
+        handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+        if len(handles) <= _MOST_NAMES:
+            ax.legend(handles.values(), handles.keys(), loc="best")
+    if several and y == "incremental_capacity":
+        colour_bar(figure, [ax], norm, "cycle")
+
+
+# Pulses -----------------------------------------------------------------------------------
+
+
+def _pulse_rows(tests: xr.Dataset) -> NDArray[np.bool_]:
+    kinds = [str(kind) for kind in tests["kind"].values]
+    return np.array([kind.endswith("pulse") or "GITT" in kind for kind in kinds], dtype=bool)
+
+
+def _pulse_depths(tests: xr.Dataset) -> int:
+    """At how many depths there are pulses."""
+    depths = tests["depth"].values[_pulse_rows(tests)]
+    return len(np.unique(np.round(depths / max(np.ptp(depths), 1e-12), 2))) if depths.size else 0
+
+
+def _draw_depths(_: SubFigure, ax: Axes, tests: xr.Dataset) -> None:
+    """Resistance of the pulses over the charge discharged before them."""
+    own = tests.isel(test=np.flatnonzero(_pulse_rows(tests)))
+    charging = own["charge"].values < 0
+    times = [t for t in (1, 10, 30) if np.isfinite(own[f"resistance_{t}s"].values).any()]
+    for k, time in enumerate(times):
+        values = 1e3 * own[f"resistance_{time}s"].values
+        for where, marker, word in ((~charging, "o", "discharge"), (charging, "^", "charge")):
+            known = where & np.isfinite(values)
+            if known.any():
+                ax.plot(own["depth"].values[known], values[known], marker, color=COLOURS[k], ms=4,
+                        mew=0, label=f"{time} s, {word}")  # fmt: skip
+    ax.set_title("Pulse resistance")
+    ax.set_xlabel("Discharged charge [A·h]")
+    ax.set_ylabel("Resistance [mΩ]")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="best")
+
+
+# Over check-ups ---------------------------------------------------------------------------
+
+
+def _series(checkups: xr.Dataset, start: str) -> list[str]:
+    """Variables that at least two check-ups have."""
+    return [
+        str(name)
+        for name in checkups.data_vars
+        if str(name).startswith(start)
+        and not str(name).endswith(("_std", "_flag"))
+        and np.isfinite(checkups[name].values).sum() > 1
+    ][: len(COLOURS)]
+
+
+def _over_checkups(checkups: xr.Dataset, names: list[str], title: str) -> _Draw:
+    factor = 1e3 if "mΩ" in title else 1.0
+
+    def draw(_: SubFigure, ax: Axes) -> None:
+        for name, colour in zip(names, COLOURS, strict=False):
+            label = name.partition("_")[2].replace("_", " ")
+            values = factor * checkups[name].values
+            ax.plot(checkups["cycle"].values, values, "o-", color=colour, ms=4, mew=0, label=label)
+        ax.set_title(title.partition(" [")[0] + " at check-ups")
+        ax.set_xlabel("Cycle")
+        ax.set_ylabel(title)
+        ax.legend(loc="best")
+
+    return draw
