@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from cellmodels.protocol import Step as Step
     from cellmodels.protocol import Test as Test
     from cellmodels.record import build_record as build_record
+    from cellmodels.record import check_quality as check_quality
     from cellmodels.record import differential_voltage as differential_voltage
     from cellmodels.record import incremental_capacity as incremental_capacity
     from cellmodels.record import kramers_kronig as kramers_kronig
@@ -99,6 +100,7 @@ _HOMES = {
     "protocol": ("Checkup", "End", "Protocol", "Step", "Test"),
     "record": (
         "build_record",
+        "check_quality",
         "differential_voltage",
         "incremental_capacity",
         "kramers_kronig",

@@ -6,11 +6,15 @@ from cellmodels.record.curves import differential_voltage, incremental_capacity,
 from cellmodels.record.kramers_kronig import kramers_kronig
 from cellmodels.record.netcdf import write_record
 from cellmodels.record.noise import add_noise, estimate_noise
-from cellmodels.record.readers import read_record
+from cellmodels.record.quality import Finding, QualityReport
+from cellmodels.record.readers import check_quality, read_record
 
 __all__ = [
+    "Finding",
+    "QualityReport",
     "add_noise",
     "build_record",
+    "check_quality",
     "check_record",
     "differential_voltage",
     "estimate_noise",

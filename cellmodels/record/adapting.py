@@ -16,8 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellmodels.errors import InputError
-from cellmodels.record.clocks import dates, durations, real_unit, refuse_wrong_unit, written
+from cellmodels.record.clocks import dates, durations, evidence, real_unit, written
 from cellmodels.record.impedance_tables import impedance_columns, split_impedance
+from cellmodels.record.schema import COUNTERS
 from cellmodels.units import convert
 
 Numbers = NDArray[np.float64]
@@ -31,14 +32,17 @@ LABELS: Mapping[str, str] = {
     "ambient_temperature": "Ambient Temperature / degC",
     "cycle": "Cycle Count / 1",
     "step": "Step Count / 1",
+    "charge_capacity": "Charging Capacity / Ah",
+    "discharge_capacity": "Discharging Capacity / Ah",
+    "step_capacity": "Step Capacity / Ah",
 }
 #: Units of these labels.
 UNITS = {
     "time": "s", "voltage": "V", "current": "A", "temperature": "degC",
     "ambient_temperature": "degC",
+    "charge_capacity": "A.h", "discharge_capacity": "A.h", "step_capacity": "A.h",
 }  # fmt: skip
 
-_MOST_VOLTS = 1000.0
 _DISCHARGES = re.compile(r"^D$|dch|disch", re.IGNORECASE)
 
 
@@ -107,8 +111,7 @@ def adapt(
     Raises
     ------
     InputError
-        If a column holds no numbers, a time is in another unit than it says, or voltages are
-        those of no cell.
+        If a column holds no numbers.
     """
     if "frequency" in raw:
         return _with_impedance(raw, wall, units, headers, where)
@@ -126,14 +129,16 @@ def adapt(
         unit, said = units.get(name, ("", False))
         if name == "time":
             values = _time(series, unit, said, seconds, header, where, attrs)
+        elif name in COUNTERS:
+            values = _counter(series, name, unit)
         else:
             values = _in_units(_numbers(series, header, where), name, unit)
+        if name == "voltage":
+            attrs["voltage_header"] = header
         if np.isnan(values).all():
-            empty.append(header)
+            empty += [] if name in COUNTERS else [header]
         else:
             frame[LABELS[name]] = values
-        if name == "voltage":
-            _check_voltage(values, header, where)
     if empty:
         attrs["empty_channels"] = ", ".join(empty)
     if "state" in raw and LABELS["current"] in frame:
@@ -226,10 +231,12 @@ def _time(
         values = values if unit == "s" else values * convert(1.0, unit, "s")
         head, wall = values[: len(wall)], wall[: len(values)]
         if said:
-            refuse_wrong_unit(head, wall, header, where)
+            attrs |= evidence(head, wall, header)
         elif (real := real_unit(head, wall)) != "s":
             values = values * convert(1.0, real, "s")
             attrs["time_unit"] = f"{real}, told by the dates in the file: the header says none"
+        else:
+            attrs |= evidence(head, wall, header, said)
         return values
     values = durations(series)
     if np.isnan(values).mean() > 0.5:
@@ -237,6 +244,8 @@ def _time(
         if np.isfinite(values).any():
             attrs["start_time"] = str(series.iloc[0]).strip()
             values = values - values[0]
+    else:
+        attrs |= evidence(values[: len(wall)], wall[: len(values)], header)
     bad = np.isnan(values)
     if bad.any():
         raise InputError(
@@ -244,6 +253,14 @@ def _time(
             f"data row {int(np.flatnonzero(bad)[0]) + 1}."
         )
     return values
+
+
+def _counter(series: pd.Series, name: str, unit: str) -> Numbers:
+    """A counter of charge; NaN where it cannot be read, as it only serves to check the current."""
+    if not unit:
+        return np.full(len(series), np.nan)
+    values = pd.to_numeric(series, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    return _in_units(values, name, unit)
 
 
 def _numbers(series: pd.Series, header: str, where: str) -> Numbers:
@@ -266,12 +283,3 @@ def _without_cut_row(raw: pd.DataFrame, attrs: dict[str, Any]) -> pd.DataFrame:
         attrs["left_out"] = "the last row, which is cut off"
         return raw.iloc[:-1]
     return raw
-
-
-def _check_voltage(values: Numbers, header: str, where: str) -> None:
-    middle = float(np.nanmedian(np.abs(values))) if np.isfinite(values).any() else 0.0
-    if middle > _MOST_VOLTS:
-        raise InputError(
-            f"{where}: '{header}' is {middle:.4g} V in the middle. Is it in millivolts? Then say "
-            f"so: columns={{'{header}': 'voltage [mV]'}}."
-        )

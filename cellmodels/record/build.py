@@ -110,7 +110,7 @@ def make_record(
     return flag_outliers(tree) if flag else tree
 
 
-def make_group(group: str, columns: Columns, rows: Rows) -> xr.Dataset:
+def make_group(group: str, columns: Columns, rows: Rows, possible: bool = True) -> xr.Dataset:
     """Make and check one group.
 
     Parameters
@@ -121,6 +121,8 @@ def make_group(group: str, columns: Columns, rows: Rows) -> xr.Dataset:
         Values, in the given units, by the schema's names.
     rows : Rows
         For messages.
+    possible : bool
+        Whether to check that the numbers are possible, beside their form.
 
     Returns
     -------
@@ -146,7 +148,7 @@ def make_group(group: str, columns: Columns, rows: Rows) -> xr.Dataset:
         place = coordinates if _is_coordinate(group, name) else variables
         place[name] = (_dimensions(group, own, scaled), _as_counts(name, scaled), attrs)
     dataset = xr.Dataset(variables, coordinates)
-    check_group(dataset, group, rows)
+    check_group(dataset, group, rows, possible)
     return dataset
 
 

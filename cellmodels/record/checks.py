@@ -96,7 +96,7 @@ def check_record(record: xr.DataTree, where: str = "record") -> None:
         check_group(child.to_dataset(), group, Rows(f"{where}: /{group}"))
 
 
-def check_group(dataset: xr.Dataset, group: str, rows: Rows) -> None:
+def check_group(dataset: xr.Dataset, group: str, rows: Rows, possible: bool = True) -> None:
     """Check one group of a record.
 
     Parameters
@@ -107,6 +107,8 @@ def check_group(dataset: xr.Dataset, group: str, rows: Rows) -> None:
         Which.
     rows : Rows
         For the messages.
+    possible : bool
+        Whether to check more than the form, that the numbers are possible too.
 
     Raises
     ------
@@ -119,6 +121,8 @@ def check_group(dataset: xr.Dataset, group: str, rows: Rows) -> None:
         _check_form(dataset, group, str(name), rows)
     if not any(_has_values(dataset[name]) for name in dataset.data_vars):
         raise InputError(f"{rows.where}: there are no values. Known: {_known(group)}.")
+    if not possible:
+        return
     for name in dataset.variables:
         _check_values(dataset, group, str(name), rows)
     if group == "traces":

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cellmodels.errors import InputError
-
 Numbers = NDArray[np.float64]
 
 #: Seconds in what a time column may really be in, by the ratio to a clock beside it.
-_UNITS = {"us": 1e-6, "ms": 1e-3, "min": 60.0, "h": 3600.0, "d": 86400.0}
+UNITS = {"us": 1e-6, "ms": 1e-3, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _TOLERANCE = 0.05
 _FEWEST = 10
 _ROWS = 250_000  # in one piece
+_LEAST_JUMP = 120.0  # s by which dates, some of whole minutes, may differ from a time
 _SHORTEST = 0.5  # s between rows of a clock that often counts whole seconds
 
 _DURATION = r"^(?:(\d+)\s*d\s*)?(\d+):(\d+):(\d+(?:[.,]\d*)?)$"
@@ -139,31 +139,39 @@ def real_unit(time: Numbers, wall: Numbers) -> str:
     if known.sum() < _FEWEST:
         return "s"
     ratio = float(np.median(clock[known] / step[known]))  # seconds in the unit
-    for unit, seconds in _UNITS.items():
+    for unit, seconds in UNITS.items():
         if abs(ratio / seconds - 1.0) < _TOLERANCE:
             return unit
     return "s"
 
 
-def refuse_wrong_unit(time: Numbers, wall: Numbers, header: str, where: str) -> None:
-    """Check a time that says it is in seconds against the dates beside it.
+def evidence(time: Numbers, wall: Numbers, header: str, said: bool = True) -> dict[str, Any]:
+    """What the dates say about a time beside them.
 
     Parameters
     ----------
     time, wall : ndarray, shape (n,)
         As in :func:`real_unit`.
-    header, where : str
-        The column and the file, for the message.
+    header : str
+        The column, for messages.
+    said : bool
+        Whether the file says that it is in seconds.
 
-    Raises
-    ------
-    InputError
-        If it is in another unit.
+    Returns
+    -------
+    dict of str to object
+        Attributes for :mod:`cellmodels.record.trace_quality`: ``time_unit_by_dates`` and
+        ``time_header`` where it is in another unit; ``date_rows`` and ``date_hours`` where the
+        dates jump against it.
     """
     unit = real_unit(time, wall)
     if unit != "s":
-        raise InputError(
-            f"{where}: the column '{header}' says that it is in seconds, but by the dates beside "
-            f"it, it is in {unit}. If they are right, say so: "
-            f"columns={{'{header}': 'time [{unit}]'}}."
-        )
+        return {"time_unit_by_dates": unit, "time_header": header} if said else {}
+    if len(time) != len(wall) or len(time) < 2:
+        return {}
+    with np.errstate(invalid="ignore"):
+        ahead = np.diff(wall) - np.diff(time)
+        at = np.flatnonzero((np.abs(ahead) > _LEAST_JUMP) & (np.diff(time) >= 0))
+    if not at.size:
+        return {}
+    return {"date_rows": at + 1, "date_hours": ahead[at] / 3600}

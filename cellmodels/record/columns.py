@@ -57,6 +57,9 @@ _TRACE_NAMES: dict[str, tuple[str, ...]] = {
     "ambient_temperature": ("chamber_temperature",),
     "cycle": ("cycle_count", "cycle_index", "cycle_number"),
     "step": ("step_count",),
+    "charge_capacity": ("charging_capacity",),
+    "discharge_capacity": ("discharging_capacity",),
+    "step_capacity": (),
 }
 
 #: Symbols, which stand for a variable with such a unit; "V_min" is no voltage in minutes.

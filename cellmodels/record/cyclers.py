@@ -17,7 +17,7 @@ import pandas as pd
 
 from cellmodels.errors import InputError
 from cellmodels.record.adapting import LABELS, Trace, adapt
-from cellmodels.record.clocks import refuse_wrong_unit, written
+from cellmodels.record.clocks import evidence, written
 from cellmodels.record.contents import Content
 from cellmodels.record.impedance_files import read_impedance
 from cellmodels.record.impedance_tables import impedance_columns, split_impedance
@@ -165,12 +165,16 @@ def _neware(found: Foreign, content: Content) -> Trace:
     wall = columns.get("Unix Time / s", np.full(len(time), np.nan))
     if np.isfinite(wall[0]):
         attrs["start_time"] = written(float(wall[0]), float(wall[0]))
-        refuse_wrong_unit(time, wall, "total time", content.where)
+        attrs |= evidence(time, wall, "total time")
     return Trace(pd.DataFrame(kept, copy=False), attrs=attrs, starts=float(wall[0]))
 
 
 #: What batterydf leaves as fastnda names it: the first auxiliary temperature, taken for the cell's.
-_NEWARE: Mapping[str, str] = {**LABELS, "temperature": "aux1_temperature_degC"}
+_NEWARE: Mapping[str, str] = {
+    **LABELS,
+    "temperature": "aux1_temperature_degC",
+    "step_capacity": "Step Net Capacity / Ah",
+}
 
 
 def _arbin(found: Foreign, content: Content) -> Trace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.record.adapting import LABELS
 from cellmodels.record.build import in_unit, make_group, make_record
-from cellmodels.record.checks import Rows
+from cellmodels.record.checks import Rows, check_group
 from cellmodels.record.columns import (
     Column,
     Meaning,
@@ -33,16 +33,20 @@ from cellmodels.record.contents import contents
 from cellmodels.record.current_sign import sign_by_voltage
 from cellmodels.record.files import Table, check_path, read_table
 from cellmodels.record.impedance_tables import inductive, unordered
+from cellmodels.record.inspection import EVIDENCE, Inspected, in_words, inspect, quality_of
 from cellmodels.record.joining import join
 from cellmodels.record.netcdf import read_netcdf
+from cellmodels.record.quality import QualityReport, report
+from cellmodels.record.repair import wanted_repairs
 from cellmodels.record.schema import (
     COORDINATES,
+    COUNTERS,
     IMPEDANCE_VARIABLES,
     TRACE_VARIABLES,
     known_names,
 )
 
-__all__ = ["read_record"]
+__all__ = ["check_quality", "read_record"]
 
 _GROUPS = ("cycles", "checkups", "traces", "impedance")
 
@@ -69,6 +73,7 @@ def read_record(
     synthetic: bool = False,
     checkups_count_as_cycles: bool = False,
     flag: bool = True,
+    repair: str | Collection[str] = (),
 ) -> xr.DataTree:
     """Read cycling data.
 
@@ -116,6 +121,9 @@ def read_record(
         Whether the cycle numbers count the check-ups.
     flag : bool
         Whether to flag outliers, see :func:`cellmodels.record.flag_outliers`.
+    repair : str or collection of str
+        Faults to repair, by the kinds of :func:`check_quality`, or ``"all"``; see
+        :mod:`cellmodels.record.repair`. What was done is in the attribute ``repaired``.
 
     Returns
     -------
@@ -124,56 +132,55 @@ def read_record(
         written; its attributes are not changed by the arguments. Headers that are not known are
         listed in the attribute ``ignored_columns``. Of a cycler's file, ``cycler`` names the
         format, ``start_time`` is its first date, ``instrument_…`` is what it says about itself,
-        ``left_out`` which rows were not read, and ``joined`` how the time of several parts goes on.
+        ``left_out`` which rows were not read, ``joined`` how the time of several parts goes on, and
+        ``quality`` what is doubtful. ``time_flag`` is 1 where the interval before a row is a gap,
+        ``voltage_flag`` for a single voltage far from both neighbours.
 
     Raises
     ------
     InputError
         If a file cannot be read, a unit is missing or wrong, or numbers are impossible; the
         message names the file, the column and the lines. Addresses in a network are refused, so
-        are BioLogic's .mpr (its readers are under the GPL: export .mpt), and times that go back
-        or are not in the unit that they say.
+        are BioLogic's .mpr (its readers are under the GPL: export .mpt), and what would give wrong
+        numbers, such as times that go back, until its repair is asked for.
 
     Warns
     -----
     UserWarning
         If an unknown header looks like a misspelt known one, rows or channels of a cycler's file
-        were left out, or a unit or sign was not said in it (the sign of a current is then told by
-        :func:`cellmodels.record.current_sign.sign_by_voltage`).
+        were left out, a unit or sign was not said in it (the sign of a current is then told by
+        :func:`cellmodels.record.current_sign.sign_by_voltage`), or something in it is doubtful.
     """
-    groups = {"cycles": cycles, "checkups": checkups, "traces": traces, "impedance": impedance}
-    paths = _paths(path, groups)
+    kinds = wanted_repairs(repair)
+    given = {"cycles": cycles, "checkups": checkups, "traces": traces, "impedance": impedance}
+    paths = _paths(path, given)
     if list(paths) == [""]:
         with contents(paths[""]) as content:
             if content.kind == "netcdf":
-                _refuse_with_netcdf(paths[""], columns, where, cycle_offset)
+                _refuse_with_netcdf(paths[""], columns, where, cycle_offset, kinds)
                 return read_netcdf(content)
-    tables = {
-        group: read_table(found, columns, where or (), headerless=group == "impedance")
-        for group, found in paths.items()
-    }
-    tables = _selected(tables, where or {})
-    _check_mapping(tables, columns or {})
+    tables = _tables(paths, columns or {}, where or {})
+    groups, ignored = _inspected(tables, columns or {}, cycle_offset, kinds)
+    quality = _report(groups, tables)
+    quality.raise_if_refused()
+    if quality.noted:
+        warnings.warn(f"{quality.where}: {quality.text()}.", stacklevel=2)
     datasets: dict[str, xr.Dataset] = {}
-    ignored: list[str] = []
     raw: dict[str, xr.Dataset] = {}
-    spectra = {name: table for name, table in tables.items() if table.impedance is not None}
-    for name, table in tables.items():
-        ignored += table.ignored
-        if name in spectra and table.frame.empty:
-            continue
-        group = "" if name.startswith("/") else name
-        found, unknown = _datasets(table, group, columns or {}, cycle_offset)
-        ignored += unknown
+    for name, found in groups.items():
+        for group, one in found.items():
+            check_group(one.dataset, group, one.rows)
         if not name.startswith("/"):
-            datasets.update(found)
+            datasets |= {group: one.dataset for group, one in found.items()}
         elif "traces" in found:
-            raw[name] = found["traces"]
+            raw[name] = found["traces"].dataset
         else:
-            raise InputError(f"{table.where}: no trace; a folder of raw files holds traces alone.")
+            where_ = tables[name].where
+            raise InputError(f"{where_}: no trace; a folder of raw files holds traces alone.")
     how: dict[str, str] = {}
     if raw:
         datasets["traces"], how = _joined(raw, tables, str(path))
+    spectra = {name: table for name, table in tables.items() if table.impedance is not None}
     if spectra:
         datasets["impedance"] = _impedance(spectra)
     names = ", ".join(found.name for found in paths.values())
@@ -189,11 +196,100 @@ def read_record(
         *(tables[f"/{name}"] for name in order if f"/{name}" in tables),
         *tables.values(),
     ]:
-        attrs |= {key: value for key, value in table.attrs.items() if key not in attrs}
+        own = {key: value for key, value in table.attrs.items() if key not in EVIDENCE}
+        attrs |= {key: value for key, value in own.items() if key not in attrs}
+    cured = [c for found in groups.values() for one in found.values() for c in one.cured]
+    attrs |= {"quality": quality.text()} if quality.noted else {}
+    attrs |= {"repaired": in_words(cured)} if cured else {}
     if ignored:
         attrs["ignored_columns"] = ", ".join(dict.fromkeys(ignored))
     ordered = {group: datasets[group] for group in _GROUPS if group in datasets}
     return make_record(ordered, attrs, flag)
+
+
+def check_quality(
+    record: xr.DataTree | str | Path,
+    *,
+    columns: Mapping[str, str | None] | None = None,
+    where: Mapping[str, Any] | None = None,
+    cycle_offset: int = 0,
+    repair: str | Collection[str] = (),
+) -> QualityReport:
+    """Look for what is wrong or doubtful in cycling data.
+
+    Parameters
+    ----------
+    record : xarray.DataTree, str or pathlib.Path
+        A record, or what :func:`read_record` takes for `path`: then also what it would refuse is
+        reported, with the numbers of the rows in the file.
+    columns, where, cycle_offset, repair
+        As in :func:`read_record`, for a file: what is left after the repairs is reported.
+
+    Returns
+    -------
+    QualityReport
+        Findings of the kinds that :data:`cellmodels.record.quality.KINDS` lists, each with its
+        rows, whether :func:`read_record` refuses or only notes it, and the repair for it.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read at all.
+    """
+    if isinstance(record, xr.DataTree):
+        return quality_of(record)
+    paths = _paths(record, {})
+    if list(paths) == [""]:
+        with contents(paths[""]) as content:
+            if content.kind == "netcdf":
+                return quality_of(read_netcdf(content), str(record))
+    tables = _tables(paths, columns or {}, where or {})
+    groups, _ = _inspected(tables, columns or {}, cycle_offset, wanted_repairs(repair))
+    return _report(groups, tables)
+
+
+def _tables(
+    paths: Mapping[str, Path], columns: Mapping[str, str | None], where: Mapping[str, Any]
+) -> dict[str, Table]:
+    tables = {
+        group: read_table(found, columns, where, headerless=group == "impedance")
+        for group, found in paths.items()
+    }
+    tables = _selected(tables, where)
+    _check_mapping(tables, columns)
+    return tables
+
+
+def _inspected(
+    tables: Mapping[str, Table],
+    columns: Mapping[str, str | None],
+    offset: int,
+    kinds: Collection[str],
+) -> tuple[dict[str, dict[str, Inspected]], list[str]]:
+    """The groups of each table, repaired as far as is asked for; and headers that are not known."""
+    groups: dict[str, dict[str, Inspected]] = {}
+    ignored: list[str] = []
+    for name, table in tables.items():
+        ignored += table.ignored
+        if table.impedance is not None and table.frame.empty:
+            continue
+        group = "" if name.startswith("/") else name
+        found, unknown = _datasets(table, group, columns, offset)
+        ignored += unknown
+        groups[name] = {key: inspect(one, key, rows, kinds) for key, (one, rows) in found.items()}
+    return groups, ignored
+
+
+def _report(
+    groups: Mapping[str, Mapping[str, Inspected]], tables: Mapping[str, Table]
+) -> QualityReport:
+    """What was found in all tables; where there are several, each finding names its own."""
+    found = []
+    for name, inspected in groups.items():
+        for one in (one for part in inspected.values() for one in part.found):
+            of = f"{tables[name].where}: " if len(tables) > 1 else ""
+            found.append(replace(one, message=f"{of}{one.message}"))
+    return report(found, ", ".join(table.where for table in tables.values()))
 
 
 # --- files -------------------------------------------------------------------------------------
@@ -243,10 +339,13 @@ def _joined(
     names = [name.removeprefix("/") for name in traces]
     starts = [tables[name].starts for name in traces]
     frame, how = join(frames, starts, names, where, "time", "cycle")
-    columns = {
-        str(name): (frame[name].to_numpy(dtype=float), TRACE_VARIABLES[str(name)].unit)
-        for name in frame.columns
-    }
+    columns = {}
+    for name in map(str, frame.columns):
+        values = frame[name].to_numpy(dtype=float)
+        if name.endswith("_flag"):  # of some parts
+            columns[name] = (np.nan_to_num(values), "-")
+        else:
+            columns[name] = (values, TRACE_VARIABLES[name].unit)
     return make_group("traces", columns, Rows(where)), how
 
 
@@ -295,9 +394,11 @@ def _tell_of_spectra(table: Table) -> None:
             warnings.warn(f"{table.where}: spectrum {named}: its {words}.", stacklevel=5)
 
 
-def _refuse_with_netcdf(path: Path, columns: Any, where: Any, offset: int) -> None:
-    if columns or where or offset:
-        raise InputError(f"{path}: columns, where and cycle_offset are for tables, not for netCDF.")
+def _refuse_with_netcdf(path: Path, *arguments: Any) -> None:
+    if any(arguments):
+        raise InputError(
+            f"{path}: columns, where, cycle_offset and repair are for tables, not for netCDF."
+        )
 
 
 # --- rows and columns --------------------------------------------------------------------------
@@ -340,8 +441,8 @@ def _check_mapping(tables: Mapping[str, Table], columns: Mapping[str, str | None
 
 def _datasets(
     table: Table, group: str, columns: Mapping[str, str | None], offset: int
-) -> tuple[dict[str, xr.Dataset], list[str]]:
-    """The groups that a table gives, and the headers that were not known."""
+) -> tuple[dict[str, tuple[xr.Dataset, Rows]], list[str]]:
+    """The groups that a table gives, with their rows, and the headers that were not known."""
     found, unknown = _recognised(table, group, columns)
     unknown += [c.header for c in found if group and not _belongs(c, group)]
     found = [c for c in found if not group or _belongs(c, group)]
@@ -350,7 +451,7 @@ def _datasets(
     if not names or (not somewhere and missing_of_trace(map(str, table.frame.columns))):
         raise InputError(_nothing_known(table, group, unknown))
     if any(c.group == "traces" for c in found):
-        rows = Table(table.frame[[]], table.where, table.rows, table.first)
+        rows = replace(table, frame=table.frame[[]])
         taken = {}
         for c in found:  # long columns are given up one by one
             taken[c.key] = _values(table, c, offset)
@@ -387,6 +488,9 @@ def _recognised(
         if meaning is None or meaning.key in named:
             unknown += [] if header in columns else [header]
             continue
+        if meaning.group == "traces" and meaning.name in COUNTERS and not _usable(meaning, found):
+            unknown.append(header)
+            continue
         if meaning.key in found:
             other = found[meaning.key].header
             raise InputError(
@@ -396,6 +500,15 @@ def _recognised(
         found[meaning.key] = _checked(meaning, table)
     _warn_of_misspelt(table, [] if trace else unknown)
     return list(found.values()), [header for header in unknown if not header.startswith("Unnamed:")]
+
+
+def _usable(meaning: Meaning, found: Mapping[tuple[str, float | None], Column]) -> bool:
+    """Whether a counter of charge is the first of its kind, and in a unit that it says."""
+    try:
+        recognise(meaning)
+    except InputError:
+        return False
+    return meaning.key not in found
 
 
 def _checked(meaning: Meaning, table: Table) -> Column:
@@ -461,7 +574,7 @@ def _values(table: Table, column: Column, offset: int) -> Numbers:
     else:
         text = series.astype(str).str.strip()
         bad = np.isnan(numbers) & series.notna().to_numpy() & (text != "").to_numpy()
-    if bad.any():
+    if bad.any() and not (column.group == "traces" and column.name in COUNTERS):
         rows = _rows(table, np.ones(len(numbers), dtype=bool))
         raise InputError(
             f"{table.where}: column '{column.header}' holds no number but "
@@ -495,7 +608,7 @@ def _rows(table: Table, chosen: NDArray[np.bool_]) -> Rows:
 
 def _trace(
     table: Table, found: list[Column], values: dict[tuple[str, float | None], Numbers]
-) -> xr.Dataset:
+) -> tuple[xr.Dataset, Rows]:
     chosen = _with_any_value(values.values())
     some = not chosen.all()
     columns = {}
@@ -519,7 +632,12 @@ def _trace(
             stacklevel=4,
         )
         del columns[name]
-    return make_group("traces", columns, _rows(table, chosen))
+    rows = _rows(table, chosen)
+    dataset = make_group("traces", columns, rows, possible=False)
+    headers = {f"{c.name}_header": c.header for c in found if c.name == "voltage"}
+    evidence = {key: value for key, value in table.attrs.items() if key in EVIDENCE}
+    dataset.attrs = {**headers, **evidence}
+    return dataset, rows
 
 
 def _discharging(
@@ -554,7 +672,7 @@ def _group(
     own: list[Column],
     placed: list[Column],
     values: Mapping[tuple[str, float | None], Numbers],
-) -> xr.Dataset:
+) -> tuple[xr.Dataset, Rows]:
     """One group of a table: the rows in which it has values."""
     chosen = _with_any_value([values[c.key] for c in own])
     if not chosen.any():
@@ -568,7 +686,8 @@ def _group(
         if not name.endswith(("_std", "_flag")):
             charges = np.array([_charge(c) for c in parts])
             columns[f"charge_{name.removeprefix('voltage_')}"] = (charges, "A.h")
-    return make_group(group, columns, _rows(table, chosen))
+    rows = _rows(table, chosen)
+    return make_group(group, columns, rows), rows
 
 
 def _charge(column: Column) -> float:

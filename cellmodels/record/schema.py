@@ -15,7 +15,10 @@ A record is an :class:`xarray.DataTree` with up to five groups.
     or at the end of one (``aqueous_halogen_<test>``), see :mod:`cellmodels.quantities`.
 ``/traces``, dimension ``sample``
     ``time`` [s], ``voltage`` [V], ``current`` [A], positive on discharge; also
-    ``temperature``, ``ambient_temperature`` [K], ``cycle`` and ``step``.
+    ``temperature``, ``ambient_temperature`` [K], ``cycle``, ``step``, and the instrument's own
+    counters ``charge_capacity``, ``discharge_capacity`` and ``step_capacity`` [A.h], which begin
+    anew when the instrument lets them. ``time_flag`` is 1 where the interval before a row is a
+    gap, whose charge is not known.
 ``/impedance``, dimension ``frequency_point``
     One row a measured frequency: ``frequency`` [Hz], ``impedance_real`` and
     ``impedance_imaginary`` [ohm], Z = Z' + jZ'', so that the imaginary part is negative where the
@@ -95,6 +98,9 @@ TRACE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
         "ambient_temperature": Quantity("K", "ambient temperature", 0.0, 2000.0),
         "cycle": Quantity("-", "cycle number"),
         "step": Quantity("-", "step number"),
+        "charge_capacity": Quantity("A.h", "charge by the instrument's counter"),
+        "discharge_capacity": Quantity("A.h", "discharge by the instrument's counter"),
+        "step_capacity": Quantity("A.h", "charge or discharge of a step by the counter"),
     }
 )
 
@@ -146,6 +152,10 @@ TEST_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
         },
     }
 )
+
+
+#: The instrument's own counters of charge in /traces: read where they can be, never needed.
+COUNTERS = ("charge_capacity", "discharge_capacity", "step_capacity")
 
 
 def quantity(group: str, name: str) -> Quantity | None:

@@ -68,6 +68,8 @@ _MACCOR = Format(
         "dpt_time": "wall",
         "cyc": "cycle", "cycle_c": "cycle", "cycle": "cycle", "step": "step",
         "temp_1": "temperature [degC]",
+        "amp_hr": "step_capacity [A.h]", "mamp_hr": "step_capacity [mA.h]",
+        "cap": "step_capacity [A.h]", "capacity": "step_capacity [A.h]",
     },
     (("rec",), ("step",), ("dpt_time", "es", "state", "md")),
     unsigned=True,
@@ -81,6 +83,8 @@ _NEWARE_COLUMNS = {
     "date": "wall", "absolute_time": "wall", "realtime": "wall",
     "cycle_index": "cycle", "cycle_id": "cycle", "step_number": "step", "step_index": "step",
     "t1": "temperature [degC]",
+    "chg_cap": "charge_capacity [A.h]", "dchg_cap": "discharge_capacity [A.h]",
+    "capacity": "step_capacity [A.h]",
 }  # fmt: skip
 
 _ARBIN_COLUMNS = {
@@ -92,6 +96,7 @@ _ARBIN_COLUMNS = {
     "temperature": "temperature [degC]", "aux_temperature_1": "temperature [degC]",
     "cell_temperature": "temperature [degC]",
     "environment_temperature": "ambient_temperature [degC]",
+    "charge_capacity": "charge_capacity [A.h]", "discharge_capacity": "discharge_capacity [A.h]",
 }  # fmt: skip
 
 #: In the order in which they are tried.
@@ -109,6 +114,7 @@ FORMATS: tuple[Format, ...] = (
             "i": "current [mA]",
             "cycle_number": "cycle", "ns": "step",
             "temperature": "temperature [degC]",
+            "q_charge": "charge_capacity [mA.h]", "q_discharge": "discharge_capacity [mA.h]",
             "freq": "frequency",
         },
         (("ns", "mode", "ox_red", "control_changes", "ns_changes", "ewe"),),
@@ -121,6 +127,7 @@ FORMATS: tuple[Format, ...] = (
             "i": "current [A]", "current": "current [A]",
             "cyc_count": "cycle", "line": "step",
             "t1": "temperature [degC]",
+            "ah_step": "step_capacity [A.h]",
         },
         (("dataset",), ("line", "command")),
     ),
@@ -133,6 +140,8 @@ FORMATS: tuple[Format, ...] = (
             "real_time": "wall",
             "cycle": "cycle", "step": "step",
             "temp": "temperature [degC]",
+            "charge_capacity": "charge_capacity [mA.h]",
+            "discharge_capacity": "discharge_capacity [mA.h]",
         },
         (("load_on_time", "reasoncode"), ("rack", "shelf", "position")),
     ),
@@ -145,6 +154,7 @@ FORMATS: tuple[Format, ...] = (
             "date_and_time": "wall",
             "cycle_number": "cycle", "step_number": "step",
             "temperature": "temperature [degC]",
+            "capacity": "step_capacity [A.h]",
         },
         (("run_time",), ("potential",)),
         sections=True,
@@ -183,6 +193,8 @@ FORMATS: tuple[Format, ...] = (
             "datenum": "wall [d]",
             "cycle_index": "cycle", "step": "step",
             "cell_temperature_c": "temperature [degC]",
+            "charge_capacity": "charge_capacity [A.h]",
+            "discharge_capacity": "discharge_capacity [A.h]",
             "frequency_hz": "frequency",
         },
         (("amphr", "charge_throughput"),),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cellmodels.errors import InputError
 from cellmodels.record.adapting import LABELS, UNITS, Trace, adapt
-from cellmodels.record.clocks import dates, refuse_wrong_unit
+from cellmodels.record.clocks import dates, evidence
 from cellmodels.record.columns import identify
 from cellmodels.record.contents import Content
 from cellmodels.record.impedance_tables import impedance_columns, split_impedance
 from cellmodels.record.joining import join
+from cellmodels.record.schema import COUNTERS
 from cellmodels.record.text_formats import Format, names_and_units
 from cellmodels.record.text_layout import Layout, layout_of
 from cellmodels.record.text_pieces import Raw, tables
@@ -53,7 +55,7 @@ def read_trace(
     if layout.format is None:
         kept = _plain_columns(layout, own, columns)
         (raw,) = tables(content, layout, kept)
-        _check_clock(raw, own, content.where)
+        attrs = _clocks(raw, own)
         found = impedance_columns([str(name) for name in raw.frame.columns], columns)
         frame, spectra = split_impedance(raw.frame, found, content.where)
         starts = float("nan") if raw.wall is None else float(dates(raw.wall)[0])
@@ -61,6 +63,7 @@ def read_trace(
             frame,
             layout.line + 2,
             "line",
+            attrs,
             starts=starts,
             ignored=_ignored(layout, kept),
             impedance=spectra,
@@ -90,10 +93,10 @@ def _is_wall(header: str) -> bool:
     return names_and_units([header])[0][0] in ("unix_time", "date_time")
 
 
-def _check_clock(raw: Raw, own: frozenset[str], where: str) -> None:
+def _clocks(raw: Raw, own: frozenset[str]) -> dict[str, Any]:
     """The time of a plain trace against the dates beside it, unless the caller named it."""
     if raw.wall is None:
-        return
+        return {}
     for header in raw.frame.columns.difference(list(own)):
         meaning = identify(str(header), trace=True)
         if meaning is None or meaning.name != "time" or meaning.unit != "s":
@@ -101,7 +104,8 @@ def _check_clock(raw: Raw, own: frozenset[str], where: str) -> None:
         series = raw.frame[header].iloc[: len(raw.wall)]
         if pd.api.types.is_numeric_dtype(series):
             elapsed = series.to_numpy(dtype=float, na_value=np.nan)
-            refuse_wrong_unit(elapsed, dates(raw.wall), str(header), where)
+            return evidence(elapsed, dates(raw.wall), str(header))
+    return {}
 
 
 def _ignored(layout: Layout, kept: Mapping[int, str]) -> tuple[str, ...]:
@@ -192,6 +196,8 @@ def _unit(role: str, written: str | None, default: str, where: str) -> tuple[str
     except ValueError:
         if role in ("voltage", "current"):
             raise
+        if role in COUNTERS:
+            return "", False  # and not in a unit that it does not say
         return default, False  # "hh:mm:ss", or a degree sign lost in some encoding
     return unit, True
 

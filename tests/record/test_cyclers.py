@@ -90,7 +90,8 @@ def test_arbin(write):
     np.testing.assert_array_equal(data["step"], [1, 2, 2])
     assert found.attrs["cycler"] == "Arbin"
     assert found.attrs["start_time"] == "2024-01-01 10:00:00"
-    assert "Charge_Capacity(Ah)" in found.attrs["ignored_columns"]
+    assert "Data_Point" in found.attrs["ignored_columns"]
+    assert data["charge_capacity"].attrs["units"] == "A.h"
 
 
 def test_maccor_has_durations_milliamperes_and_states(write):
@@ -185,7 +186,7 @@ def test_the_last_row_may_be_cut_off(write):
     ("old", "new", "words"),
     [
         ("-1.5,3.8", "x,3.8", "column 'Current(A)' holds no number but 'x'; data row 2"),
-        ("3,20,", "3,5,", "'time' goes back: 5; data row 3"),
+        ("3,20,", "3,5,", "'time' goes back, by 5 s; data row 3"),
         ("3,20,", "3,soon,", "column 'Test_Time(s)' holds no time but 'soon'; data row 3"),
         ("-1.5,3.8", ",3.8", "'current' is missing; data row 2"),
     ],

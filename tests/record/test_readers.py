@@ -403,7 +403,7 @@ def test_turning_a_sign_twice_gives_the_same(current):
         ("capacity_Ah\n1\n2\n", "one of cycle, throughput, elapsed_time is needed"),
         (b"\x00\x01\x02", "not a file that a record is read from"),
         (TRACE.replace("Test Time / s", "Test Time"), "no unit"),
-        (TRACE.replace("20,", "5,"), "'time' goes back: 5; line 4"),
+        (TRACE.replace("20,", "5,"), "'time' goes back, by 5 s; line 4"),
         (TRACE.replace("-1.5", ""), "'current' is missing; line 3"),
         ("time_s,voltage_V,Current (A)\n0,3.7,1\n9,3.7,1\n", "positive on discharge or on charge?"),
     ],

@@ -1,0 +1,422 @@
+"""Faults of traces and tables are found, with their rows, and repaired on request."""
+
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+
+import cellmodels as cm
+from cellmodels.errors import InputError
+from cellmodels.record.build import make_group
+from cellmodels.record.checks import Rows
+from cellmodels.record.inspection import inspect
+from cellmodels.record.quality import KINDS, ranges
+from cellmodels.record.repair import REPAIRS, continued, repair_trace
+from cellmodels.record.trace_quality import CHECKS, faults
+
+CAPACITY = 2.0  # A.h
+
+
+def cycling(cycles=3, interval=20.0, rest=40):
+    """Times, voltages, currents of a cell with resistance that is charged and discharged at 1C."""
+    half = int(3600 * 0.9 / interval)
+    current = np.tile(np.r_[np.zeros(rest), [2.0] * half, np.zeros(rest), [-2.0] * half], cycles)
+    step = np.repeat(np.tile([1, 2, 3, 4], cycles), np.tile([rest, half, rest, half], cycles))
+    time = interval * np.arange(len(current))
+    through = np.r_[0.0, np.cumsum((current[1:] + current[:-1]) / 2 * interval / 3600)]
+    soc = 0.95 - through / CAPACITY
+    voltage = 3.3 + 0.7 * soc + 0.1 * np.tanh(20 * (soc - 0.1)) - 0.05 * current
+    return {
+        "time": time,
+        "voltage": voltage + 1e-4 * np.sin(1.7 * np.arange(len(time))),
+        "current": current,
+        "temperature": 298.15 + 2.0 * np.abs(np.sin(time / 5000.0)),
+        "cycle": np.repeat(np.arange(1, cycles + 1), 2 * (rest + half)).astype(float),
+        "step": step.astype(float),
+        "charge_capacity": np.r_[0.0, np.cumsum(np.maximum(-np.diff(through), 0))],
+        "discharge_capacity": np.r_[0.0, np.cumsum(np.maximum(np.diff(through), 0))],
+    }
+
+
+def dataset(columns):
+    units = {name: "A.h" for name in columns if name.endswith("capacity")}
+    units |= {"time": "s", "voltage": "V", "current": "A", "temperature": "K"}
+    given = {k: (np.asarray(v, dtype=float), units.get(k, "-")) for k, v in columns.items()}
+    return make_group("traces", given, Rows("here"), possible=False)
+
+
+CLEAN = dataset(cycling())
+SIZE = CLEAN.sizes["sample"]
+ROWS = st.integers(2, SIZE - 3)
+
+
+def found(data):
+    """Kinds and samples of what is found in a trace."""
+    return {(one.kind, one.severity): one.samples.tolist() for one in faults(data)}
+
+
+def changed(name, values):
+    return CLEAN.assign({name: ("sample", values, CLEAN[name].attrs)})
+
+
+def same(one, other, but=()):
+    assert set(one.variables) - set(but) == set(other.variables) - set(but)
+    for name in set(one.variables) - set(but):
+        np.testing.assert_allclose(one[name].values, other[name].values, rtol=1e-12, err_msg=name)
+
+
+def mended(data, *kinds):
+    """A repaired trace, of which the report has none of these kinds any more."""
+    out, cured = repair_trace(data, kinds)
+    assert {one.kind for one in cured} == set(kinds)
+    left = [one for one in faults(out) if one.severity == "refused"]
+    assert not left, left
+    same(repair_trace(out, kinds)[0], out)
+    return out
+
+
+def test_every_kind_is_described_and_every_repair_is_a_kind():
+    told = {kind for kinds in CHECKS.values() for kind in kinds} | {"missing", "impossible"}
+    assert told <= set(KINDS)
+    assert set(REPAIRS) <= told
+
+
+def test_a_clean_trace_has_no_findings():
+    assert faults(CLEAN) == []
+    assert inspect(CLEAN, "traces", Rows("here")).found == ()
+
+
+# --- rows and clocks ---------------------------------------------------------------------------
+
+
+@given(st.sets(ROWS, min_size=1, max_size=4))
+def test_rows_written_twice(rows):
+    order = np.sort(np.r_[np.arange(SIZE), sorted(rows)])
+    twice = CLEAN.isel(sample=order)
+    at = [row + 1 + k for k, row in enumerate(sorted(rows))]
+    assert found(twice) == {("repeated", "noted"): at}
+    same(mended(twice, "repeated"), CLEAN)
+
+
+@given(st.integers(0, SIZE // 2 - 20), st.integers(2, 10))
+def test_rows_written_again_later(row, many):
+    order = np.r_[np.arange(SIZE // 2), row + np.arange(many), np.arange(SIZE // 2, SIZE)]
+    again = CLEAN.isel(sample=order)
+    at = list(range(SIZE // 2, SIZE // 2 + many))
+    assert found(again)["repeated", "refused"] == at
+    same(mended(again, *{kind for kind, _ in found(again)}), CLEAN)
+
+
+@given(ROWS)
+def test_rows_out_of_order_are_put_back(row):
+    order = np.arange(SIZE)
+    order[[row, row + 1]] = order[[row + 1, row]]
+    mixed = CLEAN.isel(sample=order)
+    assert found(mixed)["clock", "refused"] == [row + 1]
+    kinds = {kind for (kind, _), _ in found(mixed).items() if kind in REPAIRS}
+    same(mended(mixed, "clock"), CLEAN) if kinds == {"clock"} else mended(mixed, *kinds)
+
+
+@given(ROWS, st.floats(0.0, 1.0))
+def test_a_clock_that_is_set_back_is_continued(row, share):
+    time = CLEAN["time"].values.copy()
+    back = 7.0 + share * time[row]
+    time[row:] -= back + 20.0
+    data = changed("time", time)
+    assert found(data)["clock", "refused"] == [row]
+    np.testing.assert_allclose(mended(data, "clock")["time"], CLEAN["time"], atol=1e-6)
+
+
+def test_whole_hours_are_named():
+    time = CLEAN["time"].values.copy()
+    time[200:] -= 3600.0
+    (one,) = (x for x in faults(changed("time", time)) if x.kind == "clock")
+    assert "whole hours" in one.message
+
+
+def test_a_clock_that_stands_at_nought_in_single_rows():
+    """The first row of each step has the time 0: it follows the row before."""
+    time = np.r_[0.0, 10.0, 20.0, 0.0, 20.01, 30.0, 0.0, 30.01, 40.0]
+    out = continued(time)
+    assert np.all(np.diff(out) >= 0)
+    np.testing.assert_array_equal(out[[0, 1, 2, 4, 5, 7, 8]], time[[0, 1, 2, 4, 5, 7, 8]])
+
+
+@given(st.lists(st.floats(0, 1e6, allow_subnormal=False), min_size=2, max_size=40))
+def test_continued_times_never_fall(times):
+    out = continued(np.array(times))
+    assert np.all(np.diff(out) >= -1e-6)
+    np.testing.assert_allclose(continued(np.sort(times)), np.sort(times))
+
+
+@given(st.integers(30, SIZE - 80), st.integers(15, 40))
+def test_gaps(row, many):
+    data = CLEAN.isel(sample=np.r_[np.arange(row), np.arange(row + many, SIZE)])
+    ((kind, severity),) = {key for key in found(data) if key[0] == "gap"}
+    assert found(data)[kind, severity] == [row]
+    changes = data["current"].values[row - 1] != data["current"].values[row]
+    assert severity == ("refused" if changes else "noted")
+    shown = inspect(data, "traces", Rows("here"))
+    np.testing.assert_array_equal(np.flatnonzero(shown.dataset["time_flag"]), [row])
+    if changes:
+        out = mended(data, "gap")
+        np.testing.assert_array_equal(np.flatnonzero(out["time_flag"]), [row])
+        same(out, data, but=["time_flag"])
+
+
+@given(ROWS, st.sampled_from(["time", "voltage", "current"]))
+def test_missing_numbers(row, name):
+    values = CLEAN[name].values.copy()
+    values[row] = np.nan
+    data = changed(name, values)
+    assert found(data) == {("missing", "refused"): [row]}
+    assert mended(data, "missing").sizes["sample"] == SIZE - 1
+
+
+# --- units and signs ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "factor"),
+    [
+        ("time unit", "time", 1000.0),
+        ("time unit", "time", 1 / 3600.0),
+        ("time unit", "time", 1 / 60),
+        ("current unit", "current", 1000.0),
+        ("voltage unit", "voltage", 1000.0),
+    ],
+)
+def test_wrong_units_are_told_by_the_counters_or_the_size(kind, name, factor):
+    data = changed(name, CLEAN[name].values * factor)
+    assert set(found(data)) == {(kind, "refused")}
+    np.testing.assert_allclose(mended(data, kind)[name], CLEAN[name], rtol=1e-12)
+
+
+def test_milliseconds_without_counters_are_told_by_the_intervals():
+    data = changed("time", CLEAN["time"].values * 1000.0)
+    data = data.drop_vars(["charge_capacity", "discharge_capacity"])
+    assert found(data) == {("time unit", "refused"): []}
+    np.testing.assert_allclose(mended(data, "time unit")["time"], CLEAN["time"])
+
+
+@pytest.mark.parametrize("shift", [273.15, -273.15])
+def test_temperatures_in_the_other_unit(shift):
+    data = changed("temperature", CLEAN["temperature"].values + shift)
+    kinds = {kind for kind, _ in found(data)}
+    assert kinds == {"temperature unit"}
+    np.testing.assert_allclose(mended(data, *kinds)["temperature"], CLEAN["temperature"])
+
+
+def test_a_current_of_the_other_sign():
+    data = changed("current", -CLEAN["current"].values)
+    assert ("sign", "refused") in found(data)
+    np.testing.assert_allclose(mended(data, "sign")["current"], CLEAN["current"])
+    alone = data.drop_vars(["charge_capacity", "discharge_capacity"])
+    assert found(alone) == {("sign", "refused"): []}
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_current_without_sign(sign):
+    data = changed("current", sign * np.abs(CLEAN["current"].values))
+    data = data.drop_vars(["charge_capacity", "discharge_capacity"])
+    wrong = np.flatnonzero(CLEAN["current"].values * sign < 0)
+    assert found(data) == {("unsigned", "refused"): wrong.tolist()}
+    np.testing.assert_allclose(mended(data, "unsigned")["current"], CLEAN["current"])
+
+
+# --- channels ----------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2), st.integers(20, 100), st.booleans())
+def test_a_voltage_that_stands_still(cycle, begin, top):
+    """Through a rest into a discharge and back: the current steps, the voltage does not."""
+    half, rest = 162, 40
+    first = cycle * 2 * (half + rest) + rest + begin
+    last = min(first + 40, (cycle * 2 + 1) * (half + rest) - rest)
+    voltage = CLEAN["voltage"].values.copy()
+    voltage[first:last] = 5.0 if top else voltage[first]
+    data = changed("voltage", voltage)
+    kind = "saturated" if top else "frozen"
+    assert found(data)[kind, "refused"] == list(range(first, last))
+    out, _ = repair_trace(data, [kind, "gap"])
+    assert not [one for one in faults(out) if one.severity == "refused"]
+    assert out.sizes["sample"] == SIZE - (last - first)
+
+
+def test_a_sensor_that_is_not_connected():
+    values = CLEAN["temperature"].values.copy()
+    values[100:300] = 3276.7 - 1500
+    data = changed("temperature", values)
+    assert found(data) == {("saturated", "refused"): list(range(100, 300))}
+    assert np.isnan(mended(data, "saturated")["temperature"].values[100:300]).all()
+
+
+@given(ROWS, st.floats(0.2, 2.0), st.booleans())
+def test_single_voltages(row, size, up):
+    quiet = np.ptp(CLEAN["current"].values[max(row - 2, 0) : row + 3]) == 0
+    voltage = CLEAN["voltage"].values.copy()
+    voltage[row] += size if up else -size
+    data = changed("voltage", voltage)
+    if not quiet:
+        assert set(found(data)) <= {("spike", "noted")}
+        return
+    assert found(data) == {("spike", "noted"): [row]}
+    assert mended(data, "spike").sizes["sample"] == SIZE - 1
+    shown = inspect(data, "traces", Rows("here"))
+    np.testing.assert_array_equal(np.flatnonzero(shown.dataset["voltage_flag"]), [row])
+
+
+# --- counters and numbers ----------------------------------------------------------------------
+
+
+@given(st.integers(60, 180))
+def test_a_counter_that_begins_anew_within_a_step(row):
+    values = CLEAN["discharge_capacity"].values.copy()
+    values[row:] -= values[row - 1]
+    data = changed("discharge_capacity", values)
+    assert found(data) == {("counter reset", "noted"): [row]}
+    np.testing.assert_allclose(
+        mended(data, "counter reset")["discharge_capacity"], CLEAN["discharge_capacity"]
+    )
+
+
+def test_a_counter_that_disagrees():
+    data = changed("charge_capacity", 0.8 * CLEAN["charge_capacity"].values)
+    (one,) = faults(data)
+    assert one.kind == "counter"
+    assert "+25 %" in one.message
+
+
+def test_cycle_numbers_that_count_rows():
+    data = changed("cycle", np.arange(SIZE))
+    assert found(data) == {("cycle", "refused"): []}
+    assert "cycle" not in mended(data, "cycle")
+
+
+def test_cycle_numbers_that_go_back():
+    cycle = CLEAN["cycle"].values.copy()
+    at = int(np.flatnonzero(cycle == 3)[0])
+    cycle[at:] = 1
+    data = changed("cycle", cycle)
+    assert found(data) == {("cycle", "noted"): [at]}
+    np.testing.assert_array_equal(mended(data, "cycle")["cycle"], CLEAN["cycle"])
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+
+def table(missing=()):
+    cycle = np.delete(np.arange(1, 201), list(missing))
+    capacity = 2.0 - 1e-3 * cycle
+    return {"cycle": cycle, "discharge_capacity": capacity, "throughput": 2.0 * cycle}
+
+
+@given(st.sets(st.integers(5, 190), min_size=1, max_size=5))
+def test_row_numbers_in_place_of_cycle_numbers(missing):
+    columns = table(missing)
+    true = columns["cycle"]
+    columns["cycle"] = np.arange(1, len(true) + 1)
+    record = cm.build_record(cycles=columns)
+    (one,) = cm.check_quality(record).refused
+    assert one.kind == "cycle"
+    assert one.rows.tolist() == (np.flatnonzero(np.diff(true) > 1) + 1).tolist()
+    out = inspect(record["cycles"].to_dataset(), "cycles", Rows("here"), {"cycle"})
+    np.testing.assert_array_equal(out.dataset["cycle"], true)
+    assert out.found == ()
+    assert cm.check_quality(cm.build_record(cycles=columns | {"cycle": true})).findings == ()
+
+
+def test_cycles_cut_short():
+    columns = table()
+    columns["discharge_capacity"][[50, 120]] = 0.7, 1.2
+    columns["discharge_capacity"][80] = 1.95
+    record = cm.build_record(cycles=columns)
+    report = cm.check_quality(record)
+    assert [(one.kind, one.rows.tolist()) for one in report] == [
+        ("cut short", [50, 120]),
+        ("spike", [80]),
+    ]
+    assert report.refused == ()
+
+
+def test_more_energy_out_than_in():
+    columns = table() | {"charge_energy": np.full(200, 7.0), "discharge_energy": np.full(200, 7.5)}
+    (one,) = cm.check_quality(cm.build_record(cycles=columns))
+    assert "exchanged?" in one.message
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(columns, name="cell.bdf.csv"):
+        headers = {
+            "time": "Test Time / s", "voltage": "Voltage / V", "current": "Current / A",
+            "cycle": "Cycle Count / 1", "charge_capacity": "Charging Capacity / Ah",
+            "discharge_capacity": "Discharging Capacity / Ah",
+        }  # fmt: skip
+        frame = pd.DataFrame({headers[k]: columns[k] for k in headers})
+        frame["Current / A"] *= -1  # positive on charge there
+        frame.to_csv(tmp_path / name, index=False)
+        return tmp_path / name
+
+    return _write
+
+
+def test_a_file_is_refused_with_its_lines_and_read_repaired(write):
+    columns = cycling()
+    columns["time"][200:] -= 1000.0
+    path = write(columns)
+    with pytest.raises(InputError, match=r"'time' goes back.*; line 202\n.*repair=\['clock'\]"):
+        cm.read_record(path)
+    record = cm.read_record(path, repair=["clock"])
+    assert record.attrs["repaired"] == "clock ('time', line 202)"
+    np.testing.assert_allclose(record["traces/time"], cycling()["time"], atol=1e-6)
+    assert cm.check_quality(record).findings == ()
+    assert cm.check_quality(path, repair="all").findings == ()
+
+
+def test_what_is_only_noted_is_said_once_and_written_down(write):
+    columns = {name: np.delete(values, np.s_[70:120]) for name, values in cycling().items()}
+    columns["voltage"][300] += 1.0
+    path = write(columns)
+    with pytest.warns(UserWarning, match="gap: no row for 17 min") as caught:
+        record = cm.read_record(path)
+    assert len(caught) == 1
+    assert "spike: single voltages" in record.attrs["quality"]
+    assert "line 302" in record.attrs["quality"]
+    np.testing.assert_array_equal(np.flatnonzero(record["traces/time_flag"]), [70])
+    np.testing.assert_array_equal(np.flatnonzero(record["traces/voltage_flag"]), [300])
+    assert "voltage_header" not in record["traces"].attrs
+
+
+def test_a_repair_that_does_not_exist(write):
+    with pytest.raises(InputError, match="repair: there is no 'clocks'. Did you mean 'clock'"):
+        cm.read_record(write(cycling()), repair="clocks")
+
+
+def test_the_report_reads(write):
+    columns = cycling()
+    columns["time"] *= 1000.0
+    report = cm.check_quality(write(columns))
+    assert repr(report).splitlines()[0].endswith("cell.bdf.csv: 1 refused, 0 noted")
+    assert "repair: 'time unit'" in repr(report)
+    assert report.to_frame().loc[0, "kind"] == "time unit"
+    with pytest.raises(InputError, match="Is the time in milliseconds"):
+        report.raise_if_refused()
+    assert cm.check_quality(write(cycling())).to_frame().empty
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ([], ""),
+        ([4], "row 4"),
+        ([4, 5, 6, 9], "rows 4-6, 9 (4 rows)"),
+        (range(0, 20, 2), "rows 0, 2, 4, 6, 8, 10 and 4 more places (10 rows)"),
+    ],
+)
+def test_rows_in_words(rows, text):
+    assert ranges(np.array(rows, dtype=np.int64)) == text
