@@ -69,8 +69,8 @@ def one_file(data: Path, name: str, entry: dict[str, Any]) -> dict[str, Any]:
         row["result"] = words = f"refused: {entry['refused']}" if expected else f"FAILED: {found}"
     if "frequencies" in entry:
         return row | impedance(data / name, entry, words)
-    if "rows" in entry or "sums" in entry:
-        options = {key: entry[key] for key in ("columns", "where") if key in entry}
+    if {"rows", "sums", "frequencies"} & entry.keys():
+        options = {key: entry[key] for key in ("columns", "where", "as") if key in entry}
         row["seconds"], found = timed(data / name, **options)
         if isinstance(found, InputError):
             return row | {"result": f"FAILED: {found}"}
@@ -90,11 +90,12 @@ def short(name: str) -> str:
 
 def timed(path: Path | None = None, **options: Any) -> tuple[float, xr.DataTree | InputError]:
     """Seconds, and the record or why there is none."""
+    group = options.pop("as", "path")
     begin = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found: xr.DataTree | InputError = read_record(path, **options)
+            found: xr.DataTree | InputError = read_record(**{group: path}, **options)
         except InputError as error:
             found = error
     return time.perf_counter() - begin, found
@@ -123,10 +124,25 @@ def agreement(data: Path, entry: dict[str, Any], record: xr.DataTree) -> tuple[i
         sums = {name: float(record[group][name].sum()) for name in entry["sums"]}
         found = [deviation(name, sums[name], entry["sums"][name]) for name in sums]
         return rows, ", ".join(found) if rows == entry[group] else f"FAILED: {entry[group]} rows"
+    if "rows" not in entry:
+        spectra = record["impedance"].to_dataset()
+        return spectra.sizes["frequency_point"], of_spectra(entry, spectra)
     traces = record["traces"].to_dataset()
     rows = traces.sizes["sample"]
     return rows, of_trace(data, entry, traces) if rows == entry["rows"] else (
         f"FAILED: {entry['rows']} rows expected"
+    )
+
+
+def of_spectra(entry: dict[str, Any], spectra: xr.Dataset) -> str:
+    """Whether the first and the last row are those of the file."""
+    names = ["frequency", "impedance_real", "impedance_imaginary"]
+    ends = [[float(spectra[name][k]) for name in names] for k in (0, -1)]
+    same = spectra.sizes["frequency_point"] == entry["frequencies"]
+    return (
+        "spectra as in the file"
+        if same and ends == [entry["first"], entry["last"]]
+        else (f"FAILED: {ends}")
     )
 
 

@@ -17,6 +17,7 @@ _TOLERANCE = 0.05
 _FEWEST = 10
 _ROWS = 250_000  # in one piece
 _LEAST_JUMP = 120.0  # s by which dates, some of whole minutes, may differ from a time
+_ENDS = 100  # rows at both ends of a long column
 _SHORTEST = 0.5  # s between rows of a clock that often counts whole seconds
 
 _DURATION = r"^(?:(\d+)\s*d\s*)?(\d+):(\d+):(\d+(?:[.,]\d*)?)$"
@@ -75,7 +76,13 @@ def dates(values: pd.Series) -> Numbers:
         return _counted(values.to_numpy(dtype=float, na_value=np.nan))
     text = values.astype(str).str.strip().str.strip('"')
     best = np.full(len(text), np.nan)
+    ends = pd.concat([text.iloc[:_ENDS], text.iloc[-_ENDS:]])
     for form in _DATES:
+        if (
+            len(text) > 2 * _ENDS
+            and pd.to_datetime(ends, format=form, errors="coerce").isna().all()
+        ):
+            continue  # one look at a long column is enough to see that it is not so written
         parsed = pd.to_datetime(text, format=form, errors="coerce", utc=True)
         found = (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(dtype=float)
         if np.isfinite(found).sum() > np.isfinite(best).sum():

@@ -194,11 +194,17 @@ def _members(content: Content) -> list[str]:
     """Names of the files in an archive, without what a desktop adds of its own."""
     try:
         with zipfile.ZipFile(content.path) as archive:
-            names = [one.filename for one in archive.infolist() if not one.is_dir()]
+            if len(archive.infolist()) > _MEMBERS:
+                raise InputError(f"{content.where}: an archive of more than {_MEMBERS} files.")
+            return _own(archive)
     except _DAMAGED as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{content.where}: a damaged zip archive ({error}).") from None
-    if len(names) > _MEMBERS:
-        raise InputError(f"{content.where}: an archive of more than {_MEMBERS} files.")
+
+
+def _own(archive: zipfile.ZipFile) -> list[str]:
+    names = [one.filename for one in archive.infolist() if not one.is_dir()]
     return [n for n in names if not n.startswith("__MACOSX/") and not n.endswith(".DS_Store")]
 
 
@@ -230,10 +236,8 @@ def _stream(path: Path, packing: str) -> Iterator[BinaryIO]:
         with gzip.open(path, "rb") as unpacked:
             yield io.BufferedReader(_Bounded(unpacked, limit, path), 1 << 20)
     else:
-        with zipfile.ZipFile(path) as archive:
-            name = next(n for n in archive.namelist() if n in _members(Content("", "", path)))
-            with archive.open(name) as unpacked:
-                yield io.BufferedReader(_Bounded(unpacked, limit, path), 1 << 20)
+        with zipfile.ZipFile(path) as archive, archive.open(_own(archive)[0]) as unpacked:
+            yield io.BufferedReader(_Bounded(unpacked, limit, path), 1 << 20)
 
 
 class _Bounded(io.RawIOBase):

@@ -226,6 +226,8 @@ def test_durations_and_dates():
         assert dates(pd.Series([one]))[0] == 1709632800.0
     np.testing.assert_allclose(dates(pd.Series([25_569.5 + 20_000])), [20_000.5 * 86400])
     assert np.isnan(dates(pd.Series([5.0]))).all()
+    long = pd.date_range("2024-03-05", periods=500, freq="h").strftime("%d/%m/%Y %H:%M:%S")
+    np.testing.assert_array_equal(dates(pd.Series(long)), 1709596800.0 + 3600 * np.arange(500))
 
 
 @pytest.mark.parametrize(("factor", "unit"), [(1, "s"), (1000, "ms"), (1 / 60, "min"), (7, "s")])
@@ -288,6 +290,14 @@ def test_packing_is_told_by_content(write):
     assert traces(write(gzip.compress(TRACE.encode()), "a.csv")).equals(plain)
     assert traces(write(zipped(a_csv=TRACE, **{"__MACOSX/._a": "x"}), "b.csv")).equals(plain)
     assert traces(write(gzip.compress(zipped(a_csv=TRACE)), "c.bin")).equals(plain)
+
+
+def test_an_archive_may_hold_much_of_what_a_desktop_adds(write):
+    """Its directory is read a few times, and not once for each of its files."""
+    data = zipped(**{f"__MACOSX/{k}": "x" for k in range(1500)}, a_csv=TRACE)
+    assert traces(write(data)).equals(traces(write(TRACE)))
+    with pytest.raises(InputError, match="more than 10000 files"):
+        read_record(write(zipped(**{f"{k}": "" for k in range(10_001)})))
 
 
 def test_an_archive_of_several_files_or_none_is_refused(write):
