@@ -84,7 +84,7 @@ def _panels(tree: xr.DataTree, tests: xr.Dataset, curves: xr.Dataset) -> list[_D
             lambda f, ax: _draw_curves(f, ax, curves, "level", "incremental_capacity"),
             lambda f, ax: _draw_curves(f, ax, curves, "charge", "differential_voltage"),
         ]
-    if tests.sizes.get("test") and _pulse_depths(tests) > 1:
+    if tests.sizes.get("test") and _at_several_depths(tests):
         panels.append(lambda f, ax: _draw_depths(f, ax, tests))
     checkups = tree["checkups"].to_dataset() if "checkups" in tree.children else xr.Dataset()
     if checkups.sizes.get("checkup", 0) > 1:
@@ -199,10 +199,11 @@ def _pulse_rows(tests: xr.Dataset) -> NDArray[np.bool_]:
     return np.array([kind.endswith("pulse") or "GITT" in kind for kind in kinds], dtype=bool)
 
 
-def _pulse_depths(tests: xr.Dataset) -> int:
-    """At how many depths there are pulses."""
+def _at_several_depths(tests: xr.Dataset) -> bool:
+    """Whether there are pulses at clearly different depths."""
     depths = tests["depth"].values[_pulse_rows(tests)]
-    return len(np.unique(np.round(depths / max(np.ptp(depths), 1e-12), 2))) if depths.size else 0
+    charges = np.abs(tests["charge"].values[_pulse_rows(tests)])
+    return bool(depths.size > 1 and np.ptp(depths) > 3 * np.median(charges))
 
 
 def _draw_depths(_: SubFigure, ax: Axes, tests: xr.Dataset) -> None:

@@ -376,6 +376,7 @@ def _remarks(tests: xr.Dataset) -> list[str]:
     for name, remarks in zip(tests["name"].values, tests["remarks"].values, strict=True):
         for remark in filter(None, str(remarks).split("; ")):
             about.setdefault(remark, []).append(str(name))
+    about = {remark: list(dict.fromkeys(names)) for remark, names in about.items()}
     lines = []
     for remark, names in list(about.items())[:10]:
         more = f" and {len(names) - 4} more" if len(names) > 4 else ""

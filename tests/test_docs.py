@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cellmodels.checkups_file import read_checkups_file
 from cellmodels.chemistry import Chemistry
 from cellmodels.fit_file import read_fit_file, read_simulate_file
 from cellmodels.models import family
@@ -77,6 +78,8 @@ def readers(text):
     if text.splitlines()[0].endswith(".csv"):
         return [read_record]
     keys = tomllib.loads(text).keys()
+    if "data" in keys:
+        return [read_checkups_file]
     if "cell" in keys:
         return [read_fit_file, read_simulate_file]
     kinds = {"species": Chemistry.load, "parameters": ParameterSet.load, "protocol": Protocol.load}
@@ -98,7 +101,7 @@ def test_example_files_can_be_read(folder, name):
 
 def test_the_examples_are_of_every_kind():
     kinds = {read for text in examples().values() for read in readers(text)}
-    assert len(kinds) == 6
+    assert len(kinds) == 7
 
 
 # --- the page about zinc-halogen cells -----------------------------------------------------------
