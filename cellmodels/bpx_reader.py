@@ -29,7 +29,7 @@ import numpy as np
 from cellmodels.charge_limits import ELECTRODES, limits_at_voltages
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.expressions import Expression
-from cellmodels.law_values import value_at
+from cellmodels.law_values import REFERENCE_TEMPERATURE, arrhenius, value_at
 from cellmodels.parameter import Parameter, Status, Value, finite
 from cellmodels.tables import Table
 from cellmodels.toml_io import read_text
@@ -74,7 +74,6 @@ _HYSTERESIS = {
         "{} particle delithiation hysteresis decay rate",
     ),
 }
-REFERENCE_TEMPERATURE = "Reference temperature [K]"
 OPEN_CIRCUIT = "Open-circuit voltage at {}% SOC [V]"
 _DEFAULT_TEMPERATURE = 298.15
 _DEFAULT_CONCENTRATION = 1000.0
@@ -385,7 +384,7 @@ class _Reader:
         self._number(rate, place, "Reaction rate constant [mol.m-2.s-1]")
         reference = self.found["Initial concentration in electrolyte [mol.m-3]"].value
         formula = (
-            f'F * "{rate}"{_arrhenius(energy)}'
+            f'F * "{rate}"{arrhenius(energy) if energy else ""}'
             f" * (c_e/{reference!r})**0.5 * (c_s_surf/c_s_max)**0.5 * (1 - c_s_surf/c_s_max)**0.5"
         )
         law = Expression(formula, ("c_e", "c_s_surf", "c_s_max", "T"))
@@ -479,7 +478,7 @@ class _Reader:
         reference = f"{stem} at reference temperature{bracket}{unit}"
         self._add(reference, value, place)
         at = f'"{reference}"' if isinstance(value, float) else f'"{reference}"({argument})'
-        self._add(name, Expression(at + _arrhenius(energy), arguments), place)
+        self._add(name, Expression(at + arrhenius(energy), arguments), place)
 
     def _energy(self, place: str, theirs: str, stem: str) -> str:
         """Add an activation energy and return its name, or an empty text if there is none."""
@@ -533,10 +532,3 @@ class _Reader:
             value = finite(value, name)
         unit = unit_of_name(name) or "-"
         self.found[name] = Parameter(name, value, unit, source, status, None, note)
-
-
-def _arrhenius(energy: str) -> str:
-    """Return the factor of an Arrhenius law, to be written behind a value."""
-    if not energy:
-        return ""
-    return f' * exp("{energy}"/R * (1/"{REFERENCE_TEMPERATURE}" - 1/T))'

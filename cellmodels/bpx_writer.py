@@ -20,14 +20,13 @@ from cellmodels.bpx_reader import (
     LAYERS,
     OPEN_CIRCUIT,
     PARTICLE,
-    REFERENCE_TEMPERATURE,
     package,
 )
 from cellmodels.charge_limits import ELECTRODES, limits_at_voltages
 from cellmodels.errors import InputError
 from cellmodels.expressions import CONSTANTS, Expression
 from cellmodels.formula_text import FormulaText, function
-from cellmodels.law_values import value_at
+from cellmodels.law_values import REFERENCE_TEMPERATURE, value_at
 from cellmodels.parameter import Value
 from cellmodels.pybamm_symbols import adaptive_table
 from cellmodels.tables import Table

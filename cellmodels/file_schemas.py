@@ -43,10 +43,24 @@ def schema(kind: str) -> dict[str, Any]:
     """
     if kind not in KINDS:
         raise InputError(f"There is no kind of file '{kind}'.{did_you_mean(kind, KINDS)}")
-    found = TypeAdapter(KINDS[kind]).json_schema()
+    found = _without_null(TypeAdapter(KINDS[kind]).json_schema())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"cellmodels-{kind}.schema.json",
         **found,
         "title": f"cellmodels {kind} file",
     }
+
+
+def _without_null(node: Any) -> Any:
+    """Return a schema without the value null, which TOML does not have."""
+    if isinstance(node, list):
+        return [_without_null(each) for each in node]
+    if not isinstance(node, Mapping):
+        return node
+    kept = {k: _without_null(v) for k, v in node.items() if not (k == "default" and v is None)}
+    options = [each for each in kept.get("anyOf", ()) if each != {"type": "null"}]
+    if len(options) == 1:
+        del kept["anyOf"]
+        return {**kept, **options[0]}
+    return {**kept, "anyOf": options} if options else kept

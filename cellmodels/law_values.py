@@ -1,4 +1,4 @@
-"""Numbers of a parameter set's laws, which may quote and call one another."""
+"""Laws of a parameter set, which may quote and call one another: their numbers, and Arrhenius'."""
 
 from __future__ import annotations
 
@@ -11,6 +11,24 @@ import numpy as np
 from cellmodels.expressions import Expression
 from cellmodels.parameter import Value
 from cellmodels.tables import Table
+
+REFERENCE_TEMPERATURE = "Reference temperature [K]"
+
+
+def arrhenius(energy: str) -> str:
+    """Return the factor of an Arrhenius law, to be written behind a value.
+
+    Parameters
+    ----------
+    energy : str
+        Name of the activation energy.
+
+    Returns
+    -------
+    str
+        exp(E/R (1/T_ref - 1/T)), with the set's reference temperature.
+    """
+    return f' * exp("{energy}"/R * (1/"{REFERENCE_TEMPERATURE}" - 1/T))'
 
 
 def value_at(look_up: Callable[[str], Value], name: str, *arguments: Any) -> Any:

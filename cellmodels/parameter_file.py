@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from cellmodels.errors import InputError, UnitError, did_you_mean
 from cellmodels.expressions import Expression
+from cellmodels.law_values import arrhenius
 from cellmodels.parameter import Parameter, Status, Value, finite
 from cellmodels.tables import Interpolation, Table, read_table
 from cellmodels.toml_io import validate
@@ -19,46 +20,64 @@ from cellmodels.units import convert, unit_of_name
 _CONFIG = ConfigDict(extra="forbid", str_strip_whitespace=True, frozen=True)
 _Text = Annotated[str, Field(min_length=1)]
 _Number = Annotated[float, Field(strict=True)]
+_KINDS = ("value", "formula", "table")
 
 
 class _TableEntry(BaseModel):
     """A table written out in the file."""
 
     model_config = _CONFIG
-    x: tuple[_Number, ...]
-    y: tuple[_Number, ...]
-    argument: str
+    x: tuple[_Number, ...] = Field(description="increasing")
+    y: tuple[_Number, ...] = Field(description="in the unit in the name's bracket")
+    argument: str = Field(description="which of the arguments x is")
 
 
 class _ParameterEntry(BaseModel):
-    """One entry under ``[parameters]``."""
+    """One parameter: a value, a formula or a table, with unit, source and status."""
 
-    model_config = _CONFIG
-    value: _Number | None = None
-    formula: str | None = None
-    table: str | _TableEntry | None = None
-    arguments: tuple[str, ...] | None = None
-    interpolation: Interpolation = "linear"
-    unit: str
-    source: _Text
-    status: Status
-    range: tuple[_Number, _Number] | None = None
-    note: str = ""
-    new: Annotated[bool, Field(strict=True)] = False
+    model_config = ConfigDict(
+        **_CONFIG, json_schema_extra={"oneOf": [{"required": [kind]} for kind in _KINDS]}
+    )
+    value: _Number | None = Field(None, description="a number, in the unit given here")
+    formula: str | None = Field(
+        None, description="of the arguments; other parameters by their names in double quotes"
+    )
+    table: str | _TableEntry | None = Field(
+        None, description="written out, or the name of a CSV file beside this one"
+    )
+    arguments: tuple[str, ...] | None = Field(
+        None, description="what a model passes to a formula or table, such as sto, c_e, T"
+    )
+    interpolation: Interpolation = Field("linear", description="of a table")
+    activation_energy: _Number | None = Field(
+        None, description="J.mol-1; makes this the value at the reference temperature (Arrhenius)"
+    )
+    unit: str = Field(description="of value and range; '-' where the name has no bracket")
+    source: _Text = Field(description="a key of [citations], a comma, and the table, page or file")
+    status: Status = Field(description="how well it is known")
+    range: tuple[_Number, _Number] | None = Field(
+        None, description="lowest and highest plausible value: a fit's bounds"
+    )
+    note: str = Field("", description="anything else a reader should know")
+    new: Annotated[bool, Field(strict=True)] = Field(
+        False, description="whether it is a name of your own"
+    )
 
 
 class ParameterFile(BaseModel):
     """A parameter file."""
 
     model_config = _CONFIG
-    format: Literal[1]
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
-    title: _Text
-    chemistry: _Text
-    base: str = ""
-    description: str = ""
-    citations: dict[str, _Text] = {}
-    parameters: dict[str, _ParameterEntry] = {}
+    format: Literal[1] = Field(description="version of this format")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")] = Field(
+        description="by which the set is loaded"
+    )
+    title: _Text = Field(description="what it describes, in a few words")
+    chemistry: _Text = Field(description="name of a chemistry, such as lithium_ion")
+    base: str = Field("", description="set it builds on: ours, PyBaMM's, or a file beside this one")
+    description: str = Field("", description="what it describes, at length")
+    citations: dict[str, _Text] = Field({}, description="key -> reference with DOI or URL")
+    parameters: dict[str, _ParameterEntry] = Field({}, description="by PyBaMM's names")
 
 
 _ADAPTER: TypeAdapter[ParameterFile] = TypeAdapter(ParameterFile)
@@ -107,12 +126,46 @@ def parameters(file: ParameterFile, folder: Path | None) -> dict[str, Parameter]
     InputError
         If a value, unit, range, formula or table is wrong.
     """
-    return {name: _parameter(name, each, folder) for name, each in file.parameters.items()}
+    found: dict[str, Parameter] = {}
+    for name, entry in file.parameters.items():
+        for one, each in _with_temperature(name, entry).items():
+            if one in found or (one != name and one in file.parameters):
+                raise InputError(f"parameter '{one}' is there twice.")
+            found[one] = _parameter(one, each, folder)
+    return found
+
+
+def _with_temperature(name: str, entry: _ParameterEntry) -> dict[str, _ParameterEntry]:
+    """Return an entry, or the three that one with an activation energy stands for.
+
+    They are the value at the reference temperature, the energy, and the law that quotes both.
+    """
+    if entry.activation_energy is None:
+        return {name: entry}
+    arguments = entry.arguments or ()
+    if "T" not in arguments:
+        raise InputError(f"parameter '{name}': a law of temperature has 'T' among its arguments.")
+    stem, bracket, unit = name.partition(" [")
+    reference = f"{stem} at reference temperature{bracket}{unit}"
+    energy = f"{stem} activation energy [J.mol-1]"
+    others = tuple(each for each in arguments if each != "T")
+    plain = entry.value is not None
+    at = f'"{reference}"' + ("" if plain else f"({', '.join(others)})")
+    without: dict[str, Any] = dict.fromkeys(("value", "formula", "table", "range"))
+    without |= {"activation_energy": None, "arguments": None, "interpolation": "linear", "note": ""}
+    of_reference = {"activation_energy": None, "new": True, "arguments": None if plain else others}
+    of_energy = {"value": entry.activation_energy, "unit": "J.mol-1", "new": True}
+    law = {"formula": at + arrhenius(energy), "arguments": arguments}
+    return {
+        reference: entry.model_copy(update=of_reference),
+        energy: entry.model_copy(update=without | of_energy),
+        name: entry.model_copy(update=without | law | {"unit": unit.removesuffix("]") or "-"}),
+    }
 
 
 def _parameter(name: str, entry: _ParameterEntry, folder: Path | None) -> Parameter:
     """Turn one entry of a file into a parameter, in the unit of its name's bracket."""
-    given = [key for key in ("value", "formula", "table") if getattr(entry, key) is not None]
+    given = [key for key in _KINDS if getattr(entry, key) is not None]
     if len(given) != 1:
         got = " and ".join(given) or "none"
         raise InputError(f"parameter '{name}': give one of value, formula, table (got {got}).")

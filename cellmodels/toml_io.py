@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,10 @@ from cellmodels.errors import InputError, did_you_mean
 
 #: Largest file read [bytes]: enough for any parameter set, too little to fill the memory.
 MAX_BYTES = 5_000_000
+
+#: Text of several lines that can stand as it is: no control characters, no three quotes.
+_PRINTED = r"[^\x00-\x08\x0b-\x1f\x7f]"
+_SEVERAL_LINES = re.compile(rf"(?!.*''')(?=.*\n){_PRINTED}*(?!'){_PRINTED}", re.DOTALL)
 
 T = TypeVar("T")
 
@@ -111,6 +116,8 @@ def _key(key: str) -> str:
 
 def _literal(value: Any) -> str:
     """Return one value as TOML writes it."""
+    if isinstance(value, str) and _SEVERAL_LINES.fullmatch(value):
+        return f"'''\n{value}'''"
     if isinstance(value, str):  # JSON's escapes are TOML's, which wants one more character escaped
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Mapping):

@@ -1,5 +1,6 @@
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -288,8 +289,11 @@ def test_nothing_is_executed_or_left_behind(data, read, monkeypatch, tmp_path):
         raise AssertionError("executed")
 
     monkeypatch.setattr(bpx.Function, "to_python_function", forbidden)
-    read(data).to_bpx(tmp_path / "again.json")
+    before = set(sys.modules)
+    for each in (data, single_particle(data)):
+        read(each).to_bpx(tmp_path / "again.json")
     assert list((tmp_path / "temporary").iterdir()) == []
+    assert set(sys.modules) == before
 
 
 @pytest.mark.parametrize(

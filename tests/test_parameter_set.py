@@ -3,6 +3,7 @@ import copy
 import json
 import math
 import pickle
+import tomllib
 
 import numpy as np
 import pybamm
@@ -23,6 +24,7 @@ from cellmodels.models.mechanisms import (
 )
 from cellmodels.parameter_set import Parameter, ParameterSet
 from cellmodels.tables import Table
+from cellmodels.toml_io import toml_text
 
 OURS = parameter_set.names()
 DIFFUSIVITY = "SEI solvent diffusivity [m2.s-1]"
@@ -632,3 +634,69 @@ def test_sets_cite_their_sources_in_pybamm_too(monkeypatch):
 def test_a_base_lies_beside_its_file(write, base):
     with pytest.raises(InputError, match="must lie beside"):
         ParameterSet.load(write(HEAD.replace('"OKane2022"', f'"{base}"')))
+
+
+# --- temperature -------------------------------------------------------------------------------
+
+ARRHENIUS = (
+    HEAD
+    + """
+[parameters."Negative particle diffusivity [m2.s-1]"]
+{given}
+activation_energy = 30000.0
+arguments = ["sto", "T"]
+unit = "m2.s-1"
+source = "Me2026, p. 1"
+status = "measured"
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "at_half"),
+    [
+        ("value = 2e-14", 2e-14),
+        ("formula = '1e-14 * (1 + sto)'", 1.5e-14),
+        ("table = {x = [0.0, 1.0], y = [1e-14, 4e-14], argument = 'sto'}", 2.5e-14),
+    ],
+)
+def test_a_law_of_temperature_by_its_activation_energy(write, given, at_half):
+    mine = ParameterSet.load(write(ARRHENIUS.format(given=given)))
+    values = mine.parameter_values()
+    law = values["Negative particle diffusivity [m2.s-1]"]
+    found = values.evaluate(law(pybamm.Scalar(0.5), pybamm.Scalar(318.0)))
+    hotter = np.exp(30000 / 8.31446261815324 * (1 / values["Reference temperature [K]"] - 1 / 318))
+    assert found == pytest.approx(at_half * hotter, rel=1e-12)
+    assert mine.value("Negative particle diffusivity activation energy [J.mol-1]") == 30000
+    assert ParameterSet.from_dict(mine.to_dict()) == mine
+
+
+def test_a_law_of_temperature_says_what_it_lacks(write):
+    text = ARRHENIUS.format(given="value = 2e-14")
+    with pytest.raises(InputError, match="has 'T' among its arguments"):
+        ParameterSet.load(write(text.replace(', "T"', "")))
+    twice = "Negative particle diffusivity activation energy [J.mol-1]"
+    second = f'''
+[parameters."{twice}"]
+value = 1.0
+unit = "J.mol-1"
+source = "Me2026, p. 1"
+status = "measured"
+new = true
+'''
+    with pytest.raises(InputError, match="there twice"):
+        ParameterSet.load(write(text + second))
+
+
+def test_written_files_are_readable(tmp_path):
+    mine = ParameterSet.load("nmc_graphite_siox")
+    mine.write(tmp_path / "mine.toml")
+    text = (tmp_path / "mine.toml").read_text(encoding="utf-8")
+    assert "- 0.0909*tanh(29.8538*(sto - 0.1234))\n" in text  # formulas keep their lines
+    assert "range = [2.5e-24, 2.5e-20]\n" in text
+    assert ParameterSet.load(tmp_path / "mine.toml") == mine
+
+
+@given(st.text(alphabet="a'\"\\\n\r\t\x00\x7fé ", max_size=12))
+def test_any_text_survives_toml(text):
+    assert tomllib.loads(toml_text({"a": text})) == {"a": text}
