@@ -1,4 +1,4 @@
-"""The command line: ``cellmodels fit``, ``simulate``, ``checkups``, ``demo`` and ``parameters``.
+"""The command line: ``cellmodels fit``, ``simulate``, ``checkups``, ``quality`` and others.
 
 Exit codes: 0 when all went well; 1 when a fit did not converge or a life ended early, or neither
 could begin; 2 when something that the user wrote is wrong; 130 after Ctrl-C. Results are printed
@@ -163,6 +163,46 @@ def checkups(
                 _say_written([corrections_path(file)])
             _make_folder(output)
             _say_written(_write_checkups(found, output / stem))
+
+
+@app.command()
+def quality(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="Records, or folders of one cell's traces.")
+    ],
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HEADER=MEANING", help=r'As in "U=voltage \[mV]"; may be repeated.'),
+    ] = None,
+    repair: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND", help='What to repair, or "all"; may be repeated.'),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.nc", help="Write the one record, as it is after the repairs."),
+    ] = None,
+) -> None:
+    """Look for what is wrong or doubtful in records; exit code 2 where something is refused."""
+    with _reported():
+        from cellmodels.record import check_quality, read_record, write_record
+
+        if output is not None and len(files) > 1:
+            raise InputError("--output takes one FILE.")
+        columns, refused = _columns(column), False
+        for file in files:
+            found = check_quality(file, columns=columns, repair=repair or ())
+            typer.echo(repr(found))
+            refused |= bool(found.refused)
+        if output is not None and not refused:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what would be said is printed already
+                record = read_record(files[0], columns=columns, repair=repair or ())
+            write_record(record, output)
+            _say(record.attrs.get("repaired", "Nothing was repaired."))
+            _say_written([output])
+    if refused:
+        raise typer.Exit(_WRONG_INPUT)
 
 
 @app.command()

@@ -413,3 +413,21 @@ def test_the_package_is_light_and_whole():
         assert name in dir(cm)
     with pytest.raises(AttributeError, match="no attribute 'Protocl'. Did you mean 'Protocol'"):
         _ = cm.Protocl
+
+
+def test_quality_reports_repairs_and_writes(folder):
+    time = [10.0 * k for k in range(40)]
+    time[20:] = [t - 150.0 for t in time[20:]]
+    rows = [f"{t},{3.7 - 0.001 * k},-1.0" for k, t in enumerate(time)]
+    Path("cell.csv").write_text(
+        "\n".join(["Test Time / s,Voltage / V,Current / A", *rows]), encoding="utf-8"
+    )
+    found = call("quality", "cell.csv")
+    assert found.exit_code == 2
+    assert "'time' goes back, by 140 s; line 22" in found.output
+    mended = call("quality", "cell.csv", "--repair", "clock", "--output", "mended.nc")
+    assert mended.exit_code == 0, mended.output
+    assert "clock ('time', line 22)" in mended.output
+    assert cm.read_record("mended.nc")["traces/time"].values[-1] == 390.0
+    assert call("quality", "mended.nc").exit_code == 0
+    assert "there is no 'clok'" in call("quality", "cell.csv", "--repair", "clok").output

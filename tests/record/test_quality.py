@@ -1,5 +1,9 @@
 """Faults of traces and tables are found, with their rows, and repaired on request."""
 
+import os
+import warnings
+from pathlib import Path
+
 import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
@@ -420,3 +424,125 @@ def test_the_report_reads(write):
 )
 def test_rows_in_words(rows, text):
     assert ranges(np.array(rows, dtype=np.int64)) == text
+
+
+# --- traces of a model -------------------------------------------------------------------------
+
+
+def solved(pybamm, steps, period="20 seconds"):
+    """Measurements of a single-particle cell at PyBaMM's own output times."""
+    experiment = pybamm.Experiment([tuple(steps)], period=period)
+    model = pybamm.lithium_ion.SPM()
+    parameters = pybamm.ParameterValues("Chen2020")
+    found = pybamm.Simulation(model, experiment=experiment, parameter_values=parameters).solve(
+        initial_soc=0.9
+    )
+    names = {"time": "Time [s]", "voltage": "Voltage [V]", "current": "Current [A]"}
+    columns = {key: found[name].entries for key, name in names.items()}
+    return dataset(columns | {"temperature": np.full(len(columns["time"]), 298.15)})
+
+
+PULSE = ["Discharge at 1C for 10 seconds", "Rest for 40 seconds", "Charge at 0.75C for 10 seconds"]
+PROTOCOLS = {
+    "CC-CV": [
+        "Discharge at 1C until 2.5 V", "Rest for 30 minutes", "Charge at 0.5C until 4.2 V",
+        "Hold at 4.2 V until C/20", "Rest for 1 hour",
+    ],
+    "HPPC": [*PULSE, "Discharge at 1C for 6 minutes", "Rest for 1 hour"] * 5,
+    "GITT": ["Discharge at C/10 for 10 minutes", "Rest for 1 hour"] * 10,
+    "power": ["Discharge at 10 W for 20 minutes", "Charge at 5 W for 20 minutes"] * 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[*PROTOCOLS, "drive cycle"])
+def of_model(request):
+    pybamm = pytest.importorskip("pybamm")
+    if request.param != "drive cycle":
+        return solved(pybamm, PROTOCOLS[request.param])
+    time = np.arange(0.0, 1800.0, 1.0)
+    draw = 3.0 + 4.0 * np.sin(time / 40) * np.sin(time / 7) + np.where(time % 60 < 8, -6.0, 0.0)
+    step = pybamm.step.current(np.stack([time, draw], axis=1), period="1 second")
+    return solved(pybamm, [step], "1 second")
+
+
+def test_a_model_s_traces_have_no_findings(of_model):
+    assert faults(of_model) == []
+
+
+def test_faults_put_into_a_model_s_traces(of_model):
+    current, time = of_model["current"].values, of_model["time"].values
+    other = of_model.assign(current=("sample", -current, of_model["current"].attrs))
+    assert {one.kind for one in faults(other)} == {"sign"}
+    slow = of_model.assign(time=("sample", 1e6 * time, of_model["time"].attrs))
+    assert {one.kind for one in faults(slow)} >= {"time unit"}
+    set_back = time.copy()
+    set_back[len(time) // 2 :] -= time[len(time) // 2 - 1] / 2 + 30.0
+    broken = of_model.assign(time=("sample", set_back, of_model["time"].attrs))
+    assert found(broken)["clock", "refused"] == [len(time) // 2]
+
+
+# --- measured files ----------------------------------------------------------------------------
+
+#: What is found in files of laboratories; in every other one that is read, nothing.
+MEASURED = {
+    "a123_gitt_attia2020/2019-01-14-GITT_CH16_fresh.csv.gz": {"clock"},
+    "bdf_examples/DLR__LiGrHydra0b__20230131__POCV__25degC__Basytec.bdf.csv.gz": {"time unit"},
+    "bdf_examples/DLR__LiLNMOHydra0b__20221125__POCV__25degC__Basytec.bdf.csv.gz": {"time unit"},
+    "bdf_examples/SINTEF__SLPBA842124HV__2024-10-23__Rate_25degC__Neware__Time_Bug.bdf.csv.gz": {
+        "repeated", "clock",
+    },
+    "bdf_examples/SINTEF__G20M7-202512-Gru6mV__20251228__C30__25degC__Neware.bdf.csv.gz": {
+        "repeated", "counter reset",
+    },
+    "vendor_formats/batterydata_energy_gov/p492-13-raw.csv": {
+        "gap", "pause", "counter", "counter reset",
+    },
+    "vendor_formats/maccor/maccor_three.txt": {"voltage unit"},
+    "vendor_formats/neware/nw_regular_export_ife_example.csv.gz": {"repeated"},
+    "vendor_formats/novonix/example_data.csv": {"repeated", "clock"},
+    "bdf_examples/SINTEF__LiGrR2032__2024-04-30__25degC__Landt.bdf.csv.gz": set(),
+    "vendor_formats/arbin/arbin_example.csv": set(),
+    "vendor_formats/arbin/2017-05-09_test-TC-contact_CH33.csv": set(),
+    "vendor_formats/basytec/sample_data_basytec.txt": set(),
+    "vendor_formats/biologic/Sample_data_biologic_CA1.txt": set(),
+    "vendor_formats/maccor/PreDiag_000229_000229_truncated.034.gz": set(),
+    "vendor_formats/maccor/maccor_001.txt.gz": set(),
+    "vendor_formats/neware/neware_uio.csv.gz": set(),
+    "vendor_formats/novonix/test_Nova_Form-CH01-01_short.csv": set(),
+    "vendor_formats/pec/Test25205.csv": set(),
+    "about_energy_bpx/LFP/data/validation/LFP_25degC_1C.csv": set(),
+    "about_energy_bpx/NMC/data/validation/NMC_25degC_Co20.csv": set(),
+}  # fmt: skip
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", MEASURED)
+def test_what_is_found_in_measured_files(name):
+    folder = os.environ.get("CELLMODELS_DATA")
+    if not folder or not Path(folder, name).is_file():
+        pytest.skip(f"CELLMODELS_DATA has no {name}")
+    path = Path(folder, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        report = cm.check_quality(path)
+        assert {one.kind for one in report} == MEASURED[name]
+        assert not cm.check_quality(path, repair="all").refused
+        if report.refused:
+            with pytest.raises(InputError, match="repair="):
+                cm.read_record(path)
+        record = cm.read_record(path, repair="all")
+    assert "traces" in record.children
+    assert bool(report.repairs) == (report.refused != ())
+
+
+@pytest.mark.data
+def test_charge_by_the_trapezoidal_rule_against_the_counter():
+    """The row after each pulse of this GITT comes 120 s late, with the current off."""
+    name = "a123_gitt_attia2020/2019-01-14-GITT_CH16_fresh.csv.gz"
+    folder = os.environ.get("CELLMODELS_DATA")
+    if not folder or not Path(folder, name).is_file():
+        pytest.skip(f"CELLMODELS_DATA has no {name}")
+    left = {one.kind: one for one in cm.check_quality(Path(folder, name), repair="clock")}
+    assert set(left) == {"gap", "counter"}
+    assert "+40.8 %" in left["counter"].message
+    assert len(left["counter"].rows) == 39
