@@ -222,7 +222,7 @@ def hydrogen_current(
     .. math:: j = -j_0\,e^{-\alpha f(\phi + (RT/F)\ln 10\;\mathrm{pH})}
 
     (118 mV per decade for :math:`\alpha = 1/2`; the exchange current on zinc as in W. D. Callister,
-    Materials science and engineering, ch. corrosion.)
+    D. G. Rethwisch, Fundamentals of materials science and engineering, 3rd ed. (2008), p. 677.)
 
     Parameters
     ----------

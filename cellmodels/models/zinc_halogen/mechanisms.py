@@ -174,8 +174,8 @@ class HydrogenEvolution(ZincMechanism):
 
     See `kinetics.hydrogen_current` for the rate; it acts on what zinc covers. The acid
     [H+] - [OH-] falls by two for each H2, and the positive electrode is left with more halogen than
-    there is zinc. Source: W. D. Callister, Materials science and engineering, ch. corrosion
-    (exchange current on zinc).
+    there is zinc. Source: W. D. Callister, D. G. Rethwisch, Fundamentals of materials science and
+    engineering, 3rd ed. (2008), section 16.4 (exchange current on zinc).
     """
 
     short_name: ClassVar[str] = "hydrogen evolution"
