@@ -1,4 +1,4 @@
-"""The sign of a current, told by what the voltage does.
+"""The sign of a current: the one place where it is turned, and what the voltage tells of it.
 
 A cell's own resistance is positive: where the current changes towards discharge the voltage falls
 at once, and while a cell is discharged its voltage falls. A file whose header does not say which
@@ -16,6 +16,24 @@ _STEP = 0.1  # of the largest current: a change that is a step
 _FLOWS = 0.02  # of the largest current: less is a rest
 _CLEAR = 0.6  # of the evidence that has to agree
 _LEAST = 0.003  # of the voltage: less change tells nothing
+
+
+def discharge_positive(current: Numbers) -> Numbers:
+    """Turn a current that is positive on charge into one that is positive on discharge.
+
+    The only place where signs are changed.
+
+    Parameters
+    ----------
+    current : ndarray
+        Positive on charge, as in the Battery Data Format.
+
+    Returns
+    -------
+    ndarray
+        Positive on discharge.
+    """
+    return 0.0 - current  # and no negative zero
 
 
 def sign_by_voltage(current: Numbers, voltage: Numbers) -> int:

@@ -275,6 +275,15 @@ def test_a_folder_of_raw_files_is_one_record(write, tmp_path):
     assert record.attrs["joined"] == "2 parts, by their dates"
 
 
+@pytest.mark.skipif("os.name != 'posix'")
+def test_a_folder_leads_to_no_file_outside(write, tmp_path):
+    outside = write(ARBIN, "private.csv")
+    write(ARBIN, "raw/a.csv")
+    (tmp_path / "raw" / "b.csv").symlink_to(outside)
+    with pytest.raises(InputError, match="b.csv' leads out of its folder"):
+        read_record(tmp_path / "raw")
+
+
 def test_a_folder_whose_files_are_no_traces_is_refused(write, tmp_path):
     write(ARBIN, "raw/a.csv")
     write("cycle,capacity_Ah\n1,2\n", "raw/b.csv")
