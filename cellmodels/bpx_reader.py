@@ -1,9 +1,7 @@
-"""Battery Parameter eXchange (BPX) files as parameters.
+"""The content of Battery Parameter eXchange (BPX) files as parameters.
 
-BPX (https://bpxstandard.com) describes a lithium-ion cell in JSON. The package ``bpx`` checks the
-file's structure; its functions, which are Python expressions in ``x``, never reach it (it would
-execute them), as they are read by :mod:`cellmodels.expressions` first. Where BPX and PyBaMM differ
-in what they call a quantity, the relations are those of the BPX standard:
+BPX (https://bpxstandard.com) describes a lithium-ion cell. Where BPX and PyBaMM differ in what they
+call a quantity, the relations are those of the BPX standard:
 
 * reaction rate constant K: j0 = F K sqrt((c_e/c_e0) (c/c_max) (1 - c/c_max)), c_e0 the initial
   concentration of the electrolyte;
@@ -15,10 +13,8 @@ in what they call a quantity, the relations are those of the BPX standard:
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,46 +22,19 @@ from typing import Any
 
 import numpy as np
 
+from cellmodels.bpx_file import CELL, LAYERS, OPEN_CIRCUIT, PARTICLE, read_file
 from cellmodels.charge_limits import ELECTRODES, limits_at_voltages
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.expressions import Expression
 from cellmodels.law_values import REFERENCE_TEMPERATURE, arrhenius, value_at
 from cellmodels.parameter import Parameter, Status, Value, finite
 from cellmodels.tables import Table
-from cellmodels.toml_io import read_text
 from cellmodels.units import unit_of_name
 
 #: Key of the citation that every parameter of a file names.
 CITATION = "BPX"
 #: Key of the citation of numbers that a file leaves open.
 ASSUMED = "assumed"
-#: Where PyBaMM's lumped heat balance wants a density and a heat capacity.
-LAYERS = (
-    "Negative electrode",
-    "Positive electrode",
-    "Separator",
-    "Negative current collector",
-    "Positive current collector",
-)
-
-#: BPX's name -> PyBaMM's, where they are the same quantity.
-CELL = {
-    "Nominal cell capacity [A.h]": "Nominal cell capacity [A.h]",
-    "Lower voltage cut-off [V]": "Lower voltage cut-off [V]",
-    "Upper voltage cut-off [V]": "Upper voltage cut-off [V]",
-    "Number of electrode pairs connected in parallel to make a cell": (
-        "Number of electrodes connected in parallel to make a cell"
-    ),
-    "External surface area [m2]": "Cell cooling surface area [m2]",
-    "Volume [m3]": "Cell volume [m3]",
-}
-PARTICLE = {
-    "Thickness [m]": "{} electrode thickness [m]",
-    "Particle radius [m]": "{} particle radius [m]",
-    "Maximum concentration [mol.m-3]": "Maximum concentration in {low} electrode [mol.m-3]",
-    "Minimum stoichiometry": "{} electrode minimum stoichiometry",
-    "Maximum stoichiometry": "{} electrode maximum stoichiometry",
-}
 _HYSTERESIS = {
     "OCP (lithiation) [V]": ("{} electrode lithiation OCP [V]",),
     "OCP (delithiation) [V]": ("{} electrode delithiation OCP [V]",),
@@ -74,10 +43,8 @@ _HYSTERESIS = {
         "{} particle delithiation hysteresis decay rate",
     ),
 }
-OPEN_CIRCUIT = "Open-circuit voltage at {}% SOC [V]"
 _DEFAULT_TEMPERATURE = 298.15
 _DEFAULT_CONCENTRATION = 1000.0
-_MOST_DEPTH = 20
 
 
 @dataclass(frozen=True)
@@ -121,102 +88,11 @@ def read(path: str | Path, status: Status = "literature") -> BpxContent:
         If it is no BPX file, or describes what the lithium-ion models do not have: blended
         electrodes, an aged state, nested user-defined sections.
     """
-    raw = _json(path)
     try:
-        functions: dict[tuple[str, ...], Expression] = {}
-        plain = _without_functions(raw, (), functions)
-        return _Reader(_checked(plain), functions, status, Path(path).name).content()
+        data, functions = read_file(path)
+        return _Reader(data, functions, status, Path(path).name).content()
     except InputError as error:
         raise type(error)(f"{path}: {error}") from None
-
-
-def package() -> Any:
-    """Return the package ``bpx``.
-
-    Returns
-    -------
-    module
-
-    Raises
-    ------
-    InputError
-        If it is not installed.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it uses old names of pyparsing
-            import bpx
-    except ImportError:
-        raise InputError(
-            "BPX files need the package 'bpx': pip install 'cellmodels[data]'."
-        ) from None
-    return bpx
-
-
-def slug(text: str) -> str:
-    """Return a text as the name of a parameter set.
-
-    Parameters
-    ----------
-    text : str
-        Such as a file's name.
-
-    Returns
-    -------
-    str
-        Letters, digits, dots, hyphens and underscores.
-    """
-    return re.sub(r"[^A-Za-z0-9.+-]+", "_", text).strip("_.+-") or "unnamed"
-
-
-def _json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON object."""
-    try:
-        data = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a JSON file: {error}.") from None
-    if not isinstance(data, dict) or not isinstance(data.get("Parameterisation"), dict):
-        raise InputError(f"{path}: not a BPX file: it has no section 'Parameterisation'.")
-    return data
-
-
-def _without_functions(
-    node: Any, place: tuple[str, ...], functions: dict[tuple[str, ...], Expression]
-) -> Any:
-    """Return the data with a table in place of each function, which is parsed."""
-    if len(place) > _MOST_DEPTH:
-        raise InputError(f"{' -> '.join(place[:3])} …: nested more than {_MOST_DEPTH} levels deep.")
-    if isinstance(node, dict):
-        return {
-            key: each
-            if not place and key != "Parameterisation"
-            else _without_functions(each, (*place, key), functions)
-            for key, each in node.items()
-        }
-    if not isinstance(node, str) or place[-1] == "description":
-        return node
-    try:
-        expression = Expression(node, ("x",))
-    except InputError as error:
-        raise InputError(f"{' -> '.join(place[1:])}: {error}") from None
-    if expression.parameters:
-        raise InputError(f"{' -> '.join(place[1:])}: a function of BPX has no names in quotes.")
-    functions[place[1:]] = expression
-    return {"x": [0.0, 1.0], "y": [0.0, 0.0]}
-
-
-def _checked(data: dict[str, Any]) -> dict[str, Any]:
-    """Check the structure with the package bpx, which brings BPX 0.x to the form of 1.x."""
-    bpx = package()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of files older than BPX 1
-            found = bpx.parse_bpx_obj(data)
-    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-        details = error.errors() if hasattr(error, "errors") else []
-        lines = [f"{' -> '.join(map(str, d['loc']))}: {d['msg']}" for d in details[:3]]
-        raise InputError("not a valid BPX file: " + ("; ".join(lines) or f"{error}.")) from None
-    return found.model_dump(by_alias=True, exclude_none=True)
 
 
 class _Reader:

@@ -7,7 +7,6 @@ no Arrhenius law, is refused rather than approximated.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -15,13 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cellmodels.bpx_reader import (
-    CELL,
-    LAYERS,
-    OPEN_CIRCUIT,
-    PARTICLE,
-    package,
-)
+from cellmodels.bpx_file import CELL, LAYERS, OPEN_CIRCUIT, PARTICLE, check
 from cellmodels.charge_limits import ELECTRODES, limits_at_voltages
 from cellmodels.errors import InputError
 from cellmodels.expressions import CONSTANTS, Expression
@@ -83,7 +76,7 @@ def content(
     writer = _Writer(values)
     data = writer.data(header)
     left_out = writer.user_defined(data["Parameterisation"], omit)
-    _check(data)
+    check(data)
     return data, left_out
 
 
@@ -114,41 +107,6 @@ def same_law(values: Mapping[str, Value], name: str, law: Value) -> bool:
     except InputError:
         return False
     return bool(np.allclose(one, other, rtol=1e-12, atol=0))
-
-
-def text(data: Mapping[str, Any]) -> str:
-    """Return the content of a BPX file as it stands in it.
-
-    Parameters
-    ----------
-    data : mapping
-        From :func:`content`.
-
-    Returns
-    -------
-    str
-        JSON.
-    """
-    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _check(data: Mapping[str, Any]) -> None:
-    """See that the package bpx takes the file, without its executing a function."""
-    bpx = package()
-
-    def plain(node: Any) -> Any:
-        if isinstance(node, dict):
-            return {key: plain(each) for key, each in node.items()}
-        if isinstance(node, str):
-            bpx.Function.validate(node)  # its grammar only
-            return {"x": [0.0, 1.0], "y": [0.0, 0.0]}
-        return node
-
-    try:
-        sections = plain(data["Parameterisation"])
-        bpx.parse_bpx_obj({**data, "Parameterisation": sections})
-    except (ValueError, TypeError) as error:
-        raise InputError(f"BPX cannot describe this cell: {error}") from None
 
 
 class _Writer:

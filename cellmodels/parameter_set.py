@@ -16,7 +16,7 @@ from typing import Any
 
 import pybamm
 
-from cellmodels import bpx_reader, bpx_writer, parameter_file, pybamm_symbols
+from cellmodels import bpx_file, bpx_reader, bpx_writer, parameter_file, pybamm_symbols
 from cellmodels.base_sets import base_names, base_values, known_names, property_laws
 from cellmodels.chemistry import names as chemistry_names
 from cellmodels.errors import InputError, did_you_mean
@@ -151,7 +151,7 @@ class ParameterSet:
         """
         found = bpx_reader.read(path, status)
         return cls(
-            name=bpx_reader.slug(name or Path(path).stem),
+            name=_slug(name or Path(path).stem),
             title=found.title,
             chemistry="lithium_ion",
             base="",
@@ -214,7 +214,7 @@ class ParameterSet:
             for n, value in found.items()
         }
         return cls(
-            name=bpx_reader.slug(name),
+            name=_slug(name),
             title=title or name,
             chemistry=chemistry,
             base="",
@@ -268,7 +268,7 @@ class ParameterSet:
             data, left_out = bpx_writer.content(values, header, frozenset(common))
         except InputError as error:
             raise InputError(f"The parameter set '{self.name}': {error}") from None
-        _write(Path(path), bpx_writer.text(data))
+        _write(Path(path), bpx_file.text(data))
         return sorted({*left_out, *failed})
 
     def to_dict(self) -> dict[str, Any]:
@@ -617,6 +617,11 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
+
+
+def _slug(text: str) -> str:
+    """Return a text as the name of a parameter set."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", text).strip("_.+-") or "unnamed"
 
 
 def _bibtex(key: str, text: str) -> str:
