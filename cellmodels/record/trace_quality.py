@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from cellmodels.record.checks import outliers
 from cellmodels.record.current_sign import sign_by_voltage
 from cellmodels.record.schema import COUNTERS, TRACE_VARIABLES
 
@@ -46,6 +47,8 @@ _FINE = 200  # steps of the last digit in the range of the voltages
 _SPIKE = 0.02  # of the range
 _SPIKE_NOISE = 10.0  # times all but two of the movements around it
 _DISCONNECTED = 20.0  # K between a sensor that is out of range and the rest
+
+_SHORT = 0.9  # of the charge that the cycles around discharge
 
 _COUNTER = 0.05  # relative difference of charge
 _FACTORS: Mapping[str, float] = {"1000": 1e3, "3600": 3600.0, "60": 60.0, "24": 24.0}
@@ -766,6 +769,31 @@ def cycle(view: View) -> Iterator[Found]:
         yield Found("cycle", "cycle", view.samples(at), NOTED, message, "cycle")
 
 
+def cut_short(view: View) -> Iterator[Found]:
+    """Cycles of much less discharge than those around them, and a last one that ends in a step."""
+    if "cycle" not in view.dataset or len(view.time) < _FEWEST:
+        return
+    numbers = view.of("cycle")
+    edges = np.flatnonzero(np.diff(numbers) != 0) + 1
+    if not np.isfinite(numbers).all() or len(edges) < 2 or len(edges) > len(numbers) / 5:
+        return
+    begins = np.r_[0, edges]
+    out = np.add.reduceat(np.r_[np.maximum(view.charges, 0.0), 0.0], begins)
+    short = outliers(out) & (out < _SHORT * np.median(out))
+    before = out[-4:-1]
+    flows = abs(view.current[-1]) > _FLOWS * view.largest
+    alike = len(before) == 3 and float(np.ptp(before)) < 0.1 * float(before.max())
+    short[-1] = bool(short[-1]) or bool(flows and alike and out[-1] < _SHORT * before.min())
+    ends = np.r_[edges, len(numbers)]
+    for k in np.flatnonzero(short):
+        message = (
+            f"cycle {numbers[begins[k]]:g} discharges {out[k]:.4g} A.h, those around it "
+            f"{float(np.median(out)):.4g} A.h"
+        )
+        places = view.samples(np.arange(begins[k], ends[k]))
+        yield Found("cut short", "cycle", places, NOTED, message)
+
+
 #: What looks for which kinds.
 CHECKS: Mapping[Callable[[View], Iterator[Found]], tuple[str, ...]] = {
     repeated: ("repeated",),
@@ -782,7 +810,8 @@ CHECKS: Mapping[Callable[[View], Iterator[Found]], tuple[str, ...]] = {
     counter: ("time unit", "current unit", "sign", "counter"),
     counter_reset: ("counter reset",),
     cycle: ("cycle",),
+    cut_short: ("cut short",),
 }
 
 #: What can be told where the rows are in the order of time alone.
-_OF_AN_ORDER = (gap, stuck, spike, counter, counter_reset, cycle)
+_OF_AN_ORDER = (gap, stuck, spike, counter, counter_reset, cycle, cut_short)

@@ -307,6 +307,30 @@ def test_cycle_numbers_that_go_back():
     np.testing.assert_array_equal(mended(data, "cycle")["cycle"], CLEAN["cycle"])
 
 
+@given(st.integers(3, 17), st.floats(0.1, 0.8))
+def test_a_cycle_that_is_cut_short(cycle, share):
+    """Of twenty, one discharge ends early: the charge that follows is as much shorter."""
+    columns = cycling(20, interval=60.0, rest=10)
+    at = np.flatnonzero(columns["cycle"] == cycle)
+    half = 54
+    left = int(half * share)
+    dropped = np.r_[at[10 + left : 10 + half], at[20 + half + left :]]
+    data = dataset(columns).isel(sample=np.setdiff1d(np.arange(len(columns["time"])), dropped))
+    length = np.full(data.sizes["sample"], 60.0) * np.arange(data.sizes["sample"])
+    data = data.assign(time=("sample", length, {"units": "s"}))
+    data = data.drop_vars(["charge_capacity", "discharge_capacity"])
+    rows = np.flatnonzero(data["cycle"].values == cycle)
+    assert found(data) == {("cut short", "noted"): rows.tolist()}
+
+
+def test_a_test_that_ends_within_a_discharge():
+    whole = dataset(cycling(6))
+    cut = whole.isel(sample=slice(0, 5 * 404 + 100))
+    rows = np.arange(5 * 404, 5 * 404 + 100)
+    assert found(cut) == {("cut short", "noted"): rows.tolist()}
+    assert found(whole) == {}
+
+
 # --- tables ------------------------------------------------------------------------------------
 
 
@@ -546,3 +570,44 @@ def test_charge_by_the_trapezoidal_rule_against_the_counter():
     assert set(left) == {"gap", "counter"}
     assert "+40.8 %" in left["counter"].message
     assert len(left["counter"].rows) == 39
+
+
+# --- dates beside the time ---------------------------------------------------------------------
+
+
+def dated(tmp_path, seconds, wall):
+    """A file with an elapsed time and dates."""
+    frame = pd.DataFrame(
+        {
+            "Test Time / s": seconds,
+            "Voltage / V": 3.7 - 1e-3 * np.arange(len(seconds)),
+            "Current / A": np.full(len(seconds), -1.0),
+            "Unix Time / s": wall,
+        }
+    )
+    frame.to_csv(tmp_path / "dated.bdf.csv", index=False)
+    return tmp_path / "dated.bdf.csv"
+
+
+@pytest.mark.parametrize(("hours", "words"), [(3.0, "by +3 h"), (-1.0, "by -1 h")])
+def test_dates_that_jump_are_noted(tmp_path, hours, words):
+    seconds = 10.0 * np.arange(60)
+    wall = 1.7e9 + seconds + np.where(seconds >= 250.0, 3600 * hours, 0.0)
+    (one,) = cm.check_quality(dated(tmp_path, seconds, wall))
+    assert (one.kind, one.severity, one.rows.tolist()) == ("pause", "noted", [27])
+    assert words in one.message
+    with pytest.warns(UserWarning, match="the dates jump"):
+        record = cm.read_record(dated(tmp_path, seconds, wall))
+    assert not set(record.attrs) & {"date_rows", "date_hours"}
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("ms", 1e3), ("min", 1 / 60), ("h", 1 / 3600)])
+def test_a_time_in_another_unit_than_its_dates_say(tmp_path, unit, factor):
+    seconds = 10.0 * np.arange(60)
+    path = dated(tmp_path, factor * seconds, 1.7e9 + seconds)
+    (one,) = cm.check_quality(path)
+    assert one.kind == "time unit"
+    assert f"it is in {unit}" in one.message
+    record = cm.read_record(path, repair="time unit")
+    np.testing.assert_allclose(record["traces/time"], seconds)
+    assert cm.check_quality(record).findings == ()
