@@ -54,8 +54,10 @@ if TYPE_CHECKING:
     from cellmodels.record import check_quality as check_quality
     from cellmodels.record import differential_voltage as differential_voltage
     from cellmodels.record import incremental_capacity as incremental_capacity
+    from cellmodels.record import irregular_cycles as irregular_cycles
     from cellmodels.record import kramers_kronig as kramers_kronig
     from cellmodels.record import read_record as read_record
+    from cellmodels.record import summarise_cycles as summarise_cycles
     from cellmodels.record import write_record as write_record
     from cellmodels.simulator import Simulator as Simulator
     from cellmodels.simulator import simulate as simulate
@@ -103,8 +105,10 @@ _HOMES = {
         "check_quality",
         "differential_voltage",
         "incremental_capacity",
+        "irregular_cycles",
         "kramers_kronig",
         "read_record",
+        "summarise_cycles",
         "write_record",
     ),
     "simulator": ("Simulator", "simulate"),

@@ -153,6 +153,7 @@ class _RecordSection(_Section):
     cycle_offset: int = 0
     title: str | None = None
     synthetic: bool = False
+    time_restarts: str | None = None
     checkups_count_as_cycles: bool = False
 
 

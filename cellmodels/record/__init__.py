@@ -3,14 +3,17 @@
 from cellmodels.record.build import build_record
 from cellmodels.record.checks import check_record, flag_outliers
 from cellmodels.record.curves import differential_voltage, incremental_capacity, pseudo_ocv
+from cellmodels.record.cycling import IrregularCycle, irregular_cycles, summarise_cycles
 from cellmodels.record.kramers_kronig import kramers_kronig
 from cellmodels.record.netcdf import write_record
 from cellmodels.record.noise import add_noise, estimate_noise
 from cellmodels.record.quality import Finding, QualityReport
 from cellmodels.record.readers import check_quality, read_record
+from cellmodels.record.segments import segment
 
 __all__ = [
     "Finding",
+    "IrregularCycle",
     "QualityReport",
     "add_noise",
     "build_record",
@@ -20,8 +23,11 @@ __all__ = [
     "estimate_noise",
     "flag_outliers",
     "incremental_capacity",
+    "irregular_cycles",
     "kramers_kronig",
     "pseudo_ocv",
     "read_record",
+    "segment",
+    "summarise_cycles",
     "write_record",
 ]

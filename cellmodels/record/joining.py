@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cellmodels.errors import InputError
 
@@ -78,3 +79,23 @@ def join(
     how = "by their dates" if dated else "each where the one before ends, as they have no dates"
     attrs = {"joined": f"{len(parts)} parts, {how}", "parts": ", ".join(names[k] for k in order)}
     return pd.concat(parts, ignore_index=True), attrs
+
+
+def going_on(time: NDArray[np.float64], numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A time that begins anew where a number changes, going on from where it was.
+
+    Parameters
+    ----------
+    time : ndarray, shape (n,)
+        Elapsed time.
+    numbers : ndarray, shape (n,)
+        Of the cycle or the step in which each row is.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Where the time goes back while the number stays, it still goes back.
+    """
+    change = np.diff(time)
+    begins = (change < 0) & (numbers[1:] != numbers[:-1])
+    return time + np.concatenate([[0.0], np.cumsum(np.where(begins, -change, 0.0))])

@@ -36,6 +36,7 @@ def read_record(
     columns: Mapping[str, str | None] | None = None,
     where: Mapping[str, Any] | None = None,
     cycle_offset: int = 0,
+    time_restarts: str | None = None,
     title: str | None = None,
     synthetic: bool = False,
     checkups_count_as_cycles: bool = False,
@@ -80,6 +81,9 @@ def read_record(
         Only rows in which a column has this value: ``{"cell": "B1"}``.
     cycle_offset : int
         Added to cycle numbers: 1 for a file that counts from 0.
+    time_restarts : {"cycle", "step"}, optional
+        Which numbers change where the time of a trace begins anew. Time then goes on from where it
+        was; how long the cell waited in between is not known. Without it such a time is refused.
     title : str, optional
         The file's name by default.
     synthetic : bool
@@ -99,7 +103,8 @@ def read_record(
         written; its attributes are not changed by the arguments. Headers that are not known are
         listed in the attribute ``ignored_columns``. Of a cycler's file, ``cycler`` names the
         format, ``start_time`` is its first date, ``instrument_…`` is what it says about itself,
-        ``left_out`` which rows were not read, ``joined`` how the time of several parts goes on, and
+        ``left_out`` which rows were not read, ``joined`` how the time of several parts goes on,
+        ``time_restarts`` that it began anew, and
         ``quality`` what is doubtful. ``time_flag`` is 1 where the interval before a row is a gap,
         ``voltage_flag`` for a single voltage far from both neighbours.
 
@@ -127,7 +132,7 @@ def read_record(
                 _refuse_with_netcdf(paths[""], columns, where, cycle_offset, kinds)
                 return read_netcdf(content)
     tables = _tables(paths, columns or {}, where or {})
-    groups, ignored = _inspected(tables, columns or {}, cycle_offset, kinds)
+    groups, ignored = _inspected(tables, columns or {}, cycle_offset, time_restarts, kinds)
     quality = _report(groups, tables)
     quality.raise_if_refused()
     if quality.noted:
@@ -160,6 +165,8 @@ def read_record(
         **_of_files(tables, how.get("parts", "").split(", ")),
     }
     cured = [c for found in groups.values() for one in found.values() for c in one.cured]
+    goes_on = f"with each {time_restarts}; it goes on from where it was"
+    attrs |= {} if time_restarts is None else {"time_restarts": goes_on}
     attrs |= {"quality": quality.text()} if quality.noted else {}
     attrs |= {"repaired": in_words(cured)} if cured else {}
     attrs |= {"ignored_columns": ", ".join(dict.fromkeys(ignored))} if ignored else {}
@@ -182,6 +189,7 @@ def check_quality(
     columns: Mapping[str, str | None] | None = None,
     where: Mapping[str, Any] | None = None,
     cycle_offset: int = 0,
+    time_restarts: str | None = None,
     repair: str | Collection[str] = (),
 ) -> QualityReport:
     """Look for what is wrong or doubtful in cycling data.
@@ -191,7 +199,7 @@ def check_quality(
     record : xarray.DataTree, str or pathlib.Path
         A record, or what :func:`read_record` takes for `path`: then also what it would refuse is
         reported, with the numbers of the rows in the file.
-    columns, where, cycle_offset, repair
+    columns, where, cycle_offset, time_restarts, repair
         As in :func:`read_record`, for a file: what is left after the repairs is reported.
 
     Returns
@@ -213,7 +221,8 @@ def check_quality(
             if content.kind == "netcdf":
                 return quality_of(read_netcdf(content), str(record))
     tables = _tables(paths, columns or {}, where or {})
-    groups, _ = _inspected(tables, columns or {}, cycle_offset, wanted_repairs(repair))
+    kinds = wanted_repairs(repair)
+    groups, _ = _inspected(tables, columns or {}, cycle_offset, time_restarts, kinds)
     return _report(groups, tables)
 
 
@@ -233,9 +242,12 @@ def _inspected(
     tables: Mapping[str, Table],
     columns: Mapping[str, str | None],
     offset: int,
+    restarts: str | None,
     kinds: Collection[str],
 ) -> tuple[dict[str, dict[str, Inspected]], list[str]]:
     """The groups of each table, repaired as far as is asked for; and headers that are not known."""
+    if restarts not in (None, "cycle", "step"):
+        raise InputError(f"time_restarts is 'cycle' or 'step', not {restarts!r}.")
     groups: dict[str, dict[str, Inspected]] = {}
     ignored: list[str] = []
     for name, table in tables.items():
@@ -243,7 +255,7 @@ def _inspected(
         if table.impedance is not None and table.frame.empty:
             continue
         group = "" if name.startswith("/") else name
-        found, unknown = groups_of(table, group, columns, offset)
+        found, unknown = groups_of(table, group, columns, offset, restarts)
         ignored += unknown
         groups[name] = {key: inspect(one, key, rows, kinds) for key, (one, rows) in found.items()}
     return groups, ignored

@@ -7,7 +7,11 @@ A record is an :class:`xarray.DataTree` with up to five groups.
     ``cv_charge_capacity`` [A.h], ``discharge_energy``, ``charge_energy`` [W.h],
     ``coulombic_efficiency``, ``energy_efficiency``, ``voltage_efficiency`` [-] and
     ``area_specific_resistance`` [ohm.m2], half the difference of the mean voltages over the mean
-    current density.
+    current density. From traces also ``mean_discharge_current``, ``mean_charge_current`` [A],
+    ``mean_discharge_voltage``, ``mean_charge_voltage``, ``end_of_discharge_voltage``,
+    ``end_of_charge_voltage``, ``rest_voltage_after_discharge``, ``rest_voltage_after_charge`` [V],
+    ``cv_charge_time`` [s], ``mean_temperature``, ``max_temperature`` [K] and ``gap`` [s], the time
+    without samples.
 ``/checkups``, dimension ``checkup``
     One row a check-up: ``capacity_<test>``, ``discharged_<test>`` [A.h], ``resistance_<test>``
     [ohm], ``end_voltage_<test>`` [V], ``voltage_<test>`` [V] with the second dimension
@@ -86,6 +90,24 @@ CYCLE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
         "energy_efficiency": Quantity("-", "energy efficiency", 0.0, _MOST_EFFICIENT),
         "voltage_efficiency": Quantity("-", "voltage efficiency", 0.0, _MOST_EFFICIENT),
         "area_specific_resistance": Quantity("ohm.m2", "area-specific resistance"),
+    }
+)
+
+#: Further variables of /cycles, which are made from traces.
+SUMMARY_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
+    {
+        "mean_discharge_current": Quantity("A", "mean current of discharge", 0.0),
+        "mean_charge_current": Quantity("A", "mean current of charge", 0.0),
+        "mean_discharge_voltage": Quantity("V", "mean voltage of discharge", -1e4, 1e4),
+        "mean_charge_voltage": Quantity("V", "mean voltage of charge", -1e4, 1e4),
+        "end_of_discharge_voltage": Quantity("V", "voltage at the end of discharge", -1e4, 1e4),
+        "end_of_charge_voltage": Quantity("V", "voltage at the end of charge", -1e4, 1e4),
+        "rest_voltage_after_discharge": Quantity("V", "rest voltage after discharge", -1e4, 1e4),
+        "rest_voltage_after_charge": Quantity("V", "rest voltage after charge", -1e4, 1e4),
+        "cv_charge_time": Quantity("s", "time of charge at constant voltage", -1e-9),
+        "mean_temperature": Quantity("K", "mean cell temperature", 0.0, 2000.0),
+        "max_temperature": Quantity("K", "highest cell temperature", 0.0, 2000.0),
+        "gap": Quantity("s", "time without samples", -1e-9),
     }
 )
 
@@ -182,7 +204,7 @@ def quantity(group: str, name: str) -> Quantity | None:
     if name in COORDINATES:
         return COORDINATES[name]
     if group == "cycles":
-        return CYCLE_VARIABLES.get(name)
+        return CYCLE_VARIABLES.get(name) or SUMMARY_VARIABLES.get(name)
     if name in STATE_VARIABLES:
         return STATE_VARIABLES[name]
     for kind, unit, words in (("charge", "A.h", "discharged charge"), ("voltage", "V", "voltage")):

@@ -7,12 +7,15 @@ belongs to the step that it leads to. Where the current never holds a level (a d
 it is one step of the kind "other". A charge that ends at a held voltage is cut where the current
 begins to fall.
 
-Charges and energies are integrated by the trapezoidal rule. Between the last sample of a step and
-the first of the next each is taken to hold its own current for half of the interval, so that the
-sum over all steps is the integral over the trace, and a charge never cancels a discharge. Nothing
-is integrated over a gap: an interval that is longer than a minute and twenty times as long as the
-usual ones of its step. Where a rest is sampled rarely, the interval that leads out of it or into it
-is the rest's, but for as much as the other step usually samples.
+Charges and energies are integrated by the trapezoidal rule. Who has the interval between the last
+sample of a step and the first of the next? Where the file numbers its steps, the last sample of a
+step is its end, as cyclers record it: the interval is the next one's, which holds its first current
+from then on. Where it does not, the change may lie anywhere: each has half, and holds its own
+current, so that the sum over all steps is the integral over the trace, and a charge never cancels a
+discharge. A first current that was recorded as the step began and had not settled is taken to be
+the second. Nothing is integrated over a gap: an interval that is longer than a minute and twenty
+times as long as the usual ones of its step. Of a rest that is sampled rarely, the interval that
+leads out of it is the rest's, but for as much as the next step usually samples.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ _LEVEL = 0.02  # relative change of current that is another level
 _NOISE = 6.0  # standard deviations that are no change
 _FLOOR = 5e-4  # of the trace's largest current: what is taken for zero
 _MOST_AT_REST = 3e-3  # of the largest current
+_NOISE_AT_REST = 1e-2  # of the largest current, by noise
 _REST_HOURS = 200.0  # a current that needs longer for the trace's capacity is a rest's
 _VOLTAGE_LEVEL = 3e-4  # of the voltage: what does not change between two samples of a hold
 _VOLTAGE_BAND = 2.5e-3  # of the voltage: within which a hold stays
@@ -49,6 +53,7 @@ _RAMP = 10  # samples that a ramp may have,
 _WILD = 0.2  # mean change from sample to sample, of the current: no level at all
 _OVERSHOOT = 0.25  # of its level, of the first sample of a step
 _RAMP_TIME = 2.0  # s, or how long it may last
+_AT_ONCE = 0.1  # of the interval to the next sample: a sample recorded as the step begins
 _GAP = 20.0  # times the usual interval
 _SHORTEST_GAP = 60.0  # s
 _WINDOW = 50_000  # rows of each piece from which the noise of a long trace is estimated
@@ -77,9 +82,12 @@ def segment(traces: xr.Dataset) -> xr.Dataset:
         - ``first``, ``last``: its rows in the trace, both included;
         - ``kind``: 0 rest, 1 constant current, 2 constant voltage, 3 constant power, 4 other; see
           :func:`kinds`;
-        - ``start_time``, ``duration`` [s]: from the middle of the interval before its first sample
-          to the middle of the one after its last, so that steps follow each other without a gap;
+        - ``start_time``, ``duration`` [s]: steps follow each other without a gap. By the file's
+          numbers, a step begins with the last sample of the one before it; else in the middle of
+          the interval between them;
         - ``charge`` [A.h], ``energy`` [W.h]: positive on discharge;
+        - ``discharge_capacity``, ``charge_capacity`` [A.h], ``discharge_energy``,
+          ``charge_energy`` [W.h]: of the samples of each direction; none is negative;
         - ``gap`` [s]: time without samples, which the charge and the energy do not cover;
         - ``current`` [A], the mean over time; ``start_current``, ``end_current`` [A],
           ``start_voltage``, ``end_voltage``, ``min_voltage``, ``max_voltage`` [V];
@@ -101,7 +109,7 @@ def segment(traces: xr.Dataset) -> xr.Dataset:
     first = _cut(trace, scales, file_cuts)
     first = _split_holds(trace, scales, first)
     first = _joined_holds(trace, scales, first, file_cuts)
-    return _described(trace, scales, first)
+    return _described(trace, scales, first, file_cuts)
 
 
 def kinds(steps: xr.Dataset) -> list[str]:
@@ -158,7 +166,9 @@ class _Scales:
     current : float
         Change of a current that may be noise [A].
     rest : float
-        Largest current of a rest [A].
+        Largest mean current of a rest [A].
+    most_at_rest : float
+        Largest current of any sample of a rest, where the current is noisy [A].
     voltage : float
         Change of a voltage that may be noise [V].
     band : float
@@ -167,6 +177,7 @@ class _Scales:
 
     current: float
     rest: float
+    most_at_rest: float
     voltage: float
     band: float
 
@@ -174,13 +185,16 @@ class _Scales:
     def of(cls, trace: _Trace) -> _Scales:
         largest = float(max(trace.current.max(), -trace.current.min()))
         volts = float(np.median(np.abs(_sample(trace.voltage))))
-        noise = _noise(trace.current, 0.01 * largest)
+        most_at_rest = _NOISE_AT_REST * largest
+        noise = _noise(trace.current, most_at_rest)
         current = max(noise, _FLOOR * largest)
         throughput = float(np.sum(np.diff(trace.time) * np.abs(trace.current[1:])) / 3600)
         slow = min(throughput / _REST_HOURS, _MOST_AT_REST * largest)
-        rest = max(min(noise, 0.01 * largest), _FLOOR * largest, slow)
+        rest = max(noise, _FLOOR * largest, slow)
         level = max(_noise(trace.voltage, _VOLTAGE_BAND * volts), _VOLTAGE_LEVEL * volts)
-        return cls(current, rest, level, max(2.0 * level, _VOLTAGE_BAND * volts))
+        return cls(
+            current, rest, max(rest, most_at_rest), level, max(2.0 * level, _VOLTAGE_BAND * volts)
+        )
 
 
 def _sample(values: Array) -> Array:
@@ -264,13 +278,14 @@ def _jumps(trace: _Trace, scales: _Scales) -> tuple[Mask, Mask]:
     """
     current, voltage = trace.current, trace.voltage
     size = np.abs(current)
-    at_rest = size <= scales.rest
+    noise = _local_noise(current)
+    at_rest = size <= np.maximum(scales.rest, np.minimum(noise, scales.most_at_rest))
     change = np.abs(np.diff(current))
     larger = np.maximum(size[1:], size[:-1])
     larger *= _LEVEL
     jump = change > np.maximum(larger, scales.current)
-    jump &= change > _local_noise(current)[:-1]
-    del change, larger
+    jump &= change > noise[:-1]
+    del change, larger, noise
     falls = (size[1:] < size[:-1]) & (np.abs(np.diff(voltage)) <= scales.voltage)
     falls &= current[1:] * current[:-1] > 0
     jump &= ~falls
@@ -397,6 +412,7 @@ def _split_holds(trace: _Trace, scales: _Scales, first: Rows) -> Rows:
     begin = np.maximum(np.maximum.reduceat(np.where(stays, rows, -1), first) + 1, begin)
     end = size[np.maximum(last - 1, first)]
     falls = (level - end > _LEVEL * level) & (level - end > 2.0 * scales.current)
+    falls &= size[np.minimum(begin, last)] - end > 0.5 * _LEVEL * level
     before = np.minimum(begin, last) - first
     split = falls & (begin > first) & (last - begin + 1 >= _FEWEST) & (level > scales.rest)
     split &= _moved(voltage, first, begin, held) > scales.band
@@ -440,7 +456,7 @@ def _joined_holds(trace: _Trace, scales: _Scales, first: Rows, file_cuts: Mask) 
 # --- what each step is -------------------------------------------------------------------------
 
 
-def _described(trace: _Trace, scales: _Scales, first: Rows) -> xr.Dataset:
+def _described(trace: _Trace, scales: _Scales, first: Rows, file_cuts: Mask) -> xr.Dataset:
     last = np.append(first[1:], len(trace.time)) - 1
     time, voltage, current = trace.time, trace.voltage, trace.current
     interval = np.array(
@@ -450,12 +466,17 @@ def _described(trace: _Trace, scales: _Scales, first: Rows) -> xr.Dataset:
         ]
     )
     kind = _kinds(trace, scales, first)
-    span = _Spans.of(time, first, last, interval, kind == _REST)
+    span = _Spans.of(time, first, last, interval, kind == _REST, file_cuts[last[:-1]])
     weight = span.weights(time, first, last)
-    weighted = weight * current
-    charge = np.add.reduceat(weighted, first) / 3600
-    weighted *= voltage
-    energy = np.add.reduceat(weighted, first) / 3600
+    charges, energies = [], []
+    settled = _settled(trace, first, last, kind)
+    for sign in (1.0, -1.0):
+        weighted = np.maximum(sign * settled, 0.0)
+        weighted *= weight
+        charges.append(np.add.reduceat(weighted, first) / 3600)
+        weighted *= voltage
+        energies.append(np.add.reduceat(weighted, first) / 3600)
+    charge, energy = charges[0] - charges[1], energies[0] - energies[1]
     covered = np.add.reduceat(weight, first)
     del weight, weighted
     mean = np.add.reduceat(current, first) / (last - first + 1)
@@ -469,6 +490,10 @@ def _described(trace: _Trace, scales: _Scales, first: Rows) -> xr.Dataset:
         "duration": (span.end - span.start, "s", "duration"),
         "charge": (charge, "A.h", "charge, positive on discharge"),
         "energy": (energy, "W.h", "energy, positive on discharge"),
+        "discharge_capacity": (charges[0], "A.h", "charge of its samples that discharge"),
+        "charge_capacity": (charges[1], "A.h", "charge of its samples that charge"),
+        "discharge_energy": (energies[0], "W.h", "energy of its samples that discharge"),
+        "charge_energy": (energies[1], "W.h", "energy of its samples that charge"),
         "gap": (span.gap, "s", "time without samples, not integrated"),
         "current": (mean, "A", "mean current, positive on discharge"),
         "start_current": (current[first], "A", "current of the first sample"),
@@ -496,6 +521,24 @@ def _described(trace: _Trace, scales: _Scales, first: Rows) -> xr.Dataset:
     flags = {"flag_values": np.arange(len(KINDS), dtype=np.int8), "flag_meanings": " ".join(KINDS)}
     dataset["kind"] = ("segment", kind, {"units": "-", "long_name": "what is held", **flags})
     return dataset
+
+
+def _settled(trace: _Trace, first: Rows, last: Rows, kind: NDArray[np.int8]) -> Array:
+    """Currents to integrate: a step's first that was recorded before it had settled is the second.
+
+    Where a step's first sample is recorded as it begins, right after the sample before, and the
+    next only much later, a first current that is not yet that of the step stands for milliseconds.
+    """
+    current, time = trace.current, trace.time
+    rows = first[(kind == _CURRENT) & (last - first >= 2) & (first > 0)]
+    before, after = time[rows] - time[rows - 1], time[rows + 1] - time[rows]
+    level = current[rows + 1]
+    size = np.abs(level)
+    chosen = (before <= _AT_ONCE * after) & (np.abs(current[rows + 2] - level) <= _LEVEL * size)
+    chosen &= np.abs(current[rows] - level) > _LEVEL * size
+    settled = current.copy()
+    settled[rows[chosen]] = level[chosen]
+    return settled
 
 
 def _pairs(first: Rows, last: Rows) -> Sequence[tuple[int, int]]:
@@ -556,7 +599,8 @@ def _kinds(trace: _Trace, scales: _Scales, first: Rows) -> NDArray[np.int8]:
     kind[real & (p <= 0.25 * i) & (v > 0.5 * i)] = _POWER
     flat = (v <= 0.1 * i) & (volts_spread <= scales.band)
     kind[real & flat & (i > 0.5 * _LEVEL) & (ends < starts)] = _VOLTAGE
-    kind[most <= scales.rest] = _REST
+    quiet = (np.abs(amps) <= scales.rest) & (most <= scales.most_at_rest)
+    kind[quiet | (most <= scales.rest)] = _REST
     return kind
 
 
@@ -574,18 +618,21 @@ def _temperatures(values: Array | None, first: Rows, last: Rows) -> tuple[Array,
 
 def _cycles(numbers: Array | None, first: Rows, charge: Array) -> tuple[Rows, str]:
     """Cycle of each step, from 1, and whose numbers these are."""
-    if numbers is not None and _usable(numbers) and np.isfinite(numbers).any():
+    how = "counted by throughput"
+    if numbers is not None:
         own = numbers[first]
         known = np.flatnonzero(np.isfinite(own))
-        if known.size:
-            before = np.maximum.accumulate(
-                np.where(np.isfinite(own), np.arange(len(own)), known[0])
-            )
-            own = own[before]
-            if np.unique(own).size > 1:
-                shift = 1 - own.min() if own.min() < 1 else 0
-                return (own + shift).astype(np.int64), "the file's"
-    return count_cycles(charge), "counted by throughput"
+        if not known.size or not _usable(numbers) or np.ptp(own[known]) == 0:
+            how += ", as the file does not number them"
+        elif np.any(np.diff(own[known]) < 0):
+            how += ", as the file's numbers go back"
+        else:
+            places = np.where(np.isfinite(own), np.arange(len(own)), known[0])
+            own = own[np.maximum.accumulate(places)]
+            if own[0] >= 1:
+                return own.astype(np.int64), "the file's"
+            return (own - own[0] + 1).astype(np.int64), f"the file's, from 1 instead of {own[0]:g}"
+    return count_cycles(charge), how
 
 
 @dataclass(frozen=True)
@@ -598,7 +645,9 @@ class _Spans:
     missing: Mask
 
     @classmethod
-    def of(cls, time: Array, first: Rows, last: Rows, interval: Array, rest: Mask) -> _Spans:
+    def of(
+        cls, time: Array, first: Rows, last: Rows, interval: Array, rest: Mask, numbered: Mask
+    ) -> _Spans:
         """Share the intervals between steps, and find the gaps."""
         usual = np.where(np.isfinite(interval), interval, 0.0)
         limit = np.maximum(_GAP * usual, _SHORTEST_GAP)
@@ -611,17 +660,19 @@ class _Spans:
         missing[suspects[chosen]] = True
         gap = np.zeros(len(first))
         np.add.at(gap, owner[chosen], between[suspects[chosen]])
-        # half of the interval between two steps to each, but for a rest and a gap
+        # the interval between two steps: the second's, or half of it each
         width = between[last[:-1]]
-        left, right = width / 2, width / 2
+        share = np.where(numbered, 1.0, 0.5)
         flows = ~rest
-        to_rest = rest[:-1] & flows[1:] & np.isfinite(interval[1:]) & (width > 2 * usual[1:])
-        right = np.where(to_rest, usual[1:] / 2, right)
-        left = np.where(to_rest, width - right, left)
-        from_rest = flows[:-1] & rest[1:] & np.isfinite(interval[:-1]) & (width > 2 * usual[:-1])
-        left = np.where(from_rest, usual[:-1] / 2, left)
-        right = np.where(from_rest, width - left, right)
-        both = flows[:-1] & flows[1:] & (width > np.maximum(limit[:-1], limit[1:]))
+        right = share * width
+        single = ~np.isfinite(interval)
+        rare = rest[:-1] & flows[1:] & ~single[1:] & (width > 2 * usual[1:])
+        right = np.where(rare, share * usual[1:], right)
+        rare = flows[:-1] & rest[1:] & ~single[:-1] & (width > 2 * usual[:-1]) & ~numbered
+        right = np.where(rare, width - usual[:-1] / 2, right)
+        left = width - right
+        both = flows[1:] & (flows[:-1] | single[1:])
+        both &= width > np.maximum(limit[:-1], limit[1:])
         start, end = time[first].copy(), time[last].copy()
         end[:-1] += left
         start[1:] = end[:-1]

@@ -29,6 +29,7 @@ from cellmodels.record.columns import (
 from cellmodels.record.current_sign import discharge_positive, sign_by_voltage
 from cellmodels.record.files import Table
 from cellmodels.record.inspection import EVIDENCE
+from cellmodels.record.joining import going_on
 from cellmodels.record.schema import COORDINATES, COUNTERS, known_names
 
 Numbers = NDArray[np.float64]
@@ -100,7 +101,11 @@ def check_mapping(tables: Mapping[str, Table], columns: Mapping[str, str | None]
 
 
 def groups_of(
-    table: Table, group: str, columns: Mapping[str, str | None], offset: int
+    table: Table,
+    group: str,
+    columns: Mapping[str, str | None],
+    offset: int,
+    restarts: str | None = None,
 ) -> tuple[dict[str, tuple[xr.Dataset, Rows]], list[str]]:
     """Read the groups that a table gives.
 
@@ -114,6 +119,8 @@ def groups_of(
         What the caller says that columns hold, by their headers.
     offset : int
         Added to cycle numbers.
+    restarts : str, optional
+        Which of its columns changes where the time of a trace begins anew.
 
     Returns
     -------
@@ -140,7 +147,7 @@ def groups_of(
         for c in found:  # long columns are given up one by one
             taken[c.key] = _values(table, c, offset)
             del table.frame[c.header]
-        return {"traces": _trace(rows, found, taken)}, unknown
+        return {"traces": _trace(rows, found, taken, restarts)}, unknown
     values = {c.key: _values(table, c, offset) for c in found}
     datasets = {}
     for wanted in ("cycles", "checkups"):
@@ -273,7 +280,10 @@ def _rows(table: Table, chosen: NDArray[np.bool_]) -> Rows:
 
 
 def _trace(
-    table: Table, found: list[Column], values: dict[tuple[str, float | None], Numbers]
+    table: Table,
+    found: list[Column],
+    values: dict[tuple[str, float | None], Numbers],
+    restarts: str | None,
 ) -> tuple[xr.Dataset, Rows]:
     chosen = _with_any_value(values.values())
     some = not chosen.all()
@@ -298,6 +308,13 @@ def _trace(
             stacklevel=4,
         )
         del columns[name]
+    if restarts is not None and "time" in columns:
+        if restarts not in columns:
+            raise InputError(
+                f"{table.where}: time_restarts='{restarts}', but there is no column of it."
+            )
+        time, unit = columns["time"]
+        columns["time"] = going_on(time, columns[restarts][0]), unit
     rows = _rows(table, chosen)
     dataset = make_group("traces", columns, rows, possible=False)
     headers = {f"{c.name}_header": c.header for c in found if c.name == "voltage"}

@@ -291,8 +291,17 @@ def clock(view: View) -> Iterator[Found]:
     hours = np.all(np.abs(by / 3600 - np.round(by / 3600)) * 3600 <= max(view.interval, 1.0))
     summer = " (whole hours: was a clock set?)" if hours and np.round(by / 3600).min() >= 1 else ""
     shown = f"{by[0]:.6g} s" if len(by) == 1 else f"{by.min():.6g} to {by.max():.6g} s"
-    message = f"'time' goes back, by {shown}{summer}"
+    message = f"'time' goes back, by {shown}{summer}{_restarts(view, falls)}"
     yield Found("clock", "time", view.samples(falls), REFUSED, message, "clock")
+
+
+def _restarts(view: View, falls: NDArray[np.intp]) -> str:
+    """What to say where the time only begins anew with each cycle or step."""
+    for name in ("cycle", "step"):
+        numbers = view.of(name) if name in view.dataset else None
+        if numbers is not None and np.all(numbers[falls] != numbers[falls - 1]):
+            return f"; if it begins anew with each {name}, say time_restarts='{name}'"
+    return ""
 
 
 def time_unit(view: View) -> Iterator[Found]:

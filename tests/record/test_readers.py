@@ -757,3 +757,38 @@ def test_reference_files_of_the_battery_data_format(data):
     phone = next(folder.glob("SINTEF__G20M7*"))
     with pytest.warns(UserWarning, match="'cycle' holds no whole numbers"):
         assert read_record(phone)["traces"].sizes["sample"] == 17587
+
+
+def test_what_is_made_from_traces_is_read_where_it_has_a_unit(tmp_path):
+    path = tmp_path / "cell.csv"
+    path.write_text("cycle,capacity_Ah,max_temperature,cv_charge_time [min]\n1,2,31,9\n", "utf-8")
+    record = read_record(path)
+    assert float(record["cycles"]["cv_charge_time"][0]) == 540.0
+    assert record.attrs["ignored_columns"] == "max_temperature"
+
+
+def test_a_time_that_begins_anew_with_each_cycle(tmp_path):
+    path = tmp_path / "cell.csv"
+    rows = [f"{t},{3.9 - 0.1 * t - 0.01 * n},{1.0},{n}" for n in (1, 2, 3) for t in range(5)]
+    header = "time [s],voltage [V],current [A],cycle"
+    path.write_text("\n".join([header, *rows]), "utf-8")
+    with pytest.raises(InputError, match="time_restarts='cycle'"):
+        read_record(path)
+    record = read_record(path, time_restarts="cycle")
+    expected = np.concatenate([4.0 * n + np.arange(5.0) for n in range(3)])
+    np.testing.assert_array_equal(record["traces"]["time"], expected)
+    assert "each cycle" in record.attrs["time_restarts"]
+    # a time that goes back anywhere else is refused all the same
+    rows[7] = rows[6].replace("1,", "0,", 1)
+    path.write_text("\n".join([header, *rows]), "utf-8")
+    with pytest.raises(InputError, match="goes back") as caught:
+        read_record(path, time_restarts="cycle")
+    assert "if it begins anew" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("given", "words"), [("step", "no column"), ("cycles", "is 'cycle' or")])
+def test_a_time_that_begins_anew_with_what_is_not_there(tmp_path, given, words):
+    path = tmp_path / "cell.csv"
+    path.write_text("time [s],voltage [V],current [A]\n0,3.7,1\n1,3.7,1\n", "utf-8")
+    with pytest.raises(InputError, match=words):
+        read_record(path, time_restarts=given)

@@ -176,6 +176,32 @@ def test_what_a_step_says():
     assert steps["kind"].attrs["flag_meanings"].split() == list(KINDS)
 
 
+def test_the_last_sample_of_a_numbered_step_is_its_end():
+    """As cyclers record it: what follows holds its current from there on."""
+    time = np.concatenate([np.arange(11.0), 15.0 + 5.0 * np.arange(20), [150.0, 200.0]])
+    current = np.concatenate([np.zeros(11), np.full(20, 2.0), [0.0, 0.0]])
+    step = np.repeat([1.0, 2.0, 3.0], [11, 20, 2])
+    columns = {"time": time, "current": current, "voltage": 3.7 - 0.05 * current}
+    steps = segment(trace(**columns, step=step))
+    assert steps["start_time"].values.tolist() == [0.0, 10.0, 110.0]
+    assert float(steps["charge"][1]) == pytest.approx(2.0 * 100 / 3600)
+    without = segment(trace(**columns))
+    assert without["start_time"].values.tolist() == [0.0, 12.5, 112.5]
+    assert float(without["charge"][1]) == pytest.approx(2.0 * 100 / 3600)
+
+
+@pytest.mark.parametrize("begins", [0.0, 2.4])
+def test_a_first_current_that_had_not_settled_stands_for_no_time(begins):
+    """Recorded a millisecond after the step began, and the next a minute later."""
+    time = np.concatenate([60.0 * np.arange(11), 600.001 + 60.0 * np.arange(31)])
+    current = np.concatenate([np.zeros(11), [begins], np.full(30, 2.0)])
+    step = np.repeat([1.0, 2.0], [11, 31])
+    columns = {"time": time, "current": current, "voltage": 3.7 - 0.05 * current}
+    steps = segment(trace(**columns, step=step))
+    assert kinds(steps) == ["rest", "current"]
+    assert float(steps["charge"][1]) == pytest.approx(2.0 * 1800.001 / 3600, rel=1e-9)
+
+
 def test_nothing_is_integrated_over_a_gap():
     time = np.concatenate([np.arange(100.0), 5000.0 + np.arange(100.0)])
     steps = segment(trace(time=time, current=np.ones(200), voltage=np.linspace(4.0, 3.0, 200)))
