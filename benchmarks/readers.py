@@ -67,8 +67,6 @@ def one_file(data: Path, name: str, entry: dict[str, Any]) -> dict[str, Any]:
         row["seconds"], found = timed(data / name)
         expected = isinstance(found, InputError) and entry["words"] in str(found)
         row["result"] = words = f"refused: {entry['refused']}" if expected else f"FAILED: {found}"
-    if "frequencies" in entry:
-        return row | impedance(data / name, entry, words)
     if {"rows", "sums", "frequencies"} & entry.keys():
         options = {key: entry[key] for key in ("columns", "where", "as") if key in entry}
         row["seconds"], found = timed(data / name, **options)
@@ -88,7 +86,7 @@ def short(name: str) -> str:
     return shown if len(shown) <= 62 else f"{shown[:30]}…{shown[-31:]}"
 
 
-def timed(path: Path | None = None, **options: Any) -> tuple[float, xr.DataTree | InputError]:
+def timed(path: Path, **options: Any) -> tuple[float, xr.DataTree | InputError]:
     """Seconds, and the record or why there is none."""
     group = options.pop("as", "path")
     begin = time.perf_counter()
@@ -101,21 +99,6 @@ def timed(path: Path | None = None, **options: Any) -> tuple[float, xr.DataTree 
     return time.perf_counter() - begin, found
 
 
-def impedance(path: Path, entry: dict[str, Any], words: str) -> dict[str, Any]:
-    """What is read of a file of spectra, against its first and last row."""
-    seconds, found = timed(**{entry.get("as", "path"): path})
-    if isinstance(found, InputError):
-        return {"result": f"FAILED: {found}"}
-    table = found["impedance"].to_dataset()
-    names = ("frequency", "impedance_real", "impedance_imaginary")
-    ends = [[float(table[name][k]) for name in names] for k in (0, -1)]
-    right = ends == [entry["first"], entry["last"]]
-    rows = table.sizes["frequency_point"]
-    result = "impedance" if right and rows == entry["frequencies"] else "FAILED: other impedance"
-    added = f"{words}; with {entry['as']}=: " if words else ""
-    return {"rows": rows, "seconds": seconds, "result": added + result}
-
-
 def agreement(data: Path, entry: dict[str, Any], record: xr.DataTree) -> tuple[int, str]:
     """Rows, and how far what was read is from what the manifest says."""
     if "sums" in entry:
@@ -124,14 +107,17 @@ def agreement(data: Path, entry: dict[str, Any], record: xr.DataTree) -> tuple[i
         sums = {name: float(record[group][name].sum()) for name in entry["sums"]}
         found = [deviation(name, sums[name], entry["sums"][name]) for name in sums]
         return rows, ", ".join(found) if rows == entry[group] else f"FAILED: {entry[group]} rows"
-    if "rows" not in entry:
+    rows, found = 0, []
+    if "frequencies" in entry:
         spectra = record["impedance"].to_dataset()
-        return spectra.sizes["frequency_point"], of_spectra(entry, spectra)
-    traces = record["traces"].to_dataset()
-    rows = traces.sizes["sample"]
-    return rows, of_trace(data, entry, traces) if rows == entry["rows"] else (
-        f"FAILED: {entry['rows']} rows expected"
-    )
+        rows = spectra.sizes["frequency_point"]
+        found.append(of_spectra(entry, spectra))
+    if "rows" in entry:
+        traces = record["traces"].to_dataset()
+        rows = traces.sizes["sample"]
+        right = rows == entry["rows"]
+        found.append(of_trace(data, entry, traces) if right else f"FAILED: {entry['rows']} rows")
+    return rows, ", ".join(found)
 
 
 def of_spectra(entry: dict[str, Any], spectra: xr.Dataset) -> str:
@@ -139,11 +125,8 @@ def of_spectra(entry: dict[str, Any], spectra: xr.Dataset) -> str:
     names = ["frequency", "impedance_real", "impedance_imaginary"]
     ends = [[float(spectra[name][k]) for name in names] for k in (0, -1)]
     same = spectra.sizes["frequency_point"] == entry["frequencies"]
-    return (
-        "spectra as in the file"
-        if same and ends == [entry["first"], entry["last"]]
-        else (f"FAILED: {ends}")
-    )
+    right = same and ends == [entry["first"], entry["last"]]
+    return "impedance as in the file" if right else f"FAILED: impedance {ends}"
 
 
 def deviation(name: str, found: float, expected: float) -> str:
