@@ -58,7 +58,9 @@ if TYPE_CHECKING:
     from cellmodels.record import kramers_kronig as kramers_kronig
     from cellmodels.record import read_record as read_record
     from cellmodels.record import summarise_cycles as summarise_cycles
+    from cellmodels.record import write_bdf as write_bdf
     from cellmodels.record import write_record as write_record
+    from cellmodels.record import write_tables as write_tables
     from cellmodels.simulator import Simulator as Simulator
     from cellmodels.simulator import simulate as simulate
 
@@ -109,7 +111,9 @@ _HOMES = {
         "kramers_kronig",
         "read_record",
         "summarise_cycles",
+        "write_bdf",
         "write_record",
+        "write_tables",
     ),
     "simulator": ("Simulator", "simulate"),
 }

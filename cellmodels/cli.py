@@ -107,6 +107,7 @@ def simulate(
         from cellmodels.fit_file import read_simulate_file
         from cellmodels.plotting import plot_life
         from cellmodels.record import write_record
+        from cellmodels.record.tables import group_table
 
         job = read_simulate_file(file, cycles, output)
         groups = ["cycles"] + (["checkups"] if job.protocol.every else [])
@@ -118,7 +119,8 @@ def simulate(
             _fail(f"The life ended in its first cycle: {life.attrs['message']}", _FAILED)
         write_record(life, data)
         for group, path in tables.items():
-            _write_table(_table(life[group].to_dataset()), path, names_in(life.attrs), index=False)
+            table = group_table(life[group].to_dataset(), group)
+            _write_table(table, path, names_in(life.attrs), index=False)
         _save_figure(plot_life(life), figure)
         typer.echo(_life_text(life))
         _say_written([data, *tables.values(), figure])
@@ -432,6 +434,7 @@ def _columns(given: Sequence[str] | None) -> dict[str, str | None] | None:
 def _write_checkups(found: CheckupsFound, base: Path) -> list[Path]:
     """Tables, record and figure of what was found; the files that were written."""
     from cellmodels.record import write_record
+    from cellmodels.record.tables import group_table
 
     def path(ending: str) -> Path:
         return base.with_name(base.name + ending)
@@ -447,40 +450,23 @@ def _write_checkups(found: CheckupsFound, base: Path) -> list[Path]:
     for group in ("cycles", "checkups"):
         if group in found.record.children:
             written.append(path(f"-{group}.csv"))
-            _write_table(_table(found.record[group].to_dataset()), written[-1], (), index=False)
+            table = group_table(found.record[group].to_dataset(), group)
+            _write_table(table, written[-1], (), index=False)
     return written
 
 
 # --- lives -------------------------------------------------------------------------------------
 
 
-def _table(dataset: xr.Dataset) -> pd.DataFrame:
-    """A group of a record as a table, units in the headers; `read_record` understands it."""
-    import pandas as pd
-
-    columns: dict[str, Any] = {}
-    rows = dataset["cycle"].dims[0]
-    for name in (*dataset.coords, *dataset.data_vars):
-        variable = dataset[name]
-        unit = variable.attrs.get("units", "-")
-        bracket = "" if unit == "-" else f" [{unit}]"
-        if variable.dims == (rows,):
-            columns[f"{name}{bracket}"] = variable.values
-        elif rows in variable.dims:
-            charges = dataset[variable.dims[1]].values
-            for k, charge in enumerate(charges):
-                columns[f"{name} @ {charge:.10g} A.h{bracket}"] = variable.values[:, k]
-    return pd.DataFrame(columns)
-
-
 def _life_text(life: xr.DataTree) -> str:
     """The check-ups of a life, or some of its cycles."""
     from cellmodels.estimates import names_in, sentence
+    from cellmodels.record.tables import group_table
 
     group = "checkups" if "checkups" in life.children else "cycles"
     dataset = life[group].to_dataset()
     scalars = dataset[[name for name in dataset.data_vars if dataset[name].ndim == 1]]
-    table = _table(scalars).drop(columns="elapsed_time [s]", errors="ignore")
+    table = group_table(scalars, group).drop(columns="elapsed_time [s]", errors="ignore")
     if len(table) > _ROWS:
         table = table.iloc[[round(k * (len(table) - 1) / (_ROWS - 1)) for k in range(_ROWS)]]
     rows = [tuple(_heading(h) for h in table.columns)]
@@ -538,8 +524,9 @@ def _base(name: str) -> dict[str, Any]:
 def _write_table(table: pd.DataFrame, path: Path, estimates: Sequence[str], **options: Any) -> None:
     """A CSV file; a first line, which `read_record` skips, names parameters that are estimates."""
     from cellmodels.estimates import sentence
+    from cellmodels.writing import replacing
 
-    with path.open("w", encoding="utf8", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf8", newline="") as file:
         if estimates:
             file.write(f"# {sentence(estimates)}\n")
         table.to_csv(file, **options)

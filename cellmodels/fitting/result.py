@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -44,6 +43,7 @@ from cellmodels.fitting.text import notes, page, text
 from cellmodels.parameter_set import ParameterSet
 from cellmodels.plotting import plot_fit
 from cellmodels.protocol import Protocol
+from cellmodels.writing import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -274,10 +274,8 @@ class Fit(FittedCell):
         target = Path(path).absolute()
         if not target.parent.is_dir():
             raise InputError(f"The folder {target.parent} does not exist.")
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            temporary = Path(folder) / target.name
+        with replacing(target) as temporary:
             self.tree.to_netcdf(temporary, engine="h5netcdf")
-            os.replace(temporary, target)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Fit:

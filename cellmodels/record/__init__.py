@@ -1,5 +1,6 @@
 """Cycling data: their form, reading, checking and writing; see :mod:`cellmodels.record.schema`."""
 
+from cellmodels.record.bdf import write_bdf
 from cellmodels.record.build import build_record
 from cellmodels.record.checks import check_record, flag_outliers
 from cellmodels.record.curves import differential_voltage, incremental_capacity, pseudo_ocv
@@ -10,6 +11,7 @@ from cellmodels.record.noise import add_noise, estimate_noise
 from cellmodels.record.quality import Finding, QualityReport
 from cellmodels.record.readers import check_quality, read_record
 from cellmodels.record.segments import segment
+from cellmodels.record.tables import write_tables
 
 __all__ = [
     "Finding",
@@ -29,5 +31,7 @@ __all__ = [
     "read_record",
     "segment",
     "summarise_cycles",
+    "write_bdf",
     "write_record",
+    "write_tables",
 ]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import xarray as xr
 from cellmodels.errors import InputError
 from cellmodels.record.checks import check_record
 from cellmodels.record.contents import Content, whole
+from cellmodels.writing import replacing
 
 __all__ = ["write_record"]
 
@@ -37,19 +36,8 @@ def write_record(record: xr.DataTree, path: str | Path) -> None:
     if path.suffix != ".nc":
         raise InputError(f"'{path}': a record is written as netCDF, to a name that ends in '.nc'.")
     check_record(record)
-    try:
-        handle, temporary = tempfile.mkstemp(suffix=".nc", dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise InputError(f"'{path}' cannot be written ({error}).") from None
-    try:
-        _without_encoding(record).to_netcdf(temporary, engine="h5netcdf")
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"'{path}' cannot be written ({error}).") from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        plain_record(record).to_netcdf(temporary, engine="h5netcdf")
 
 
 def read_netcdf(content: Content) -> xr.DataTree:
@@ -78,12 +66,12 @@ def read_netcdf(content: Content) -> xr.DataTree:
             tree = opened.load()
     except Exception as error:  # whatever HDF5 and its wrappers say about a damaged file
         raise InputError(f"{path}: no netCDF file: {' '.join(str(error).split())[:200]}.") from None
-    record = _without_encoding(tree)
+    record = plain_record(tree)
     check_record(record, path)
     return record
 
 
-def _without_encoding(tree: xr.DataTree) -> xr.DataTree:
+def plain_record(tree: xr.DataTree) -> xr.DataTree:
     """The same tree, with plain attributes and no memory of how a file stored it."""
     groups = {}
     for group, child in tree.children.items():
@@ -100,9 +88,3 @@ def _without_encoding(tree: xr.DataTree) -> xr.DataTree:
 def _plain(attrs: Any) -> dict[str, Any]:
     """Attributes as Python's own numbers and texts."""
     return {str(k): v.item() if isinstance(v, np.generic) else v for k, v in attrs.items()}
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -22,6 +22,7 @@ from cellmodels.record.netcdf import read_netcdf
 from cellmodels.record.quality import QualityReport, report
 from cellmodels.record.repair import wanted_repairs
 from cellmodels.record.table_groups import check_mapping, groups_of, selected
+from cellmodels.record.tables import is_record, read_tables
 
 __all__ = ["check_quality", "read_record"]
 
@@ -62,7 +63,7 @@ def read_record(
           structures are ``"test.voltage"``;
         - impedance over frequency, as potentiostats export it or with such headers, also between
           the rows of a trace;
-        - a netCDF file from :func:`write_record`;
+        - a netCDF file from :func:`write_record`, or a folder from :func:`write_tables`;
         - a folder that holds ``cycles.csv``, ``checkups.csv``, ``traces.csv`` and
           ``impedance.csv``, or some of them, or the same as Parquet;
         - a folder of a cycler's files, one a test of the same cell: one trace in order of time,
@@ -126,10 +127,13 @@ def read_record(
     kinds = wanted_repairs(repair)
     given = {"cycles": cycles, "checkups": checkups, "traces": traces, "impedance": impedance}
     paths = paths_of(path, given)
+    if path is not None and is_record(Path(path)):
+        _refuse_as_written(Path(path), columns, where, cycle_offset, kinds)
+        return read_tables(Path(path))
     if list(paths) == [""]:
         with contents(paths[""]) as content:
             if content.kind == "netcdf":
-                _refuse_with_netcdf(paths[""], columns, where, cycle_offset, kinds)
+                _refuse_as_written(paths[""], columns, where, cycle_offset, kinds)
                 return read_netcdf(content)
     tables = _tables(paths, columns or {}, where or {})
     groups, ignored = _inspected(tables, columns or {}, cycle_offset, time_restarts, kinds)
@@ -273,8 +277,9 @@ def _report(
     return report(found, ", ".join(table.where for table in tables.values()))
 
 
-def _refuse_with_netcdf(path: Path, *arguments: Any) -> None:
+def _refuse_as_written(path: Path, *arguments: Any) -> None:
     if any(arguments):
         raise InputError(
-            f"{path}: columns, where, cycle_offset and repair are for tables, not for netCDF."
+            f"{path}: columns, where, cycle_offset and repair are for tables, not for netCDF and "
+            "other records that this library has written."
         )
