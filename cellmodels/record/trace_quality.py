@@ -261,16 +261,14 @@ def repeats(view: View) -> Mask:
     late = np.flatnonzero(behind(view.time))
     if not late.size:
         return out
-    order = np.argsort(view.time, kind="stable")
-    ordered = view.time[order]
-    for k in late:
-        low, high = np.searchsorted(ordered, (view.time[k], view.time[k]), side="left")
-        high = np.searchsorted(ordered, view.time[k], side="right")
-        twins = order[low:high]
-        twins = twins[twins < k]
-        equal = (view.voltage[twins] == view.voltage[k]) & (view.current[twins] == view.current[k])
-        out[k] = bool(equal.any())
-    return out
+    twins = np.flatnonzero(np.isin(view.time, view.time[late]))
+    columns = [one[twins] for one in (view.time, view.voltage, view.current)]
+    order = np.lexsort((twins, *columns))
+    same = np.ones(len(order) - 1, dtype=bool)
+    for values in columns:
+        same &= np.diff(values[order]) == 0
+    out[twins[order[1:][same]]] = True  # in a group of equals, all but the first in the file
+    return out & behind(view.time)
 
 
 def behind(time: Numbers) -> Mask:
@@ -280,10 +278,9 @@ def behind(time: Numbers) -> Mask:
 
 def clock(view: View) -> Iterator[Found]:
     """Times that go back."""
-    late = behind(view.time) & ~repeats(view)
-    if not late.any():
-        return
     kept = ~repeats(view)
+    if not (behind(view.time) & kept).any():
+        return
     places = np.flatnonzero(kept)
     step = np.diff(view.time[kept])
     falls = places[1:][step < 0]
@@ -541,23 +538,28 @@ def spikes(view: View) -> Mask:
     out: Mask = np.zeros(size, dtype=bool)
     if size < _FEWEST or view.span == 0:
         return out
-    voltage, current = view.voltage, view.current
-    step = np.diff(voltage)
+    step = np.diff(view.voltage)
     before, after = step[:-1], -step[1:]  # of the row in the middle over its neighbours
     limit = _SPIKE * view.span
     at = np.flatnonzero((np.minimum(np.abs(before), np.abs(after)) > limit) & (before * after > 0))
-    digit = _digit(voltage)
-    for k in at + 1:
-        a, b = max(k - 6, 0), min(k + 7, size)
-        jump = min(abs(voltage[k] - voltage[k - 1]), abs(voltage[k] - voltage[k + 1]))
-        around = np.abs(np.diff(np.delete(voltage[a:b], k - a)))
-        moves = max(float(np.sort(around)[-3]), digit)
-        returns = abs(voltage[k + 1] - voltage[k - 1]) < 0.2 * jump
-        quiet = float(np.ptp(current[k - 1 : k + 2])) < _FLOWS * view.largest
-        quiet &= k < 2 or abs(current[k - 2] - current[k - 1]) < _STEP * view.largest
-        quiet &= k + 2 >= size or abs(current[k + 2] - current[k + 1]) < _STEP * view.largest
-        out[k] = jump > _SPIKE_NOISE * moves and returns and quiet
+    for k in range(0, len(at), 10_000):  # in pieces, for the memory
+        places = at[k : k + 10_000] + 1
+        out[places] = _stands_out(view, places)
     return out
+
+
+def _stands_out(view: View, places: NDArray[np.intp]) -> Mask:
+    """Whether a voltage that jumps is far from all but two moves around it, the current quiet."""
+    voltage, current, last = view.voltage, view.current, len(view.voltage) - 1
+    before, after = voltage[places - 1], voltage[places + 1]
+    jump = np.minimum(np.abs(voltage[places] - before), np.abs(voltage[places] - after))
+    near = np.r_[np.arange(-6, 0), np.arange(1, 7)]
+    moves = np.abs(np.diff(voltage[np.clip(places[:, None] + near, 0, last)], axis=1))
+    usual = np.maximum(np.sort(moves, axis=1)[:, -3], _digit(voltage))
+    around = np.abs(np.diff(current[np.clip(places[:, None] + np.arange(-2, 3), 0, last)], axis=1))
+    quiet = (around[:, 1:3].max(axis=1) < _FLOWS * view.largest) | (view.largest == 0)
+    quiet &= (around[:, [0, 3]].max(axis=1) < _STEP * view.largest) | (view.largest == 0)
+    return (jump > _SPIKE_NOISE * usual) & (np.abs(after - before) < 0.2 * jump) & quiet
 
 
 # --- signs -------------------------------------------------------------------------------------
