@@ -182,12 +182,15 @@ def quality(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.nc", help="Write the one record, as it is after the repairs."),
+        typer.Option(
+            metavar="PATH",
+            help="Write the one record after the repairs: .nc, .bdf.csv, .bdf.parquet.",
+        ),
     ] = None,
 ) -> None:
     """Look for what is wrong or doubtful in records; exit code 2 where something is refused."""
     with _reported():
-        from cellmodels.record import check_quality, read_record, write_record
+        from cellmodels.record import check_quality, read_record, write_bdf, write_record
 
         if output is not None and len(files) > 1:
             raise InputError("--output takes one FILE.")
@@ -200,7 +203,12 @@ def quality(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what would be said is printed already
                 record = read_record(files[0], columns=columns, repair=repair or ())
-            write_record(record, output)
+            if ".bdf." in output.name:
+                left_out = write_bdf(record, output)
+                if left_out:
+                    _say(f"Not in the file: {', '.join(left_out)}.")
+            else:
+                write_record(record, output)
             _say(record.attrs.get("repaired", "Nothing was repaired."))
             _say_written([output])
     if refused:

@@ -430,4 +430,7 @@ def test_quality_reports_repairs_and_writes(folder):
     assert "clock ('time', line 22)" in mended.output
     assert cm.read_record("mended.nc")["traces/time"].values[-1] == 390.0
     assert call("quality", "mended.nc").exit_code == 0
+    bdf = call("quality", "cell.csv", "--repair", "all", "--output", "mended.bdf.csv")
+    assert bdf.exit_code == 0, bdf.output
+    assert cm.read_record("mended.bdf.csv")["traces/time"].values[-1] == 390.0
     assert "there is no 'clok'" in call("quality", "cell.csv", "--repair", "clok").output
