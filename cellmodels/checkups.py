@@ -32,12 +32,14 @@ from cellmodels.record.checkup_tests import (
     test_rows,
 )
 from cellmodels.record.curves import differential_voltage, incremental_capacity
-from cellmodels.record.recognition import Recognition, recognise
+from cellmodels.record.cycling import summarise_cycles
+from cellmodels.record.recognition import Recognition, cycle_numbers, recognise
 from cellmodels.record.segments import segment
 
 __all__ = ["CheckupsFound", "find_checkups"]
 
 _POINTS = 400  # of a curve
+_FEWEST_CYCLES = 2
 _SHOWN = 30  # rows of the printed table
 _LAST = 5
 
@@ -70,8 +72,9 @@ class CheckupsFound:
     Parameters
     ----------
     record : xarray.DataTree
-        ``/cycles`` (of regular cycling, check-ups left out), ``/checkups`` and ``/tests``, in the
-        form of :mod:`cellmodels.record.schema`; what `cellmodels.fit` takes.
+        ``/cycles`` (of regular cycling: check-ups are no cycles, but count for throughput and
+        time), ``/checkups`` and ``/tests``, in the form of :mod:`cellmodels.record.schema`; what
+        `cellmodels.fit` takes.
     traces : xarray.Dataset
         The trace.
     segments : xarray.Dataset
@@ -260,6 +263,9 @@ def _record(
 ) -> xr.DataTree:
     """Cycles, check-ups and tests as a record."""
     groups: dict[str, xr.Dataset] = {}
+    cycles = _cycle_rows(traces, segments, recognition)
+    if cycles is not None:
+        groups["cycles"] = cycles
     if recognition.checkups:
         tests = test_rows(traces, segments, recognition)
         rows = checkup_rows(traces, segments, recognition, tests, voltages_at)
@@ -274,6 +280,26 @@ def _record(
         "capacity_of_rates": recognition.capacity,
     }
     return tree
+
+
+def _cycle_rows(
+    traces: xr.Dataset, segments: xr.Dataset, recognition: Recognition
+) -> xr.Dataset | None:
+    """The group /cycles: what lies outside check-ups; time and throughput include these."""
+    numbers = cycle_numbers(segments, recognition)
+    if len(np.unique(numbers[numbers > 0])) < _FEWEST_CYCLES:
+        return None
+    lengths = segments["last"].values - segments["first"].values + 1
+    rows = np.repeat(numbers, lengths)
+    outside = traces.isel(sample=rows > 0).assign(cycle=("sample", rows[rows > 0]))
+    cycles = summarise_cycles(outside)
+    last = [int(np.flatnonzero(numbers == number)[-1]) for number in cycles["cycle"].values]
+    passed = np.cumsum(np.maximum(segments["charge"].values, 0.0))
+    ends = segments["start_time"].values + segments["duration"].values
+    return cycles.assign_coords(
+        throughput=cycles["throughput"].copy(data=passed[last]),
+        elapsed_time=cycles["elapsed_time"].copy(data=ends[last] - float(traces["time"][0])),
+    )
 
 
 def _curves(traces: xr.Dataset, segments: xr.Dataset, recognition: Recognition) -> xr.Dataset:

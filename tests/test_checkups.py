@@ -138,6 +138,25 @@ def test_check_ups_of_a_life_are_placed_between_its_cycles(life):
     assert kinds.tolist().count("charge pulse") == 3
 
 
+def test_cycles_of_a_life_are_those_between_its_check_ups(life):
+    record, _ = life
+    found = find_checkups(record).record
+    cycles, checkups = found["cycles"].to_dataset(), found["checkups"].to_dataset()
+    assert cycles["cycle"].values.tolist() == list(range(1, 61))
+    for place in ("throughput", "elapsed_time"):
+        own, later = cycles[place].values, checkups[place].values
+        assert (np.diff(own) > 0).all()
+        assert own[29] <= later[1] < own[30]
+        assert own[59] <= later[2]
+    t, i = (record["traces"][name].values for name in ("time", "current"))
+    before = t <= t[0] + checkups["elapsed_time"].values[1]
+    passed = np.trapezoid(np.maximum(i, 0.0)[before], t[before]) / 3600
+    assert checkups["throughput"].values[1] == pytest.approx(passed, rel=1e-3)
+    fresh, aged = (cycles["discharge_capacity"].values[k] for k in (0, 59))
+    assert aged / fresh == pytest.approx(0.95, abs=0.02)
+    assert cycles["coulombic_efficiency"].values[5] == pytest.approx(1.0, abs=2e-3)
+
+
 def test_a_life_without_check_ups_has_none():
     cell = Circuit()
     for _ in range(8):
@@ -491,3 +510,20 @@ def test_the_table_and_the_figure_show_every_test(life):
     figure = found.plot()
     titles = {ax.get_title(loc="left") for sub in figure.subfigs for ax in sub.axes}
     assert {"Tests found", "Pseudo-OCV", "Incremental capacity", "Capacity at check-ups"} <= titles
+
+
+def test_what_is_found_is_what_a_simulated_check_up_gives(rpt):
+    record, _ = rpt
+    empty = "Discharge at C/20 until 2.5 V"
+    voltages = [f"{10 * k} %" for k in range(1, 10)]
+    checkup = cm.Checkup([cm.Test("C20", ["Rest for 30 minutes", empty], voltages_at=voltages)])
+    cycle = ["Discharge at 1C until 2.5 V", "Charge at 1C until 4.2 V"]
+    protocol = cm.Protocol(cycle, every={1: checkup})
+    cell = cm.Cell("lithium_ion", parameters="Chen2020", model="SPM", initial_soc=1.0)
+    life = cm.simulate(cell, protocol, cycles=1)["checkups"].to_dataset().isel(checkup=0)
+    found = find_checkups(record, nominal_capacity=5.0).record["checkups"].to_dataset()
+    found = found.isel(checkup=0)
+    assert int(life["cycle"]) == int(found["cycle"]) == 0
+    assert float(found["capacity_C20"]) == pytest.approx(float(life["capacity_C20"]), rel=1e-4)
+    np.testing.assert_allclose(found["charge_C20"], life["charge_C20"])
+    np.testing.assert_allclose(found["voltage_C20"], life["voltage_C20"], atol=3e-4)

@@ -119,10 +119,10 @@ def checkup_rows(
         shape = (count,) if np.ndim(value) == 0 else (count, len(value))
         columns.setdefault(name, np.full(shape, np.nan))[checkup] = value
 
+    whole = [_whole(tests, k, recognition.capacity) for k in range(count)]
     for row, place in enumerate(_places(segments, recognition)):
         one = tests.isel(test=row)
-        whole = _whole(tests, place.checkup, recognition.capacity)
-        for name, value in _scalars(one, whole).items():
+        for name, value in _scalars(one, whole[place.checkup]).items():
             if np.isfinite(value):
                 put(name, place.checkup, value)
         if place.test.kind in _SLOW_KINDS and charges.size and np.isfinite(charges).all():

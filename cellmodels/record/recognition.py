@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from cellmodels.record.runs import Run, find_runs, largest_half_cycle
 
@@ -22,6 +24,7 @@ __all__ = [
     "FoundTest",
     "Recognition",
     "TestKind",
+    "cycle_numbers",
     "depths",
     "recognise",
 ]
@@ -161,6 +164,61 @@ def recognise(segments: xr.Dataset, nominal_capacity: float | None = None) -> Re
     return Recognition(float(capacity), tuple(found))
 
 
+def cycle_numbers(segments: xr.Dataset, recognition: Recognition) -> NDArray[np.int64]:
+    """Cycle of each segment outside the check-ups.
+
+    Parameters
+    ----------
+    segments : xarray.Dataset
+        From :func:`cellmodels.record.segments.segment`.
+    recognition : Recognition
+        What was recognised.
+
+    Returns
+    -------
+    ndarray of int, shape (segments,)
+        From 1, and after a check-up from its ``after_cycle`` on; 0 in check-ups (from their first
+        test to their last) and before the first cycle. Between check-ups a cycle begins with a
+        charge where the first run is one and the last a discharge, and else with a discharge, so
+        that a charge after a check-up is no cycle. Rests belong to the run before them. Without
+        regular cycling there are none, and none beyond the ``after_cycle`` of the next check-up.
+    """
+    inside = np.zeros(segments.sizes["segment"], dtype=np.int64)  # number of the check-up, from 1
+    for k, checkup in enumerate(recognition.checkups, start=1):
+        first = min(test.first for test in checkup.tests)
+        inside[first : max(test.last for test in checkup.tests) + 1] = k
+    reached = np.maximum.accumulate(inside)
+    numbers = np.zeros(len(inside), dtype=np.int64)
+    runs = find_runs(segments)
+    if not any(_regular(runs, recognition.capacity)):
+        return numbers
+    outside = [run for run in runs if not inside[run.first]]
+    after = [0, *(checkup.after_cycle for checkup in recognition.checkups)]
+    for k, number in enumerate(after):
+        own = [run for run in outside if reached[run.first] == k]
+        most = after[k + 1] - number if k + 1 < len(after) else None
+        for n, (begin, end) in enumerate(_cycles_between(own)[:most], start=number + 1):
+            numbers[begin:end] = n
+        if own:  # the rests after the last of them
+            rests = np.flatnonzero((reached == k) & (inside == 0))
+            numbers[rests[rests > own[-1].last]] = numbers[own[-1].last]
+    return numbers
+
+
+def _cycles_between(runs: Sequence[Run]) -> list[tuple[int, int]]:
+    """First segment of each cycle, and the one after its last."""
+    if not runs:
+        return []
+    with_discharge = runs[0].discharges or not runs[-1].discharges
+    begins = [
+        run.first
+        for k, run in enumerate(runs)
+        if run.discharges == with_discharge
+        and (k == 0 or runs[k - 1].discharges != with_discharge)
+    ]
+    return list(pairwise([*begins, runs[-1].last + 1]))
+
+
 # --- regular cycles ----------------------------------------------------------------------------
 
 
@@ -186,8 +244,9 @@ def _repeated(runs: Sequence[Run], fewest: int) -> list[bool]:
     if len(runs) < fewest:
         return [False] * len(runs)
     current = np.array([run.current for run in runs])
-    same = np.abs(current[:, None] - current) <= _LEVEL * current  # rows: those like each
-    count = same.sum(axis=0)
+    ordered = np.sort(current)
+    count = np.searchsorted(ordered, (1 + _LEVEL) * current, side="right")
+    count -= np.searchsorted(ordered, (1 - _LEVEL) * current)  # those like each
     often = (count >= fewest) & (2 * count >= len(runs))
     level = np.concatenate([[0], np.cumsum(np.abs(np.diff(current)) > _LEVEL * current[:-1])])
     often |= np.bincount(level)[level] >= _LONG
@@ -400,12 +459,12 @@ def rate_name(rate: float) -> str:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    out: list[str] = []
+    taken: dict[str, None] = {}
+    counts: dict[str, int] = {}
     for name in names:
-        count = sum(1 for one in names[: len(out)] if one == name)
-        new = f"{name}_{count + 1}" if count else name
-        while new in out:
-            count += 1
-            new = f"{name}_{count + 1}"
-        out.append(new)
-    return out
+        new = name
+        while new in taken:
+            counts[name] = counts.get(name, 1) + 1
+            new = f"{name}_{counts[name]}"
+        taken[new] = None
+    return list(taken)
