@@ -17,12 +17,13 @@ from cellmodels.checkup_figures import plot_checkups
 from cellmodels.checkup_plan import CURVE
 from cellmodels.checkups_file import (
     CheckupsFile,
+    ReadSection,
     as_recognition,
     checkups_text,
     corrections_path,
     read_checkups_file,
 )
-from cellmodels.errors import InputError
+from cellmodels.errors import InputError, did_you_mean
 from cellmodels.record import build_record, read_record
 from cellmodels.record.checkup_tests import (
     MEAN_CURVE,
@@ -85,8 +86,8 @@ class CheckupsFound:
         Name of the data file.
     nominal_capacity : float, optional
         As it was given [A.h].
-    columns : mapping of str to str or None
-        As they were given to read the file.
+    read : mapping
+        Arguments of `read_record` with which the file was read.
     corrections : str
         The file that a person corrected; empty without one.
     """
@@ -97,7 +98,7 @@ class CheckupsFound:
     recognition: Recognition
     source: str = ""
     nominal_capacity: float | None = None
-    columns: Mapping[str, str | None] = field(default_factory=dict)
+    read: Mapping[str, Any] = field(default_factory=dict)
     corrections: str = ""
 
     @property
@@ -143,7 +144,7 @@ class CheckupsFound:
             self.traces,
             file=self.source,
             nominal_capacity=self.nominal_capacity,
-            columns=self.columns,
+            read=self.read,
         )
 
     def write_corrections(self, path: str | os.PathLike[str]) -> None:
@@ -183,7 +184,7 @@ def find_checkups(
     *,
     nominal_capacity: float | None = None,
     corrections: str | os.PathLike[str] | CheckupsFile | None = None,
-    columns: Mapping[str, str | None] | None = None,
+    read: Mapping[str, Any] | None = None,
     voltages_at: Sequence[float] = CURVE,
 ) -> CheckupsFound:
     """Find the check-ups in a trace, and what their tests measured.
@@ -198,8 +199,9 @@ def find_checkups(
         A file in which a person said which tests there are, instead of their recognition: see
         `CheckupsFound.write_corrections`. For a `record` given as a path, by default the file
         ``<path>.checkups.toml`` where there is one.
-    columns : mapping of str to str or None, optional
-        As in `read_record`, for a path; else those of the corrections.
+    read : mapping, optional
+        For a path, the arguments ``columns``, ``where``, ``time_restarts`` and ``repair`` of
+        `read_record`; by default those that the corrections say.
     voltages_at : sequence of float
         Discharged charges at which slow tests give ``voltage_<test>``, as shares of the capacity
         that C-rates refer to.
@@ -227,9 +229,9 @@ def find_checkups(
         where = str(corrections)
         corrections = read_checkups_file(where)
     if not isinstance(record, xr.DataTree):
-        if columns is None and corrections is not None:
-            columns = {k: v or None for k, v in corrections.columns.items()}
-        record = read_record(path, columns=columns)
+        if read is None and corrections is not None:
+            read = corrections.read.arguments
+        record = read_record(path, **_readable(read or {}))
     if "traces" not in record.children:
         raise InputError("Check-ups are found in /traces, which this record does not have.")
     if nominal_capacity is not None and not 0 < nominal_capacity < np.inf:
@@ -249,9 +251,18 @@ def find_checkups(
         recognition=recognition,
         source=source,
         nominal_capacity=nominal_capacity,
-        columns=dict(columns or {}),
+        read=dict(read or {}),
         corrections=where,
     )
+
+
+def _readable(read: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Arguments of `read_record`, those that a file of check-ups can hold."""
+    for name in read:
+        if name not in ReadSection.model_fields:
+            hint = did_you_mean(name, ReadSection.model_fields)
+            raise InputError(f"read: there is no argument '{name}'.{hint}")
+    return read
 
 
 def _record(

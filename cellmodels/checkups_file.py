@@ -51,6 +51,23 @@ class DataSection(_Section):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+class ReadSection(_Section):
+    """``[read]``: arguments of ``read_record``; false leaves a column out."""
+
+    columns: dict[str, str | Literal[False]] = {}
+    where: dict[str, str | int | float] = {}
+    time_restarts: Literal["cycle", "step"] | None = None
+    repair: list[str] = []
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What is given, as ``read_record`` takes it."""
+        given = self.model_dump(exclude_defaults=True)
+        if "columns" in given:
+            given["columns"] = {k: v or None for k, v in self.columns.items()}
+        return given
+
+
 class TestSection(_Section):
     """``[[checkup.test]]``: one test, its first and last segment."""
 
@@ -83,7 +100,7 @@ class CheckupsFile(_Section):
 
     format: Literal[1]
     nominal_capacity: Annotated[float, Field(gt=0)] | None = None
-    columns: dict[str, str | Literal[False]] = {}
+    read: ReadSection = ReadSection()
     data: DataSection
     checkup: Annotated[list[CheckupSection], Field(max_length=10_000)] = []
 
@@ -198,7 +215,7 @@ def checkups_text(
     *,
     file: str = "",
     nominal_capacity: float | None = None,
-    columns: Mapping[str, str | None] | None = None,
+    read: Mapping[str, Any] | None = None,
 ) -> str:
     """What was recognised, as the text of such a file.
 
@@ -214,8 +231,8 @@ def checkups_text(
         Name of the data file.
     nominal_capacity : float, optional
         As it was given [A.h].
-    columns : mapping of str to str or None, optional
-        As they were given to read the file.
+    read : mapping, optional
+        Arguments of `read_record` with which the file was read.
 
     Returns
     -------
@@ -235,9 +252,8 @@ def checkups_text(
             "# nominal_capacity = 5.0  # A.h; C-rates and depths refer to it, now to "
             + (f"{recognition.capacity:.5g}, found" if recognition.capacity > 0 else "nothing")
         )
-    if columns:
-        inside = ", ".join(f"{_text(k)} = {_text(v or False)}" for k, v in columns.items())
-        lines.append(f"columns = {{ {inside} }}")
+    if read:
+        lines += ["", "[read]", *(f"{name} = {_value(value)}" for name, value in read.items())]
     lines += ["", "[data]", f"file = {_text(file)}", f"rows = {traces.sizes['sample']}"]
     lines.append(f'sha256 = "{fingerprint(traces)}"')
     row = 0
@@ -260,8 +276,19 @@ def _comment(test: xr.Dataset) -> str:
     )
 
 
-def _text(value: str | bool) -> str:
+def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _value(value: Any) -> str:
+    """An argument of `read_record` as TOML; None, which leaves a column out, is false there."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_text(k)} = {_value(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value or False) if isinstance(value, bool | None) else repr(value)
 
 
 def _check_data(file: CheckupsFile, traces: xr.Dataset, where: str) -> None:

@@ -141,6 +141,14 @@ def checkups(
         list[str] | None,
         typer.Option(metavar="HEADER=MEANING", help=r'As in "U=voltage \[mV]"; may be repeated.'),
     ] = None,
+    time_restarts: Annotated[
+        str | None,
+        typer.Option(metavar="cycle|step", help="Where the time in the file begins anew."),
+    ] = None,
+    repair: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND", help="Repair faults of this kind; may be repeated."),
+    ] = None,
     write: Annotated[
         bool,
         typer.Option("--write", help="Write FILE.checkups.toml, in which tests are corrected."),
@@ -156,9 +164,10 @@ def checkups(
 
         stems = [_stem(file) for file in files]
         _refuse_twice(stems)
-        columns = _columns(column)
+        given = {"columns": _columns(column), "time_restarts": time_restarts, "repair": repair}
+        read = {name: value for name, value in given.items() if value} or None
         for file, stem in zip(files, stems, strict=True):
-            found = find_checkups(file, nominal_capacity=nominal_capacity, columns=columns)
+            found = find_checkups(file, nominal_capacity=nominal_capacity, read=read)
             typer.echo(repr(found))
             if write:
                 found.write_corrections(corrections_path(file))

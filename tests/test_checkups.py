@@ -415,7 +415,7 @@ def test_tests_can_be_left_out_and_joined(files):
 def test_wrong_corrections_are_refused(files, pairs, message):
     path, _ = files
     if message is None:
-        change(path, ("format = 1", 'format = 1\ncolums = { "U" = "voltage [V]" }'))
+        change(path, ("[data]", '[read]\ncolums = { "U" = "voltage [V]" }\n[data]'))
         message = "Did you mean 'columns'"
     else:
         change(path, *pairs)
@@ -461,6 +461,11 @@ def test_what_has_no_trace_is_refused():
     record = cm.build_record(cycles={"cycle": [1, 2], "discharge_capacity": [2.0, 1.9]})
     with pytest.raises(InputError, match="does not have"):
         find_checkups(record)
+
+
+def test_how_a_file_is_read_is_said_by_names_that_are_known(files):
+    with pytest.raises(InputError, match="Did you mean 'columns'"):
+        find_checkups(files[0], read={"column": {}})
 
 
 @pytest.mark.parametrize("capacity", [0.0, -1.0, float("nan"), float("inf")])

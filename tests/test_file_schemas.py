@@ -23,7 +23,11 @@ step = "Rest for 1 hour"
 CHECKUPS = f"""
 format = 1
 nominal_capacity = 5.0
+[read]
 columns = {{ "U" = "voltage [V]", "I2" = false }}
+where = {{ "cell" = 3 }}
+time_restarts = "cycle"
+repair = ["clock"]
 [data]
 rows = 100
 sha256 = "{64 * "0"}"

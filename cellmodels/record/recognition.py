@@ -213,8 +213,7 @@ def _cycles_between(runs: Sequence[Run]) -> list[tuple[int, int]]:
     begins = [
         run.first
         for k, run in enumerate(runs)
-        if run.discharges == with_discharge
-        and (k == 0 or runs[k - 1].discharges != with_discharge)
+        if run.discharges == with_discharge and (k == 0 or runs[k - 1].discharges != with_discharge)
     ]
     return list(pairwise([*begins, runs[-1].last + 1]))
 
