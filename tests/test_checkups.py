@@ -169,6 +169,19 @@ def test_a_life_without_check_ups_has_none():
     found.plot()
 
 
+def test_discharges_alone_are_cycles_too():
+    cell = Circuit()
+    for _ in range(12):
+        cell.discharged = cell.polarisation = 0.0  # charged, but not in these data
+        cell.rest(120.0, every=10.0)
+        cell.step(cell.nominal, until=EMPTY)
+        cell.rest(600.0, every=10.0)
+    found = find_checkups(cell.record())
+    assert not found.tests.sizes
+    assert found.recognition.capacity == pytest.approx(2.0, rel=0.02)
+    assert found.record["cycles"]["cycle"].values.tolist() == list(range(1, 13))
+
+
 def test_one_check_up_alone():
     cell = Circuit()
     cell.rest()

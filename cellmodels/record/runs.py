@@ -18,7 +18,7 @@ _SAME = 0.02  # relative difference of currents that are one level
 _BAND = (0.005, 0.003)  # V and share, within which a held voltage stays
 _BACK = 0.25  # share of a half-cycle by which it may go back
 _FASTEST = 12.0  # C-rate
-_EMPTY, _FULL = 0.2, 0.8  # of the range of voltage
+_JUMP, _JUMP_AT_REST = 0.3, 0.1  # of the range of voltage, by which it rises without a charge
 
 
 @dataclass(frozen=True)
@@ -126,14 +126,16 @@ def largest_half_cycle(segments: xr.Dataset) -> float:
     float
         The largest discharge [A.h], in pieces or in one, that goes back by less than a quarter
         between them; the largest such charge where nothing is discharged. Where a charge is missing
-        in the data, as a discharge ends empty and the next begins full, it ends too. NaN where half
+        in the data, as the voltage jumps up to a rest or a discharge, it ends too. NaN where half
         of it passes at more than 12C: such a test holds parts of the capacity only.
     """
     charge = np.nan_to_num(segments["charge"].values)
     starts, ends = segments["start_voltage"].values, segments["end_voltage"].values
     low, high = float(np.min(ends)), float(np.max(np.maximum(starts, ends)))
-    height = (np.array([starts, ends]) - low) / max(high - low, 1e-12)
-    renewed = np.flatnonzero((height[0, 1:] > _FULL) & (height[1, :-1] < _EMPTY)) + 1
+    jump = (starts[1:] - ends[:-1]) / max(high - low, 1e-12)
+    flows = segments["kind"].values != _REST
+    limit = np.where(flows[:-1], np.where(flows[1:], _JUMP, np.inf), _JUMP_AT_REST)
+    renewed = np.flatnonzero((jump > limit) & (charge[1:] >= 0)) + 1
     pieces = np.split(charge, renewed)
     found = max(_largest_rise(piece) for piece in pieces)
     found = found or max(_largest_rise(-piece) for piece in pieces)
