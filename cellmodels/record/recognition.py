@@ -58,6 +58,7 @@ _LEVEL = 0.05  # relative difference of currents that are one protocol
 _MOST, _LONG = 5, 10  # cycles that are regular: of most discharges, or one after another
 _LONGER_REST = 900.0  # s by which the rest before a capacity test is longer
 _HALF = 0.5
+_MORE = 1.1  # of the capacity: more in one direction is more than one cycle
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,8 @@ def cycle_numbers(segments: xr.Dataset, recognition: Recognition) -> NDArray[np.
     for k, number in enumerate(after):
         own = [run for run in outside if reached[run.first] == k]
         most = after[k + 1] - number if k + 1 < len(after) else None
-        for n, (begin, end) in enumerate(_cycles_between(own)[:most], start=number + 1):
+        cycles = _cycles_between(own, recognition.capacity)
+        for n, (begin, end) in enumerate(cycles[:most], start=number + 1):
             numbers[begin:end] = n
         if own:  # the rests after the last of them
             rests = np.flatnonzero((reached == k) & (inside == 0))
@@ -205,16 +207,25 @@ def cycle_numbers(segments: xr.Dataset, recognition: Recognition) -> NDArray[np.
     return numbers
 
 
-def _cycles_between(runs: Sequence[Run]) -> list[tuple[int, int]]:
-    """First segment of each cycle, and the one after its last."""
+def _cycles_between(runs: Sequence[Run], capacity: float) -> list[tuple[int, int]]:
+    """First segment of each cycle, and the one after its last.
+
+    One that goes on in its first direction for more than the capacity is several, whose other
+    halves are not in the data.
+    """
     if not runs:
         return []
     with_discharge = runs[0].discharges or not runs[-1].discharges
-    begins = [
-        run.first
-        for k, run in enumerate(runs)
-        if run.discharges == with_discharge and (k == 0 or runs[k - 1].discharges != with_discharge)
-    ]
+    begins: list[int] = []
+    passed = np.inf
+    for run in runs:
+        if run.discharges != with_discharge:
+            passed = np.inf
+            continue
+        if passed + abs(run.charge) > _MORE * capacity:
+            begins.append(run.first)
+            passed = 0.0
+        passed += abs(run.charge)
     return list(pairwise([*begins, runs[-1].last + 1]))
 
 

@@ -135,7 +135,8 @@ def largest_half_cycle(segments: xr.Dataset) -> float:
     jump = (starts[1:] - ends[:-1]) / max(high - low, 1e-12)
     flows = segments["kind"].values != _REST
     limit = np.where(flows[:-1], np.where(flows[1:], _JUMP, np.inf), _JUMP_AT_REST)
-    renewed = np.flatnonzero((jump > limit) & (charge[1:] >= 0)) + 1
+    charged = flows[1:] & (charge[1:] < 0)
+    renewed = np.flatnonzero((jump > limit) & ~charged) + 1
     pieces = np.split(charge, renewed)
     found = max(_largest_rise(piece) for piece in pieces)
     found = found or max(_largest_rise(-piece) for piece in pieces)
