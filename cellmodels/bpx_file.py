@@ -14,7 +14,7 @@ from typing import Any
 
 from cellmodels.errors import InputError
 from cellmodels.expressions import Expression
-from cellmodels.toml_io import read_text
+from cellmodels.toml_io import read_json
 
 #: Where PyBaMM's lumped heat balance wants a density and a heat capacity.
 LAYERS = (
@@ -143,10 +143,7 @@ def package() -> Any:
 
 def _json(path: str | Path) -> dict[str, Any]:
     """Read a JSON object."""
-    try:
-        data = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a JSON file: {error}.") from None
+    data = read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("Parameterisation"), dict):
         raise InputError(f"{path}: not a BPX file: it has no section 'Parameterisation'.")
     return data

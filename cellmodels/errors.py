@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import islice
+
+#: Longest word that is compared with others, and most others: comparing takes the square of both.
+_LONGEST = 200
+_MOST = 10_000
 
 
 class CellModelsError(Exception):
@@ -34,8 +39,33 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
         The closest choice, ignoring case; None when nothing is close.
     """
     by_lower = {choice.lower(): choice for choice in choices}
-    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    found = close_matches(word.lower(), by_lower, 1, 0.6)
     return by_lower[found[0]] if found else None
+
+
+def close_matches(word: str, choices: Iterable[str], most: int, likeness: float) -> list[str]:
+    """Return the choices that look like a word, the best first.
+
+    Parameters
+    ----------
+    word : str
+        What the user wrote.
+    choices : iterable of str
+        What would have been valid.
+    most : int
+        How many are returned at most.
+    likeness : float
+        The least ratio of :func:`difflib.get_close_matches`, 0 to 1.
+
+    Returns
+    -------
+    list of str
+        Long texts are like nothing: to compare what a file holds must not take for ever.
+    """
+    if len(word) > _LONGEST:
+        return []
+    short = (choice for choice in choices if len(choice) <= _LONGEST)
+    return difflib.get_close_matches(word, list(islice(short, _MOST)), n=most, cutoff=likeness)
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
@@ -58,6 +88,6 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     close = nearest(word, choices)
     if close is not None:
         return f" Did you mean '{close}'?"
-    if 0 < len(choices) <= 12:
+    if 0 < len(choices) <= 12 and sum(map(len, choices)) <= 12 * _LONGEST:
         return " Choose from: " + ", ".join(choices) + "."
     return ""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from cellmodels.errors import InputError, UnitError, did_you_mean
+from cellmodels.errors import InputError, UnitError, close_matches, did_you_mean
 from cellmodels.expressions import Expression
 from cellmodels.law_values import arrhenius
 from cellmodels.parameter import Parameter, Status, Value, finite
 from cellmodels.tables import Interpolation, Table, read_table
-from cellmodels.toml_io import validate
+from cellmodels.toml_io import beside, validate
 from cellmodels.units import convert, unit_of_name
 
 _CONFIG = ConfigDict(extra="forbid", str_strip_whitespace=True, frozen=True)
@@ -212,9 +211,7 @@ def _value(name: str, entry: _ParameterEntry, unit: str, folder: Path | None) ->
         return Table(table.x, table.y, table.argument, arguments, entry.interpolation)
     if folder is None:
         raise InputError(f"parameter '{name}': the table's file cannot be found from here.")
-    path = (folder / str(entry.table)).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise InputError(f"parameter '{name}': the table's file must lie beside the set's.")
+    path = beside(folder, str(entry.table), f"parameter '{name}': the table's file")
     return read_table(path, unit, arguments, entry.interpolation)
 
 
@@ -338,7 +335,7 @@ def nearest_parameters(name: str, known: Iterable[str]) -> str:
     str
         ``" Did you mean 'a' or 'b'?"``, or an empty string.
     """
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.7)
+    close = close_matches(name, known, 3, 0.7)
     return " Did you mean " + " or ".join(f"'{each}'" for each in close) + "?" if close else ""
 
 

@@ -25,10 +25,12 @@ from cellmodels.parameter import STATUSES, Parameter, Status, Value, finite
 from cellmodels.parameter_file import nearest_parameters
 from cellmodels.paths import named_files
 from cellmodels.tables import Table
-from cellmodels.toml_io import read_toml, toml_text
+from cellmodels.toml_io import beside, read_toml, toml_text
 from cellmodels.units import unit_of_name
 
 __all__ = ["STATUSES", "Parameter", "ParameterSet", "Status", "Value", "known_names", "names"]
+
+_MOST_BASES = 20
 
 
 @dataclass(frozen=True)
@@ -548,6 +550,8 @@ def names(chemistry: str | None = None) -> list[str]:
 def _load(name_or_path: str | Path, below: tuple[str, ...]) -> ParameterSet:
     """Load a set; ``below`` holds those whose base it is, to stop a circle."""
     text = str(name_or_path)
+    if len(below) > _MOST_BASES:
+        raise InputError(f"more than {_MOST_BASES} parameter sets build on each other.")
     if text in below:
         raise InputError(f"The parameter sets {' -> '.join((*below, text))} build on each other.")
     if text.endswith(".json"):
@@ -641,7 +645,7 @@ def _marked_new(parameters: Mapping[str, Parameter], chemistry: str) -> dict[str
 
 def _check_chemistry(name: str, folder: Path | None) -> None:
     """A file's chemistry comes with cellmodels, or lies beside the file."""
-    if folder is None or (folder / f"{name}.toml").is_file():
+    if folder is None or beside(folder, f"{name}.toml", "chemistry: its file").is_file():
         return
     if name not in chemistry_names():
         hint = did_you_mean(name, chemistry_names())
@@ -656,6 +660,4 @@ def _load_base(base: str, folder: Path | None, below: tuple[str, ...]) -> Parame
         return _load(base, below)
     if folder is None:
         raise InputError(f"base: the file '{base}' cannot be found from here.")
-    if not (folder / base).resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"base: the file '{base}' must lie beside the set's.")
-    return _load(folder / base, below)
+    return _load(beside(folder, base, "base: the file"), below)

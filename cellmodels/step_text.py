@@ -136,6 +136,8 @@ def read_quantity(text: str) -> tuple[str, float, str]:
     InputError
         If it is none of these.
     """
+    if len(text) > MAX_LENGTH:
+        raise InputError(f"A quantity of {len(text)} letters is too long.")
     text = _PER_NOMINAL.sub("", text.strip())
     if (rate := _RATE.fullmatch(text)) is not None:
         return "current", _inverse(float(rate[1]), text), "C"

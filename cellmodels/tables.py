@@ -162,7 +162,11 @@ def read_table(
         If the file is not such a table, or a unit is wrong.
     """
     lines = [line for line in read_text(path).splitlines() if line.strip()]
-    rows = list(csv.reader(io.StringIO("\n".join(x for x in lines if not x.startswith("#")))))
+    table = "\n".join(line for line in lines if not line.startswith("#"))
+    try:
+        rows = list(csv.reader(io.StringIO(table)))
+    except csv.Error as error:
+        raise InputError(f"{path}: no table: {error}.") from None
     if len(rows) < 2 or any(len(row) != 2 for row in rows):
         raise InputError(f"{path}: a table has a header and rows of two columns.")
     if len(rows) - 1 > MAX_ROWS:

@@ -20,6 +20,13 @@ MAX_BYTES = 5_000_000
 _PRINTED = r"[^\x00-\x08\x0b-\x1f\x7f]"
 _SEVERAL_LINES = re.compile(rf"(?!.*''')(?=.*\n){_PRINTED}*(?!'){_PRINTED}", re.DOTALL)
 
+_MOST_PARTS = 64
+#: A dotted key of more parts, whose reading takes the square of their number.
+_LONG_KEY = re.compile(
+    r"""(?<![A-Za-z0-9_-])(?:(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
+    f"{{{_MOST_PARTS}}}"
+)
+
 T = TypeVar("T")
 
 
@@ -42,17 +49,58 @@ def read_text(path: str | Path) -> str:
         If it does not exist, is no UTF-8 text, or is larger than :data:`MAX_BYTES`.
     """
     path = Path(path)
-    if not path.is_file():
-        siblings = [other.name for other in path.parent.glob(f"*{path.suffix}")]
-        raise InputError(f"There is no file '{path}'.{did_you_mean(path.name, siblings)}")
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path}: larger than {MAX_BYTES // 1_000_000} MB.")
     try:
-        return path.read_text(encoding="utf-8-sig")
+        if not path.is_file():
+            raise InputError(f"There is no file '{path}'.{_similar(path)}")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise InputError(f"{path}: larger than {MAX_BYTES // 1_000_000} MB.")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a UTF-8 text file.") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+        raise InputError(f"{_cut(str(path))}: cannot be read ({error.strerror}).") from None
+
+
+def _similar(path: Path) -> str:
+    """What lies in the folder under a similar name, as the end of an error message."""
+    if not path.parent.is_dir():
+        return ""
+    siblings = [other.name for other in path.parent.iterdir() if other.suffix == path.suffix]
+    return did_you_mean(path.name, siblings)
+
+
+def beside(folder: Path, name: str, what: str) -> Path:
+    """Return the path of a file that another file names.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where the other file lies.
+    name : str
+        What it says.
+    what : str
+        What that is, for the error message.
+
+    Returns
+    -------
+    pathlib.Path
+        With symbolic links followed.
+
+    Raises
+    ------
+    InputError
+        If it leads out of the folder, also by a symbolic link, or cannot be a path.
+    """
+    try:
+        path = (folder / name).resolve()
+        if path.is_relative_to(folder.resolve()):
+            path.is_file()  # an error for a name that is too long
+            return path
+    except (OSError, ValueError, RuntimeError):
+        raise InputError(f"{what} {_shorten(name)} cannot be a path.") from None
+    raise InputError(f"{what} '{name}' must lie beside the set's.")
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -71,12 +119,63 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the file cannot be read, or is not TOML (the message names the line).
+        If the file cannot be read, or is not TOML (the message names the line), or holds integers
+        of more than 64 bits or keys of very many parts.
+    """
+    text = read_text(path)
+    if _LONG_KEY.search(text):
+        raise InputError(f"{path}: a key of more than {_MOST_PARTS} parts.")
+    try:
+        data = tomllib.loads(text)
+        _check_plain(data, path)
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a TOML file: {_cut(str(error))}.") from None
+    return data
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a small JSON file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file.
+
+    Returns
+    -------
+    object
+        Its content.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is not JSON, or holds integers of more than 64 bits.
     """
     try:
-        return tomllib.loads(read_text(path))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: not a TOML file: {error}.") from None
+        data = json.loads(read_text(path))
+        _check_plain(data, path)
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a JSON file: {_cut(str(error))}.") from None
+    return data
+
+
+def _check_plain(data: Any, path: str | Path) -> None:
+    """Refuse integers that are no number for us, and texts that cannot be printed."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            _check_plain(key, path)
+            _check_plain(value, path)
+    elif isinstance(data, list):
+        for value in data:
+            _check_plain(value, path)
+    elif isinstance(data, str):
+        data.encode()
+    elif isinstance(data, int) and abs(data) >= 2**63:
+        raise InputError(f"{path}: an integer of more than 64 bits is not a number here.")
 
 
 def toml_text(data: Mapping[str, Any]) -> str:
@@ -182,8 +281,11 @@ def _explain(detail: Any, adapter: TypeAdapter[Any]) -> str:
 
 def _shorten(value: object) -> str:
     """Return a value's repr, cut to one line."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+    return _cut(repr(value), 60)
+
+
+def _cut(text: str, most: int = 200) -> str:
+    return text if len(text) <= most else text[: most - 3] + "…"
 
 
 def _known_keys(schema: Mapping[str, Any], location: tuple[int | str, ...]) -> list[str]:

@@ -186,7 +186,9 @@ def read_checkpoint(path: str | os.PathLike[str], expected: str) -> Checkpoint:
             trials=_read_trials(content["trials"]),
             simpler=_read_simpler(content.get("simpler", [])),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
         raise InputError(f"{path} is not a checkpoint of a fit ({error!r}).") from error
     if checkpoint.fingerprint != expected:
         raise InputError(

@@ -26,6 +26,7 @@ _DATES = (
     "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %I:%M:%S %p", "%Y-%m-%d %I:%M:%S %p", "%d-%b-%y %I:%M:%S %p",
     "%d-%b-%y %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%m/%d/%Y %H:%M",
 )  # fmt: skip
+_EPOCH = pd.Timestamp(0, tz="UTC").as_unit("us")  # microseconds hold any year of a text
 _EXCEL_DAYS = (20_000.0, 80_000.0)  # 1954 to 2119
 _MATLAB_DAYS = (700_000.0, 800_000.0)
 _UNIX_SECONDS = (3e8, 5e9)
@@ -84,7 +85,7 @@ def dates(values: pd.Series) -> Numbers:
         ):
             continue  # one look at a long column is enough to see that it is not so written
         parsed = pd.to_datetime(text, format=form, errors="coerce", utc=True)
-        found = (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(dtype=float)
+        found = (parsed.dt.as_unit("us") - _EPOCH).dt.total_seconds().to_numpy(dtype=float)
         if np.isfinite(found).sum() > np.isfinite(best).sum():
             best = found
         if np.isfinite(best).all():

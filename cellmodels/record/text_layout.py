@@ -23,6 +23,9 @@ from cellmodels.record.text_formats import (
 #: Where a table begins, it does within these first bytes and lines.
 HEAD_BYTES = 2_000_000
 HEAD_LINES = 3000
+#: Most columns of a table in a text file.
+MOST_COLUMNS = 10_000
+
 _SEPARATORS = "\t,;"
 _VOLTAGE = re.compile(r"volt|ecell|ewe|potential|\bu\b|u\[", re.IGNORECASE)
 _IMPEDANCE_TEXT = re.compile(r"A\.C\. Impedance|^TAG\s+\w*EIS|Z60W Data File", re.MULTILINE)
@@ -87,6 +90,8 @@ def layout_of(content: Content, columns: Mapping[str, str | None]) -> Layout | N
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:HEAD_LINES]
     first = next((k for k, line in enumerate(lines) if not line.startswith("#")), 0)
     for k, line in enumerate(lines):
+        if any(line.count(separator) >= MOST_COLUMNS for separator in _SEPARATORS):
+            continue
         named = bool(columns) and all(header in line for header in columns)
         if (k == first or named) and (
             plain := _plain_layout(lines, k, encoding, columns)

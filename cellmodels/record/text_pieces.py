@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from cellmodels.record.text_layout import Layout
 
 _ROWS = 250_000  # in one piece
 _LONG = 50_000_000  # bytes from which on progress is shown
+_MOST_SECTIONS = 500
 _CLOCK_ROWS = 20_000  # whose dates are read
 
 
@@ -140,7 +142,11 @@ def _sections(content: Content, layout: Layout) -> Iterator[io.StringIO]:
     lines = data.decode(layout.encoding, errors="replace").splitlines(keepends=True)
     header = lines[layout.line].strip()
     begins = [k + 1 for k, line in enumerate(lines) if line.strip() == header]
-    for k in begins:
-        end = next((n for n in range(k, len(lines)) if lines[n].startswith("[")), len(lines))
+    if len(begins) > _MOST_SECTIONS:
+        raise InputError(f"{content.where}: its line of headers comes {len(begins)} times.")
+    ends = [k for k, line in enumerate(lines) if line.startswith("[")]
+    for k, following in zip(begins, [*begins[1:], len(lines) + 1], strict=True):
+        place = bisect_left(ends, k)
+        end = min(following - 1, ends[place] if place < len(ends) else len(lines))
         if any(line.strip() for line in lines[k:end]):
             yield io.StringIO("".join(lines[k:end]))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cellmodels.errors import InputError
 from cellmodels.record.contents import Content, whole
+from cellmodels.record.text_layout import MOST_COLUMNS
 
 
 def text_table(content: Content) -> tuple[pd.DataFrame, int]:
@@ -87,9 +88,13 @@ def _check_headers(header: str, separator: str, path: str) -> None:
             "its columns hold, such as 'time [s],voltage [V],current [A]'. Three columns of "
             "frequency, real and imaginary part are read by read_record(impedance=…)."
         )
-    for k, name in enumerate(names):
-        if name and name in names[:k]:
+    if len(names) > MOST_COLUMNS:
+        raise InputError(f"{path}: more than {MOST_COLUMNS} columns.")
+    known: set[str] = set()
+    for name in filter(None, names):
+        if name in known:
             raise InputError(f"{path}: two columns have the header '{name}'.")
+        known.add(name)
 
 
 def _is_number(text: str) -> bool:
