@@ -232,6 +232,11 @@ class Expression:
         pybamm.Symbol
             The formula, in which quoted parameters are :class:`pybamm.Parameter` or, where they
             are called, :class:`pybamm.FunctionParameter`.
+
+        Raises
+        ------
+        InputError
+            If PyBaMM, which shortens ``sto - sto``, finds a division by zero.
         """
         import pybamm
 
@@ -241,7 +246,10 @@ class Expression:
             else pybamm.Parameter(each)
             for each in self.parameters
         }
-        result = self.evaluate({**values, **quoted}, _pybamm_functions())
+        try:
+            result = self.evaluate({**values, **quoted}, _pybamm_functions())
+        except ArithmeticError:
+            raise InputError(f"Formula '{_shown(self.text)}': a part of it divides by 0.") from None
         return pybamm.Scalar(result) if isinstance(result, float) else result
 
     def __str__(self) -> str:

@@ -43,6 +43,8 @@ from cellmodels.fitting.text import notes, page, text
 from cellmodels.parameter_set import ParameterSet
 from cellmodels.plotting import plot_fit
 from cellmodels.protocol import Protocol
+from cellmodels.record.contents import contents
+from cellmodels.record.netcdf import read_tree
 from cellmodels.writing import replacing
 
 if TYPE_CHECKING:
@@ -288,18 +290,21 @@ class Fit(FittedCell):
         """
         if not Path(path).is_file():
             raise InputError(f"There is no file {path}.")
-        try:
-            with xr.open_datatree(path, engine="h5netcdf") as opened:
-                tree = _plain(opened.load())
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} is not a netCDF file of a fit ({error}).") from error
+        with contents(Path(path)) as content:
+            if content.kind != "netcdf":
+                raise InputError(f"{path} is not a netCDF file of a fit.")
+            tree = _plain(read_tree(content))
         if tree.attrs.get("schema") != _SCHEMA:
             raise InputError(f"{path} is not a fit: its schema is {tree.attrs.get('schema')!r}.")
         try:
             cell = Cell.from_dict(json.loads(tree.attrs["cell"]))
             protocol = Protocol.from_dict(json.loads(tree.attrs["protocol"]))
             stored = str(tree.attrs["cell_hash"])
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except InputError:
+            raise
+        except (
+            ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
+        ) as error:  # fmt: skip
             raise InputError(f"{path} is a damaged fit: {error!r}.") from error
         if cell.hash != stored:
             raise InputError(

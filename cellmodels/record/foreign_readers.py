@@ -2,7 +2,8 @@
 
 ``python -P foreign_readers.py <kind> <file> <folder> <bytes of memory> <bytes written> <seconds>``
 writes what it reads to the folder: plain arrays of numbers and texts as ``table.npz``, or sheets as
-CSV, and their names and what went on as ``about.json``. It imports nothing of cellmodels, so that
+CSV, and their names and what went on as ``about.json``; of a netCDF file also how the arrays belong
+together. It imports nothing of cellmodels, so that
 it starts fast and can be limited; what it writes is read back as data. See
 :mod:`cellmodels.record.reader_process`.
 """
@@ -13,7 +14,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ import numpy as np
 _MOST_SHEETS = 50
 _MOST_VECTORS = 1000
 _MOST_METADATA = 100
+_MOST_DEPTH = 10
+_MOST_PLACES = 2000
 
 
 def parquet(path: str, folder: Path) -> dict[str, Any]:
@@ -102,6 +105,93 @@ def matlab(path: str, folder: Path) -> dict[str, Any]:
     return _save(folder, found)
 
 
+def netcdf(path: str, folder: Path) -> dict[str, Any]:
+    """Groups of a netCDF file, undecoded, by h5netcdf (BSD-3) and h5py (BSD-3)."""
+    import h5netcdf
+    import h5py
+
+    arrays: list[np.ndarray[Any, Any]] = []
+    with h5py.File(path, "r") as file:
+        _refuse_links(file, set())
+        with h5netcdf.File(file, "r", decode_vlen_strings=True) as opened:
+            groups = [_group(one, arrays) for one in _groups_in(opened)]
+    np.savez(folder / "table.npz", allow_pickle=False, **dict(_numbered(arrays)))
+    return {"names": [f"{k}" for k in range(len(arrays))], "groups": groups}
+
+
+def _refuse_links(group: Any, seen: set[int], depth: int = 0) -> None:
+    """HDF5 reads other files where a link, a dataset's storage or a virtual dataset says so."""
+    import h5py
+
+    if depth > _MOST_DEPTH:
+        raise ValueError(f"groups nested more than {_MOST_DEPTH} levels deep")
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"'{name[:100]}' is a link to another place")
+        one = group[name]
+        address = h5py.h5o.get_info(one.id).addr
+        if address in seen:
+            raise ValueError(f"'{name[:100]}' is in two places")
+        seen.add(address)
+        if len(seen) > _MOST_PLACES:
+            raise ValueError(f"more than {_MOST_PLACES} groups and variables")
+        if isinstance(one, h5py.Group):
+            _refuse_links(one, seen, depth + 1)
+        elif isinstance(one, h5py.Dataset) and (
+            one.is_virtual or one.id.get_create_plist().get_external_count()
+        ):
+            raise ValueError(f"the values of '{name[:100]}' are in another file")
+
+
+def _groups_in(group: Any) -> Iterator[Any]:
+    yield group
+    for one in group.groups.values():
+        yield from _groups_in(one)
+
+
+def _group(group: Any, arrays: list[np.ndarray[Any, Any]]) -> dict[str, Any]:
+    variables = {}
+    for name, variable in group.variables.items():
+        variables[name] = {
+            "dimensions": list(variable.dimensions),
+            "attributes": _attributes(variable),
+            "array": str(len(arrays)),
+        }
+        arrays.append(_array(variable[...], name))
+    return {"path": group.name, "attributes": _attributes(group), "variables": variables}
+
+
+def _array(values: Any, name: str) -> np.ndarray[Any, Any]:
+    array = np.asarray(values)
+    if array.dtype.kind == "O" and all(isinstance(one, str) for one in array.flat):
+        return array.astype(str)
+    if array.dtype.kind not in "iufSU":
+        raise ValueError(f"'{name}' holds neither numbers nor texts")
+    return array
+
+
+def _attributes(owner: Any) -> dict[str, Any]:
+    """Texts and lists of texts as they are; numbers as an array's type and content."""
+    return {name: _attribute(owner.attrs[name], name) for name in owner.attrs}
+
+
+def _attribute(value: Any, name: str) -> Any:
+    if isinstance(value, bytes):
+        value = value.decode("utf-8")
+    if isinstance(value, str) or (
+        isinstance(value, list) and all(isinstance(one, str) for one in value)
+    ):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"the attribute '{name}' is neither number nor text")
+    return {"type": array.dtype.str, "value": array.tolist()}
+
+
+def _numbered(arrays: list[np.ndarray[Any, Any]]) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    return ((f"c{k}", array) for k, array in enumerate(arrays))
+
+
 def _is_number(column: Any) -> bool:
     import pyarrow
 
@@ -143,6 +233,9 @@ READERS: dict[str, Callable[[str, Path], dict[str, Any]]] = {
     "access": access,
     "excel": excel,
     "matlab": matlab,
+
+
+    "netcdf": netcdf,
 }
 
 

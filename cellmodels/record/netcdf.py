@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import xarray as xr
 
 from cellmodels.errors import InputError
 from cellmodels.record.checks import check_record
-from cellmodels.record.contents import Content, whole
+from cellmodels.record.contents import Content
+from cellmodels.record.reader_process import read_foreign
 from cellmodels.writing import replacing
 
 __all__ = ["write_record"]
@@ -58,20 +59,63 @@ def read_netcdf(content: Content) -> xr.DataTree:
     InputError
         If the file is damaged or holds no record.
     """
-    data, path = whole(content), content.where
-    try:
-        with xr.open_datatree(
-            io.BytesIO(data), engine="h5netcdf", decode_times=False, decode_timedelta=False
-        ) as opened:
-            tree = opened.load()
-    except Exception as error:  # whatever HDF5 and its wrappers say about a damaged file
-        raise InputError(f"{path}: no netCDF file: {' '.join(str(error).split())[:200]}.") from None
-    record = plain_record(tree)
-    check_record(record, path)
+    record = _without_encoding(read_tree(content))
+    check_record(record, content.where)
     return record
 
 
-def plain_record(tree: xr.DataTree) -> xr.DataTree:
+def read_tree(content: Content) -> xr.DataTree:
+    """Read a netCDF file, in a process of its own: HDF5 crashes on damaged files.
+
+    Parameters
+    ----------
+    content : Content
+        The file.
+
+    Returns
+    -------
+    xarray.DataTree
+        As :func:`xarray.open_datatree` gives it, in memory, but for times, which stay numbers.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, needs more than a reader may use, refers to other files, or holds
+        something else than numbers and texts.
+    """
+    with read_foreign(content) as found:
+        try:
+            groups = {one["path"]: _dataset(one, found.columns) for one in found.groups}
+            return xr.DataTree.from_dict(groups).load()
+        except Exception as error:  # whatever xarray says about attributes that do not fit
+            words = " ".join(str(error).split())[:200]
+            raise InputError(f"{content.where}: no netCDF file: {words}.") from None
+
+
+def _dataset(group: Mapping[str, Any], arrays: Mapping[str, Any]) -> xr.Dataset:
+    """A group, decoded by the conventions for which xarray writes it."""
+    variables = {
+        name: xr.Variable(
+            one["dimensions"], _as_read(arrays[one["array"]]), _attributes(one["attributes"])
+        )
+        for name, one in group["variables"].items()
+    }
+    dataset = xr.Dataset(variables, attrs=_attributes(group["attributes"]))
+    return xr.decode_cf(dataset, decode_times=False, decode_timedelta=False)
+
+
+def _as_read(values: Any) -> Any:
+    return values.astype(object) if values.dtype.kind == "U" else values
+
+
+def _attributes(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: np.array(one["value"], one["type"])[()] if isinstance(one, dict) else one
+        for name, one in given.items()
+    }
+
+
+def _without_encoding(tree: xr.DataTree) -> xr.DataTree:
     """The same tree, with plain attributes and no memory of how a file stored it."""
     groups = {}
     for group, child in tree.children.items():

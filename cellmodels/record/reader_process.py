@@ -27,11 +27,16 @@ from cellmodels.errors import InputError
 from cellmodels.record import foreign_readers
 from cellmodels.record.contents import Content
 
-#: What a reader may use: seconds, bytes of address space (where the system can limit it), bytes
-#: written. Compiled readers reserve more address space than they fill.
+#: What a reader may use at most: seconds, bytes of address space (where the system can limit it),
+#: bytes written. Compiled readers reserve more address space than they fill.
 MAX_SECONDS = 600.0
 MAX_MEMORY = 8_000_000_000
 MAX_WRITTEN = 4_000_000_000
+
+#: The same for an empty file, and more for each byte of a file: a small one gets less.
+_SECONDS = 60.0, 5e-5
+_MEMORY = 4_000_000_000, 100
+_WRITTEN = 200_000_000, 150
 
 _INSTALL = "pip install 'cellmodels[data]'"
 
@@ -50,12 +55,17 @@ class Foreign:
         What the file says about itself.
     messages : tuple of str
         What the reader warned of.
+    groups : tuple of dict
+        Of a netCDF file: ``path``, ``attributes`` and ``variables`` of each group. An attribute is
+        a text, a list of texts, or a mapping of ``type`` and ``value`` of numbers; a variable has
+        ``dimensions``, ``attributes`` and ``array``, its name among the columns.
     """
 
     columns: dict[str, NDArray[Any]] = field(default_factory=dict)
     sheets: tuple[tuple[str, Path], ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
     messages: tuple[str, ...] = ()
+    groups: tuple[dict[str, Any], ...] = ()
 
 
 @contextmanager
@@ -90,14 +100,26 @@ def read_foreign(content: Content) -> Iterator[Foreign]:
 
 _ENDINGS = {
     "parquet": "parquet", "nda": "nda", "ndax": "ndax", "access": "res", "excel": "xlsx",
-    "matlab": "mat",
+    "matlab": "mat", "netcdf": "nc",
 }  # fmt: skip
 
 
 def _run(content: Content, path: Path, out: Path) -> None:
     command = [sys.executable, "-P", str(Path(foreign_readers.__file__)), content.kind]
-    limits = (MAX_MEMORY, MAX_WRITTEN, int(MAX_SECONDS) + 1)
-    environment = os.environ | {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    size = path.stat().st_size
+    memory, written, seconds = (
+        min(most, least + size * more)
+        for most, (least, more) in (
+            (MAX_MEMORY, _MEMORY), (MAX_WRITTEN, _WRITTEN), (MAX_SECONDS, _SECONDS)
+        )
+    )  # fmt: skip
+    limits = (memory, written, int(seconds) + 1)
+    environment = os.environ | {
+        "POLARS_MAX_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",  # each reserves address space
+        "TMPDIR": str(out.parent),  # so that nothing is left of a reader that was ended
+    }
     try:
         done = subprocess.run(
             [*command, str(path), str(out), *map(str, limits)],
@@ -106,12 +128,12 @@ def _run(content: Content, path: Path, out: Path) -> None:
             stderr=subprocess.DEVNULL,
             cwd=out,
             env=environment,
-            timeout=MAX_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise InputError(
-            f"{content.where}: reading it took more than {MAX_SECONDS:.0f} s and was given up."
+            f"{content.where}: reading it took more than {seconds:.0f} s and was given up."
         ) from None
     except (OSError, subprocess.SubprocessError) as error:
         raise InputError(f"{content.where}: no process to read it in ({error}).") from None
@@ -149,4 +171,5 @@ def _result(content: Content, out: Path) -> Foreign:
             raise
         raise InputError(f"{content.where}: cannot be read ({error}).") from None
     sheets = tuple((name, out / f"{k}.csv") for k, name in enumerate(about.get("sheets", ())))
-    return Foreign(columns, sheets, about.get("metadata", {}), tuple(about.get("messages", ())))
+    metadata, messages = about.get("metadata", {}), tuple(about.get("messages", ()))
+    return Foreign(columns, sheets, metadata, messages, tuple(about.get("groups", ())))
