@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,7 +28,7 @@ MAX_BYTES = 1_000_000_000
 MOST_EXPANSION = 150
 
 #: Streams below this size [bytes] may expand more: a short file of equal rows does.
-_SMALL = 100_000_000
+_SMALL = 30_000_000
 
 _HEAD = 4096
 _NESTED = 3
@@ -71,12 +71,15 @@ class Content:
         Where the bytes are.
     packing : {"", "gzip", "zip"}
         What is still around them.
+    given : int
+        Size of the file as the user has it [bytes], which says how long it may become unpacked.
     """
 
     where: str
     kind: str
     path: Path
     packing: str = ""
+    given: int = 0
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
@@ -88,12 +91,28 @@ class Content:
             If they cannot be read, also while reading, or expand beyond what is plausible.
         """
         try:
-            with _stream(self.path, self.packing) as stream:
+            with self._stream() as stream:
                 yield stream
         except _DAMAGED as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{self.where}: cannot be read ({error}).") from None
+
+    @contextmanager
+    def _stream(self) -> Iterator[BinaryIO]:
+        limit = max(_SMALL, MOST_EXPANSION * self.given)
+        if not self.packing:
+            with self.path.open("rb") as plain:
+                yield plain
+        elif self.packing == "gzip":
+            with gzip.open(self.path, "rb") as unpacked:
+                yield io.BufferedReader(_Bounded(unpacked, limit, self.where), 1 << 20)
+        else:
+            with (
+                zipfile.ZipFile(self.path) as archive,
+                archive.open(_own(archive)[0]) as unpacked,
+            ):
+                yield io.BufferedReader(_Bounded(unpacked, limit, self.where), 1 << 20)
 
     @property
     def size(self) -> int:
@@ -124,7 +143,7 @@ def contents(path: Path) -> Iterator[Content]:
     if not path.is_file():
         raise InputError(f"{path}: no file but a folder, a device or the like.")
     with tempfile.TemporaryDirectory(prefix="cellmodels-", ignore_cleanup_errors=True) as folder:
-        yield _look(Content(str(path), "", path), Path(folder))
+        yield _look(Content(str(path), "", path, given=path.stat().st_size), Path(folder))
 
 
 def whole(content: Content) -> bytes:
@@ -156,11 +175,11 @@ def _look(found: Content, folder: Path) -> Content:
     for level in range(_NESTED):
         kind = _kind(found)
         if kind not in ("gzip", "zip"):
-            return Content(found.where, kind, found.path, found.packing)
+            return replace(found, kind=kind)
         if found.packing:
             found = _unpacked(found, folder / f"{level}")
         where = f"{found.where}: {_only_member(found)}" if kind == "zip" else found.where
-        found = Content(where, "", found.path, kind)
+        found = replace(found, where=where, packing=kind)
         if _kind(found) not in ("text", "gzip", "zip"):
             found = _unpacked(found, folder / f"{level}-inner")
     raise InputError(f"{found.where}: packed more than {_NESTED} times over.")
@@ -223,28 +242,14 @@ def _unpacked(content: Content, target: Path) -> Content:
     """The same bytes in a file of our own, whose name is not taken from an archive."""
     with content.open() as stream, target.open("wb") as file:
         shutil.copyfileobj(stream, file)
-    return Content(content.where, content.kind, target)
-
-
-@contextmanager
-def _stream(path: Path, packing: str) -> Iterator[BinaryIO]:
-    limit = max(_SMALL, MOST_EXPANSION * path.stat().st_size)
-    if not packing:
-        with path.open("rb") as plain:
-            yield plain
-    elif packing == "gzip":
-        with gzip.open(path, "rb") as unpacked:
-            yield io.BufferedReader(_Bounded(unpacked, limit, path), 1 << 20)
-    else:
-        with zipfile.ZipFile(path) as archive, archive.open(_own(archive)[0]) as unpacked:
-            yield io.BufferedReader(_Bounded(unpacked, limit, path), 1 << 20)
+    return replace(content, path=target, packing="")
 
 
 class _Bounded(io.RawIOBase):
     """A stream that ends in an error where it becomes longer than it may."""
 
-    def __init__(self, stream: object, limit: int, path: Path) -> None:
-        self._stream, self._left, self._path = stream, limit, path
+    def __init__(self, stream: object, limit: int, where: str) -> None:
+        self._stream, self._left, self._where = stream, limit, where
 
     def readable(self) -> bool:
         return True
@@ -254,7 +259,7 @@ class _Bounded(io.RawIOBase):
         self._left -= read
         if self._left < 0:
             raise InputError(
-                f"{self._path}: expands to more than {MOST_EXPANSION} times its size, which no "
+                f"{self._where}: expands to more than {MOST_EXPANSION} times its size, which no "
                 "table of measurements does."
             )
         return int(read)

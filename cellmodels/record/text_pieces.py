@@ -93,6 +93,8 @@ def _read(stream: Any, where: str, layout: Layout, kept: Mapping[int, str], skip
         with pd.read_csv(stream, **options) as reader:
             for piece in reader:
                 rows += len(piece)
+                if len(piece) == _ROWS and piece.isna().all(axis=None):
+                    raise InputError(f"{where}: {_ROWS} rows without a value, one after another.")
                 for k, name in kept.items():
                     if name != "wall" or rows == len(piece):
                         pieces[name].append(piece[k].copy())  # and not a view of all of it
