@@ -52,7 +52,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Fit", "FittedCell", "assemble", "fitted_cell"]
 
-_SCHEMA = "cellmodels-fit/1"
+SCHEMA = "cellmodels-fit/1"
+#: Groups that every fit has.
+GROUPS = ("parameters", "points", "variables", "trials")
 
 
 class FittedCell:
@@ -294,8 +296,11 @@ class Fit(FittedCell):
             if content.kind != "netcdf":
                 raise InputError(f"{path} is not a netCDF file of a fit.")
             tree = _plain(read_tree(content))
-        if tree.attrs.get("schema") != _SCHEMA:
+        if tree.attrs.get("schema") != SCHEMA:
             raise InputError(f"{path} is not a fit: its schema is {tree.attrs.get('schema')!r}.")
+        for name in GROUPS:
+            if name not in tree.children:
+                raise InputError(f"{path} is a damaged fit: it has no group '{name}'.")
         try:
             cell = Cell.from_dict(json.loads(tree.attrs["cell"]))
             protocol = Protocol.from_dict(json.loads(tree.attrs["protocol"]))
@@ -401,7 +406,7 @@ def _keys(stem: str) -> Iterator[str]:
 
 def _attributes(optimum: Optimum, summary: Summary, remarks: Sequence[str]) -> dict[str, Any]:
     attributes = {
-        "schema": _SCHEMA,
+        "schema": SCHEMA,
         "status": optimum.status,
         "message": optimum.message,
         "promised_reduction": optimum.promise,

@@ -105,8 +105,8 @@ def guarded(folder: str | Path, processes: bool = False) -> Iterator[None]:
         yield
     finally:
         _State.folder = None
-    if _State.done:
-        raise Forbidden("; ".join(_State.done))
+        if _State.done:  # whatever became of it
+            raise Forbidden("; ".join(_State.done))
 
 
 _hooked = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import tempfile
 import warnings
 import zipfile
@@ -19,13 +20,16 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import xarray as xr
 
+from cellmodels.cell import Cell
 from cellmodels.chemistry import Chemistry
 from cellmodels.errors import CellModelsError
 from cellmodels.expressions import Expression, casadi_functions
 from cellmodels.fit_file import read_fit_file, read_simulate_file
-from cellmodels.fitting import Fit
+from cellmodels.fitting import Fit, result
 from cellmodels.fitting.checkpoint import read_checkpoint
+from cellmodels.fitting.result import GROUPS, SCHEMA
 from cellmodels.parameter_set import ParameterSet
 from cellmodels.protocol import Protocol
 from cellmodels.record import foreign_readers, read_record, reader_process
@@ -37,6 +41,7 @@ from cellmodels.units import convert, parse_unit, unit_of_name
 from tests.fuzz.guard import guarded
 
 TRACE = b"Test Time / s,Voltage / V,Current / A\n0,4.0,0\n10,3.9,-1.5\n20,4.1,0.5\n"
+CYCLES = b"Q,Q2,cycle\n4.9,1,1\n4.8,1,2\n4.7,1,3\n"
 TABLE = b"sto [-],U [V]\n0,4.2\n0.5,3.8\n1,3.0\n"
 
 
@@ -50,6 +55,7 @@ def _folder(name: str, data: bytes) -> Iterator[Path]:
         inner.mkdir()
         Path(inner, "table.csv").write_bytes(TABLE)
         Path(inner, "trace.csv").write_bytes(TRACE)
+        Path(inner, "cycles.csv").write_bytes(CYCLES)
         Path(inner, name).write_bytes(data)
         yield inner / name
 
@@ -215,9 +221,19 @@ def _in_this_process(content: object, path: Path, out: Path) -> None:
 
 
 def binary(data: bytes) -> None:
-    """A binary file, whose reader runs in this process, so that its coverage is seen."""
-    with mock.patch.object(reader_process, "_run", _in_this_process):
-        _read("cell.dat", _record, data)
+    """A binary file, whose reader runs in this process, so that its coverage is seen.
+
+    Not netCDF: HDF5 does not survive what it may be given.
+    """
+    import bdf  # noqa: F401
+    import fastexcel  # noqa: F401
+    import fastnda  # noqa: F401
+    import polars  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+
+    if not data.startswith((b"\x89HDF", b"CDF")):
+        with mock.patch.object(reader_process, "_run", _in_this_process):
+            _read("cell.dat", _record, data)
 
 
 def process(data: bytes) -> None:
@@ -226,9 +242,30 @@ def process(data: bytes) -> None:
 
 
 def fit(data: bytes) -> None:
-    """The file of a fit."""
-    with mock.patch.object(reader_process, "_run", _in_this_process):
-        _read("fit.nc", Fit.load, data)
+    """The file of a fit: one of its attributes, chosen by the first byte, is the rest."""
+    if not data:
+        return
+    name = list(FIT)[data[0] % len(FIT)]
+    text = data[1:].decode("utf-8", "replace")
+    groups = {f"/{group}": xr.Dataset() for group in GROUPS}
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs = {**FIT, name: text}
+    with mock.patch.object(result, "read_tree", return_value=tree):
+        _read("fit.nc", Fit.load, b"\x89HDF\r\n\x1a\n")
+
+
+def _fit_attributes() -> dict[str, str]:
+    cell = Cell("lithium_ion", "OKane2022", "SPM")
+    protocol = Protocol(["Discharge at 1C until 2.5 V", "Charge at C/2 until 4.2 V"])
+    return {
+        "cell": json.dumps(cell.to_dict()),
+        "protocol": json.dumps(protocol.to_dict()),
+        "cell_hash": cell.hash,
+        "schema": SCHEMA,
+    }
+
+
+FIT = _fit_attributes()
 
 
 HARNESSES: dict[str, Callable[[bytes], None]] = {

@@ -20,6 +20,7 @@ from cellmodels.parameter_set import ParameterSet
 from cellmodels.paths import data_folder
 from cellmodels.record import build_record, write_record
 from cellmodels.record.text_formats import FORMATS, Format
+from tests.fuzz.harnesses import FIT
 
 FORMULAS = (
     "3.3e-14 * exp(30300/R * (1/298.15 - 1/T))",
@@ -76,7 +77,7 @@ disturbs = true
 name = "C20"
 steps = ["Charge at C/2 until 4.2 V", "Discharge at C/20 until 2.5 V"]
 measure = "capacity"
-voltages_at = ["10 %", "0.5 A.h", 0.1]
+voltages_at = ["10 %", "20 %"]
 [[pause]]
 after_cycle = 200
 step = "Rest for 30 days"
@@ -92,7 +93,7 @@ values = { "Ambient temperature [K]" = "45 degC" }
 [protocol]
 cycle = ["Discharge at 1C until 2.5 V", "Charge at C/2 until 4.2 V"]
 [record]
-path = "trace.csv"
+path = "cycles.csv"
 columns = { "Q" = "discharge_capacity [A.h]", "Q2" = false }
 [fit]
 free = ["SEI solvent diffusivity [m2.s-1]"]
@@ -129,7 +130,7 @@ def seeds() -> dict[str, list[bytes]]:
         "text": [one.encode() for one in texts],
         "packed": [bytes([k]) + BDF.encode() for k in range(5)] + [b"\0" + gzip.compress(b"a,b\n")],
         "binary": binaries,
-        "fit": [_fit()],
+        "fit": [bytes([k]) + one.encode() for k, one in enumerate(_fit())],
     }
 
 
@@ -247,27 +248,14 @@ def _netcdf() -> bytes:
         return Path(folder, "cell.nc").read_bytes()
 
 
-def _fit() -> bytes:
-    """The file of a fit, as far as loading looks into it."""
-    import xarray as xr
-
-    from cellmodels.cell import Cell
-    from cellmodels.fitting.result import _SCHEMA
-    from cellmodels.protocol import Protocol
-
-    cell = Cell("lithium_ion", "OKane2022", "SPM")
-    protocol = Protocol(["Discharge at 1C until 2.5 V", "Charge at C/2 until 4.2 V"])
-    names = xr.Dataset({"value": ("parameter", [1.0])}, {"parameter": ["a [m]"]})
-    tree = xr.DataTree.from_dict({"/parameters": names})
-    tree.attrs = {
-        "schema": _SCHEMA,
-        "cell": json.dumps(cell.to_dict()),
-        "protocol": json.dumps(protocol.to_dict()),
-        "cell_hash": cell.hash,
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        tree.to_netcdf(Path(folder, "fit.nc"), engine="h5netcdf")
-        return Path(folder, "fit.nc").read_bytes()
+def _fit() -> list[str]:
+    """What the file of a fit says of its cell, here with a parameter more, and of its cycle."""
+    cell = json.loads(FIT["cell"])
+    cell["parameters"]["parameters"] = {
+        "Own [m]": {"formula": "2*sto", "arguments": ["sto"], "unit": "m", "source": "a",
+                    "status": "fitted", "new": True, "note": ""}
+    }  # fmt: skip
+    return [json.dumps(cell), FIT["protocol"], *FIT.values()]
 
 
 def write(folder: Path) -> None:
