@@ -255,7 +255,10 @@ class _Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: object) -> int:
-        read = self._stream.readinto(buffer)  # type: ignore[attr-defined]
+        try:
+            read = self._stream.readinto(buffer)  # type: ignore[attr-defined]
+        except Exception as error:  # some packages put others in the place of Python's unpackers
+            raise InputError(f"{self._where}: cannot be read ({error}).") from None
         self._left -= read
         if self._left < 0:
             raise InputError(

@@ -95,17 +95,11 @@ def read_tree(content: Content) -> xr.DataTree:
 def _dataset(group: Mapping[str, Any], arrays: Mapping[str, Any]) -> xr.Dataset:
     """A group, decoded by the conventions for which xarray writes it."""
     variables = {
-        name: xr.Variable(
-            one["dimensions"], _as_read(arrays[one["array"]]), _attributes(one["attributes"])
-        )
+        name: xr.Variable(one["dimensions"], arrays[one["array"]], _attributes(one["attributes"]))
         for name, one in group["variables"].items()
     }
     dataset = xr.Dataset(variables, attrs=_attributes(group["attributes"]))
     return xr.decode_cf(dataset, decode_times=False, decode_timedelta=False)
-
-
-def _as_read(values: Any) -> Any:
-    return values.astype(object) if values.dtype.kind == "U" else values
 
 
 def _attributes(given: Mapping[str, Any]) -> dict[str, Any]:
