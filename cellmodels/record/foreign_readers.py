@@ -233,8 +233,6 @@ READERS: dict[str, Callable[[str, Path], dict[str, Any]]] = {
     "access": access,
     "excel": excel,
     "matlab": matlab,
-
-
     "netcdf": netcdf,
 }
 

@@ -23,6 +23,7 @@ import numpy as np
 import xarray as xr
 
 from cellmodels.cell import Cell
+from cellmodels.checkups import find_checkups
 from cellmodels.chemistry import Chemistry
 from cellmodels.errors import CellModelsError
 from cellmodels.expressions import Expression, casadi_functions
@@ -32,7 +33,13 @@ from cellmodels.fitting.checkpoint import read_checkpoint
 from cellmodels.fitting.result import GROUPS, SCHEMA
 from cellmodels.parameter_set import ParameterSet
 from cellmodels.protocol import Protocol
-from cellmodels.record import foreign_readers, read_record, reader_process
+from cellmodels.record import (
+    build_record,
+    check_quality,
+    foreign_readers,
+    read_record,
+    reader_process,
+)
 from cellmodels.record.checks import check_record
 from cellmodels.record.contents import contents
 from cellmodels.step_text import parse_step, read_quantity
@@ -149,6 +156,20 @@ def _parameters(path: Path) -> None:
     ParameterSet.load(path).to_dict()
 
 
+@lru_cache
+def ageing() -> xr.DataTree:
+    """A trace of a slow discharge, a charge and a pulse."""
+    time = np.arange(0.0, 6000.0, 50.0)
+    current = np.select([time < 2000, time < 4500, time < 5000], [1.0, -0.8, 0.0], 0.0)
+    current[(time > 5200) & (time < 5400)] = 2.0
+    voltage = 4.0 - np.cumsum(current) * 50.0 / 4000.0 - 0.05 * current
+    return build_record(traces={"time": time, "current": current, "voltage": voltage})
+
+
+def _checkups(path: Path) -> None:
+    str(find_checkups(ageing(), corrections=path))
+
+
 def _chemistry(path: Path) -> None:
     Chemistry.load(path).to_dict()
 
@@ -159,6 +180,7 @@ TOML: tuple[Callable[[Path], object], ...] = (
     _protocol,
     read_fit_file,
     read_simulate_file,
+    _checkups,
 )
 
 
@@ -188,7 +210,16 @@ def checkpoint(data: bytes) -> None:
 
 
 def _record(path: Path) -> None:
-    check_record(read_record(path))
+    """A record, its faults, the same with all repairs, and its check-ups."""
+    str(check_quality(path))
+    for repair in ((), "all"):
+        try:
+            record = read_record(path, repair=repair)
+        except CellModelsError:
+            continue
+        check_record(record)
+        if "traces" in record.children:
+            str(find_checkups(record))
 
 
 def _text_record(path: Path) -> None:
@@ -201,6 +232,18 @@ def _text_record(path: Path) -> None:
 def text(data: bytes) -> None:
     """A table or a cycler's text."""
     _read("cell.dat", _text_record, data)
+
+
+def impedance(data: bytes) -> None:
+    """A table of impedance, which needs no headers."""
+
+    def read(path: Path) -> None:
+        with contents(path) as found:
+            if found.kind != "text":
+                return
+        check_record(read_record(impedance=path))
+
+    _read("cell.dat", read, data)
 
 
 def packed(data: bytes) -> None:
@@ -271,6 +314,7 @@ FIT = _fit_attributes()
 HARNESSES: dict[str, Callable[[bytes], None]] = {
     one.__name__: one
     for one in (
-        expression, words, toml, table, bpx, checkpoint, text, packed, binary, process, fit
+        expression, words, toml, table, bpx, checkpoint, text, impedance, packed, binary, process,
+        fit,
     )
 }  # fmt: skip

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from cellmodels.checkups import find_checkups
 from cellmodels.parameter_set import ParameterSet
 from cellmodels.paths import data_folder
 from cellmodels.record import build_record, write_record
 from cellmodels.record.text_formats import FORMATS, Format
-from tests.fuzz.harnesses import FIT
+from tests.fuzz.harnesses import FIT, ageing
 
 FORMULAS = (
     "3.3e-14 * exp(30300/R * (1/298.15 - 1/T))",
@@ -112,12 +113,25 @@ BDF = (
     "Test Time / s,Voltage / V,Current / A,Cycle Count / 1,Unix Time / s\n"
     "0,4.0,0,1,1600000000\n10,3.9,-1.5,1,1600000010\n20,4.1,0.5,2,1600000020\n"
 )
+IMPEDANCE = (
+    "EC-Lab ASCII FILE\nNb header lines : 4\nRun on channel : 7\n"
+    "freq/Hz\tRe(Z)/Ohm\t-Im(Z)/Ohm\tEwe/V\t<I>/mA\tcycle number\n"
+    "1000\t0.01\t-0.002\t3.9\t0\t1\n10\t0.02\t0.001\t3.9\t0\t1\n1\t0.03\t0.004\t3.9\t0\t1\n",
+    "EXPLAIN\nTAG\tGALVEIS\nTITLE\tLABEL\tx\nZCURVE\tTABLE\n"
+    "\tPt\tTime\tFreq\tZreal\tZimag\n\t#\ts\tHz\tohm\tohm\n"
+    "\t0\t1\t1000\t0.01\t0.002\n\t1\t2\t10\t0.02\t-0.001\n\t2\t3\t1\t0.03\t-0.004\n",
+    "Name=VersaStudio\nDefinition=Segment #, Frequency(Hz), Zre(ohms), Zim(ohms)\n"
+    "0,1000,0.01,0.002\n0,10,0.02,-0.001\n0,1,0.03,-0.004\n",
+    "frequency [Hz],impedance_real [ohm],impedance_imaginary [ohm]\n1000,0.01,0.002\n"
+    "10,0.02,-0.001\n",
+    "1000,0.01,0.002\n10,0.02,-0.001\n1,0.03,-0.004\n",
+)
 
 
 def seeds() -> dict[str, list[bytes]]:
     """Return the seeds of each harness."""
     texts = [CYCLES, BDF, *(_text(one) for one in FORMATS), _text(FORMATS[0]).replace(",", "\t")]
-    loaders = (SET, _small_chemistry(), PROTOCOL, RUN, RUN)
+    loaders = (SET, _small_chemistry(), PROTOCOL, RUN, RUN, _corrections())
     binaries = [_parquet(), _workbook(), _netcdf(), _ndax(), b"NEWARE" + bytes(range(250)) * 2]
     binaries += [b"\x00\x01\x00\x00Standard Jet DB\x00" + bytes(4096)]
     return {
@@ -127,7 +141,8 @@ def seeds() -> dict[str, list[bytes]]:
         "table": [b"sto [-],U [V]\n0,4.2\n0.5,3.8\n1,3.0\n", b"# c\nsto [-],U [mV]\n0,1\n1,2\n"],
         "bpx": [_bpx()],
         "checkpoint": [_checkpoint()],
-        "text": [one.encode() for one in texts],
+        "text": [one.encode("utf-8") for one in (*texts, *IMPEDANCE)],
+        "impedance": [one.encode("utf-8") for one in IMPEDANCE],
         "packed": [bytes([k]) + BDF.encode() for k in range(5)] + [b"\0" + gzip.compress(b"a,b\n")],
         "binary": binaries,
         "fit": [bytes([k]) + one.encode() for k, one in enumerate(_fit())],
@@ -166,6 +181,13 @@ _VALUES = {
 
 def _small_chemistry() -> str:
     return (data_folder("chemistries") / "zinc_bromine.toml").read_text(encoding="utf-8")
+
+
+def _corrections() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "checkups.toml")
+        find_checkups(ageing()).write_corrections(path)
+        return path.read_text(encoding="utf-8")
 
 
 def _bpx() -> bytes:

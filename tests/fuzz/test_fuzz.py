@@ -79,6 +79,7 @@ test_toml = of("toml", 200)
 test_table = of("table", 200)
 test_checkpoint = of("checkpoint", 200)
 test_text = of("text", 200)
+test_impedance = of("impedance", 200)
 test_packed = of("packed", 150)
 test_fit = of("fit", 100)
 
