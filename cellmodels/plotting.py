@@ -273,7 +273,7 @@ def mark(figure: Figure, *trees: xr.DataTree, estimates: Sequence[str] = ()) -> 
     lines = ["SYNTHETIC DATA (simulated, not measured)"] if synthetic else []
     lines += textwrap.wrap(sentence(tuple(names)), int(_LETTERS * figure.get_figwidth()))
     if lines:
-        figure.suptitle("\n".join(lines), fontsize=9.0, color="0.4")
+        figure.suptitle(literal("\n".join(lines)), fontsize=9.0, color="0.4")
 
 
 # A fit's variables ------------------------------------------------------------------------
@@ -518,7 +518,7 @@ def _parameter_labels(parameters: xr.Dataset) -> list[str]:
     for i, name in enumerate(parameters["parameter"].values):
         p = parameters.isel(parameter=i)
         value, error = float(p["value"]), float(p["scaled_standard_error"])
-        short, _, bracket = str(name).partition(" [")
+        short, _, bracket = literal(str(name)).partition(" [")
         unit = _pretty_unit(bracket.rstrip("]"))
         text = f"{short}\n{_pretty_number(value)}{' ' + unit if unit else ''}"
         if not bool(p["identifiable"]):
@@ -631,7 +631,12 @@ def _title(name: str, dataset: xr.Dataset | None = None) -> str:
     """``capacity_C20`` -> ``Capacity C20``, or the long name that a dataset has."""
     known = {} if dataset is None else dataset[name].attrs
     text = str(known.get("long_name", name.replace("_", " ")))
-    return text if text.startswith("pH") else text[:1].upper() + text[1:]
+    return literal(text if text.startswith("pH") else text[:1].upper() + text[1:])
+
+
+def literal(text: str) -> str:
+    """A text of a file as matplotlib shows it: a dollar sign begins no formula."""
+    return text.replace("$", r"\$")
 
 
 def _kind_of(dataset: xr.Dataset, name: str) -> str:
@@ -657,7 +662,7 @@ def _pretty_unit(unit: str) -> str:
     """``m2.s-1`` -> ``m²·s⁻¹``."""
     if unit in _UNITS:
         return _UNITS[unit]
-    return "·".join(_pretty_factor(factor) for factor in unit.split("."))
+    return literal("·".join(_pretty_factor(factor) for factor in unit.split(".")))
 
 
 def _pretty_factor(factor: str) -> str:

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from cellmodels.errors import InputError
 from cellmodels.plotting import plot_fit, plot_life
+from cellmodels.record import build_record
 
 NAMES = ["SEI solvent diffusivity [m2.s-1]", "Contact resistance [Ohm]"]
 
@@ -220,3 +221,15 @@ def test_nothing_to_plot_is_said():
         plot_life(xr.DataTree())
     with pytest.raises(InputError, match="no group /points"):
         plot_fit(make_life())
+
+
+def test_a_dollar_sign_of_a_file_begins_no_formula():
+    cycles = {"cycle": [1, 2, 3], "discharge_capacity": [3.0, 2.9, 2.8]}
+    record = build_record(cycles=cycles, checkups={"cycle": [0, 2], "capacity_C20": [3.1, 3.0]})
+    for group in ("cycles", "checkups"):
+        for variable in record[group].data_vars.values():
+            variable.attrs["long_name"] = r"$\frac{$"
+    figure = plot_life(record)
+    figure.canvas.draw()
+    texts = [ax.get_title() + ax.get_ylabel() for ax in figure.axes]
+    assert any(r"\$\frac{\$" in text for text in texts)
