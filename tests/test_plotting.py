@@ -5,8 +5,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from cellmodels.errors import InputError
-from cellmodels.plotting import plot_fit, plot_life
-from cellmodels.record import build_record
+from cellmodels.plotting import _pretty_unit, _title, plot_fit, plot_life
 
 NAMES = ["SEI solvent diffusivity [m2.s-1]", "Contact resistance [Ohm]"]
 
@@ -223,13 +222,11 @@ def test_nothing_to_plot_is_said():
         plot_fit(make_life())
 
 
-def test_a_dollar_sign_of_a_file_begins_no_formula():
-    cycles = {"cycle": [1, 2, 3], "discharge_capacity": [3.0, 2.9, 2.8]}
-    record = build_record(cycles=cycles, checkups={"cycle": [0, 2], "capacity_C20": [3.1, 3.0]})
-    for group in ("cycles", "checkups"):
-        for variable in record[group].data_vars.values():
-            variable.attrs["long_name"] = r"$\frac{$"
-    figure = plot_life(record)
+@pytest.mark.parametrize("text", [r"$\frac{$", "$x$", "5 $"])
+def test_a_dollar_sign_of_a_file_begins_no_formula(text):
+    dataset = xr.Dataset({"own": ("x", [1.0])})
+    dataset["own"].attrs = {"long_name": text}
+    figure = Figure()
+    figure.suptitle(f"{_title('own', dataset)} {_pretty_unit(text)}")
     figure.canvas.draw()
-    texts = [ax.get_title() + ax.get_ylabel() for ax in figure.axes]
-    assert any(r"\$\frac{\$" in text for text in texts)
+    assert figure.get_suptitle().count(r"\$") == 2 * text.count("$")

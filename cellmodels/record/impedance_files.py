@@ -93,7 +93,8 @@ def read_impedance(
     rows, starts = _rows(_lines(whole(content), encoding), header)
     if not rows:
         raise InputError(f"{content.where}: the file has headers of impedance but no rows.")
-    frame = pd.DataFrame(rows).reindex(columns=range(len(header.headers)))
+    width = len(header.headers)
+    frame = pd.DataFrame([[*row[:width], *[None] * (width - len(row))] for row in rows])
     frame.columns = pd.Index(header.headers)
     others, table = split_impedance(frame, header.columns, content.where, np.array(starts))
     if table is None:
