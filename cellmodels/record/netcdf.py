@@ -59,7 +59,7 @@ def read_netcdf(content: Content) -> xr.DataTree:
     InputError
         If the file is damaged or holds no record.
     """
-    record = _without_encoding(read_tree(content))
+    record = plain_record(read_tree(content))
     check_record(record, content.where)
     return record
 
@@ -109,7 +109,7 @@ def _attributes(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _without_encoding(tree: xr.DataTree) -> xr.DataTree:
+def plain_record(tree: xr.DataTree) -> xr.DataTree:
     """The same tree, with plain attributes and no memory of how a file stored it."""
     groups = {}
     for group, child in tree.children.items():
