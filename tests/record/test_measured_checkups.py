@@ -132,6 +132,29 @@ def test_charges_of_20_percent_with_long_rests(data):
     assert "give nominal_capacity" in repr(cm.find_checkups(record))
 
 
+def test_discharges_of_a_nasa_cell_are_cycles(data):
+    """168 discharges, whose charges are not in the file."""
+    path = data / "nasa_pcoe/discharge_traces_B0005.csv.gz"
+    if not path.is_file():
+        pytest.skip("CELLMODELS_DATA has no nasa_pcoe")
+    columns = {
+        "Time": "time [s]",
+        "cycle_idx": "cycle",
+        "Voltage_measured": "voltage [V]",
+        "Current_measured": "Current / A",
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = cm.find_checkups(path, read={"columns": columns, "time_restarts": "cycle"})
+    assert not found.tests.sizes
+    cycles = found.record["cycles"]
+    assert cycles["cycle"].values.tolist() == list(range(1, 169))
+    # published to 2.7 V: 1.8565 and 1.3251 A.h; these go to the end of each discharge
+    capacity = cycles["discharge_capacity"].values
+    assert 1.8565 <= capacity[0] <= 1.8565 * 1.01
+    assert 1.3251 <= capacity[-1] <= 1.3251 * 1.01
+
+
 @pytest.mark.parametrize(
     ("pattern", "columns", "names"),
     [
