@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -101,7 +103,7 @@ def read_cycler(
 def _workbook(
     content: Content, columns: Mapping[str, str | None], wanted: tuple[str, ...]
 ) -> Trace | pd.DataFrame:
-    """The one sheet of a workbook that holds a trace, or its only table."""
+    """The sheets of a workbook that hold a trace, or its only table."""
     with read_foreign(content) as found:
         sheets = [
             Content(f"{content.where}: {name}", "text", path)
@@ -113,16 +115,40 @@ def _workbook(
             trace = read_impedance(sheet, columns) or read_trace(sheet, columns, wanted)
             if trace is not None:
                 traces.append((sheet.where, trace))
-        if len(traces) > 1:
-            names = ", ".join(name for name, _ in traces)
-            raise InputError(f"{content.where}: several sheets hold measurements: {names}.")
         if traces:
-            traces[0][1].attrs["sheet"] = traces[0][0].rpartition(": ")[2]
-            _tell(traces[0][1], content.where)
-            return traces[0][1]
+            one = _continued([trace for _, trace in traces])
+            names = ", ".join(name.rpartition(": ")[2] for name, _ in traces)
+            if one is None:
+                raise InputError(
+                    f"{content.where}: several sheets hold measurements, and none goes on from the "
+                    f"one before it: {names}. Save each as a file."
+                )
+            one.attrs["sheet"] = names
+            _tell(one, content.where)
+            return one
         if len(sheets) != 1:
             raise InputError(f"{content.where}: none of its {len(sheets)} sheets is a trace.")
         return text_table(sheets[0])[0]
+
+
+def _continued(parts: Sequence[Trace]) -> Trace | None:
+    """Sheets over which a long test was spread, as one; None where they are different tests.
+
+    They have the same columns, and the time of each goes on from the one before it.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    time = LABELS["time"]
+    if any(one.impedance is not None or time not in one.frame for one in parts):
+        return None
+    if any(list(one.frame.columns) != list(first.frame.columns) for one in parts):
+        return None
+    ends = [(one.frame[time].iloc[0], one.frame[time].iloc[-1]) for one in parts]
+    if any(after[0] < before[1] for before, after in pairwise(ends)):
+        return None
+    frame = pd.concat([one.frame for one in parts], ignore_index=True)
+    return replace(first, frame=frame, attrs=dict(first.attrs))
 
 
 def _vectors(content: Content, columns: Mapping[str, str | None]) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def _in_folder(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     raw: dict[str, Path] = {}
     inside = folder.resolve()
-    for one in sorted(folder.iterdir()):
+    for one in sorted(folder.iterdir(), key=_in_order):
         if one.is_symlink() and not one.resolve().is_relative_to(inside):
             raise InputError(f"'{one}' leads out of its folder, to '{one.resolve()}'.")
         group, _, ending = one.name.lower().partition(".")
@@ -73,3 +73,9 @@ def _in_folder(folder: Path) -> dict[str, Path]:
             "and no files of a cycler."
         )
     return found or raw
+
+
+def _in_order(path: Path) -> list[Any]:
+    """A key by which "test_2" stands before "test_10"."""
+    parts = re.split(r"([0-9]+)", path.name)
+    return [part if k % 2 == 0 else (int(part), part) for k, part in enumerate(parts)]

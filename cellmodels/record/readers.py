@@ -128,12 +128,12 @@ def read_record(
     given = {"cycles": cycles, "checkups": checkups, "traces": traces, "impedance": impedance}
     paths = paths_of(path, given)
     if path is not None and is_record(Path(path)):
-        _refuse_as_written(Path(path), columns, where, cycle_offset, kinds)
+        _refuse_as_written(Path(path), columns, where, cycle_offset, time_restarts, kinds)
         return read_tables(Path(path))
     if list(paths) == [""]:
         with contents(paths[""]) as content:
             if content.kind == "netcdf":
-                _refuse_as_written(paths[""], columns, where, cycle_offset, kinds)
+                _refuse_as_written(paths[""], columns, where, cycle_offset, time_restarts, kinds)
                 return read_netcdf(content)
     tables = _tables(paths, columns or {}, where or {})
     groups, ignored = _inspected(tables, columns or {}, cycle_offset, time_restarts, kinds)
@@ -280,6 +280,6 @@ def _report(
 def _refuse_as_written(path: Path, *arguments: Any) -> None:
     if any(arguments):
         raise InputError(
-            f"{path}: columns, where, cycle_offset and repair are for tables, not for netCDF and "
-            "other records that this library has written."
+            f"{path}: columns, where, cycle_offset, time_restarts and repair are for tables, not for "
+            "netCDF and other records that this library has written."
         )

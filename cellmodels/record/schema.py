@@ -76,7 +76,7 @@ COORDINATES: Mapping[str, Quantity] = MappingProxyType(
     }
 )
 
-_MOST_EFFICIENT = 1.1  # more is no noise but a wrong unit or a cut cycle
+_MOST_EFFICIENT = 2.0  # more is a wrong unit; a first cycle without its whole charge has over 1
 
 CYCLE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
     {

@@ -78,8 +78,10 @@ def test_many_wrong_rows_are_counted():
         build_record(columns)
 
 
-def test_efficiency_may_be_slightly_above_one():
+def test_an_efficiency_may_be_above_one():
     build_record(cycles(coulombic_efficiency=np.full(5, 1.02)))
+    # of a first cycle, whose charge was not whole
+    build_record(cycles(coulombic_efficiency=[1.3, 0.99, 0.99, 0.99, 0.99]))
 
 
 def test_a_row_without_any_coordinate_is_refused():

@@ -275,6 +275,13 @@ def test_a_folder_of_raw_files_is_one_record(write, tmp_path):
     assert record.attrs["joined"] == "2 parts, by their dates"
 
 
+def test_files_without_dates_stand_in_the_order_of_their_numbers(write, tmp_path):
+    for name in ("test_10.csv", "test_9.csv", "test_100.csv"):
+        write(TRACE, f"raw/{name}")
+    record = read_record(tmp_path / "raw")
+    assert record.attrs["parts"] == "test_9.csv, test_10.csv, test_100.csv"
+
+
 @pytest.mark.skipif("os.name != 'posix'")
 def test_a_folder_leads_to_no_file_outside(write, tmp_path):
     outside = write(ARBIN, "private.csv")
