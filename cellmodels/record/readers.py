@@ -280,6 +280,6 @@ def _report(
 def _refuse_as_written(path: Path, *arguments: Any) -> None:
     if any(arguments):
         raise InputError(
-            f"{path}: columns, where, cycle_offset, time_restarts and repair are for tables, not for "
-            "netCDF and other records that this library has written."
+            f"{path}: columns, where, cycle_offset, time_restarts and repair are for tables, not "
+            "for netCDF and other records that this library has written."
         )
