@@ -99,7 +99,7 @@ class CheckupsFile(_Section):
     """A whole file."""
 
     format: Literal[1]
-    nominal_capacity: Annotated[float, Field(gt=0)] | None = None
+    nominal_capacity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     read: ReadSection = ReadSection()
     data: DataSection
     checkup: Annotated[list[CheckupSection], Field(max_length=10_000)] = []

@@ -422,6 +422,7 @@ def test_tests_can_be_left_out_and_joined(files):
         ([("rows = ", "rows = 1")], "written for a trace of 1"),
         ([('sha256 = "', 'sha256 = "0')], "sha256"),
         ([("after_cycle = 0", "after_cycle = -1")], "after_cycle"),
+        ([("format = 1", "format = 1\nnominal_capacity = inf")], "nominal_capacity"),
         ([("columns", "column")], None),
     ],
 )
