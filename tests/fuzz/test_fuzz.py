@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.fuzz.harnesses import HARNESSES
 
 KEPT = Path(__file__).parent / "kept"
 FILES = sorted(path for path in KEPT.glob("*/*") if path.is_file())
+CORPUS = sorted(Path(__file__).with_name("corpus").glob("*.txt"))
 BINARY = ("binary", "process")
 SEEDS = seeds.seeds()
 
@@ -35,6 +37,14 @@ def needs_readers(harness: str) -> None:
 def test_what_was_found_stays_repaired(path):
     needs_readers(path.parent.name)
     HARNESSES[path.parent.name](path.read_bytes())
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+def test_corpus_of_a_search(path):
+    """The shortest inputs of a search, each of which reached something new; one a line."""
+    needs_readers(path.stem)
+    for line in path.read_text().split():
+        HARNESSES[path.stem](base64.b64decode(line))
 
 
 @pytest.mark.parametrize("harness", sorted(SEEDS))
