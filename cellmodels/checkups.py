@@ -33,7 +33,7 @@ from cellmodels.record.checkup_tests import (
     test_rows,
 )
 from cellmodels.record.curves import differential_voltage, incremental_capacity
-from cellmodels.record.cycling import summarise_cycles
+from cellmodels.record.cycling import summarise_steps
 from cellmodels.record.recognition import Recognition, cycle_numbers, recognise
 from cellmodels.record.segments import segment
 
@@ -300,10 +300,8 @@ def _cycle_rows(
     numbers = cycle_numbers(segments, recognition)
     if len(np.unique(numbers[numbers > 0])) < _FEWEST_CYCLES:
         return None
-    lengths = segments["last"].values - segments["first"].values + 1
-    rows = np.repeat(numbers, lengths)
-    outside = traces.isel(sample=rows > 0).assign(cycle=("sample", rows[rows > 0]))
-    cycles = summarise_cycles(outside)
+    steps = segments.assign(cycle=("segment", numbers)).isel(segment=numbers > 0)
+    cycles = summarise_steps(traces, steps)
     last = [int(np.flatnonzero(numbers == number)[-1]) for number in cycles["cycle"].values]
     passed = np.cumsum(np.maximum(segments["charge"].values, 0.0))
     ends = segments["start_time"].values + segments["duration"].values

@@ -221,6 +221,11 @@ def free_parameters(
         On an unknown or repeated name, a value that is not a number, or bounds that do not
         enclose the start.
     """
+    if isinstance(free, Mapping):
+        raise InputError(
+            "free is a list of names; where they start and their bounds are given as "
+            "start={name: value} and bounds={name: (lower, upper)}."
+        )
     names = [free] if isinstance(free, str) else list(free)
     if not names:
         raise InputError("Name at least one parameter to fit.")

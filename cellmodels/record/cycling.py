@@ -16,7 +16,7 @@ from cellmodels.record.checks import Rows, outliers
 from cellmodels.record.schema import COORDINATES, CYCLE_VARIABLES, SUMMARY_VARIABLES
 from cellmodels.record.segments import KINDS, segment
 
-__all__ = ["IrregularCycle", "irregular_cycles", "summarise_cycles"]
+__all__ = ["IrregularCycle", "irregular_cycles", "summarise_cycles", "summarise_steps"]
 
 _MOST_EFFICIENT = 1.1  # more says that the cycle is not whole
 _SPAN = 0.02  # of the usual span of voltage: another limit
@@ -84,7 +84,37 @@ def summarise_cycles(
         If there is no trace, or no current flows in it.
     """
     traces = _traces(record)
-    steps = segment(traces)
+    return summarise_steps(traces, segment(traces), end_voltage, interpolate)
+
+
+def summarise_steps(
+    traces: xr.Dataset,
+    steps: xr.Dataset,
+    end_voltage: float | None = None,
+    interpolate: bool = True,
+) -> xr.Dataset:
+    """Summarise the cycles of a trace that is cut into steps already.
+
+    Parameters
+    ----------
+    traces : xarray.Dataset
+        The group /traces.
+    steps : xarray.Dataset
+        From :func:`cellmodels.record.segments.segment`, or some of its rows, with cycle numbers
+        that do not fall.
+    end_voltage, interpolate
+        As in :func:`summarise_cycles`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from :func:`summarise_cycles`; ``throughput`` [A.h] is that of the given steps.
+
+    Raises
+    ------
+    InputError
+        If no current flows in them.
+    """
     flows = steps["kind"].values != _REST
     cycle = steps["cycle"].values
     numbers = np.unique(cycle[flows])

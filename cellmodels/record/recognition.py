@@ -140,7 +140,8 @@ def recognise(segments: xr.Dataset, nominal_capacity: float | None = None) -> Re
         A cycle is regular where its discharge has the current (within 5 %) of at least half of all
         discharges, and of five, or of ten one after another; these have at least 25 % of the
         capacity, or 5 % where they are fifty. It is none, but a capacity test, where the rest
-        before it is a quarter of an hour longer than twice the usual one. Single regular cycles
+        before it is a quarter of an hour longer than twice the usual one and no regular cycle
+        follows. Single regular cycles
         between tests belong to the check-up, and a cycle that was cut short, between others of its
         current, is no test. Without a known capacity there are neither cycles nor capacity tests,
         and pulses and GITT are told by their times alone.
@@ -243,8 +244,11 @@ def _regular(runs: Sequence[Run], capacity: float) -> list[bool]:
         usual = float(
             np.median([runs[k].rest_before for k, c in zip(places, chosen, strict=True) if c])
         )
-        for k, c in zip(places, chosen, strict=True):
-            regular[k] = c and runs[k].rest_before <= 2 * usual + _LONGER_REST
+        rested = [runs[k].rest_before > 2 * usual + _LONGER_REST for k in places]
+        follows = [c and not r for c, r in zip(chosen, rested, strict=True)]
+        for n, k in enumerate(places):
+            # the first cycle after a check-up or a pause has rested, too
+            regular[k] = follows[n] or (chosen[n] and _at(follows, n + 1))
         return _with_cut_short(runs, _with_charges(runs, regular))
     return regular
 

@@ -27,6 +27,7 @@ def no_solving(monkeypatch):
         ({"free": []}, "at least one"),
         ({"free": ["SEI solvent difusivity [m2.s-1]"]}, "Did you mean 'SEI solvent diffusivity"),
         ({"free": [D_SEI, D_SEI]}, "named twice"),
+        ({"free": {D_SEI: (1e-22, 1e-20)}}, "free is a list of names"),
         ({"free": ["Negative electrode OCP [V]"]}, "function"),
         ({"start": {"SEI solvent diff": 1.0}}, "not fitted"),
         ({"start": {D_SEI: "large"}}, "not a number"),
