@@ -29,7 +29,7 @@ def file(tmp_path_factory):
         cell.pybamm_model(),
         parameter_values=values,
         experiment=pybamm.Experiment(life, period="1 minute"),
-        solver=pybamm.IDAKLUSolver(rtol=1e-7, atol=1e-9, root_method="casadi"),
+        solver=pybamm.IDAKLUSolver(rtol=1e-7, atol=1e-9),
     ).solve(initial_soc=1.0)
     steps = [step for cycle in solution.cycles for step in cycle.steps]
     time = solution["Time [s]"].entries

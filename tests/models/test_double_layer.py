@@ -41,7 +41,7 @@ def by_pybamm(cell: cm.Cell, steps: list[str], times: np.ndarray) -> np.ndarray:
         parameter_values=cell.parameter_values(),
         var_pts=cell.var_pts(),
         experiment=pybamm.Experiment(steps),
-        solver=pybamm.IDAKLUSolver(rtol=1e-8, atol=1e-10, root_method="casadi"),
+        solver=pybamm.IDAKLUSolver(rtol=1e-8, atol=1e-10),
     )
     solution = simulation.solve()
     clock, volts = (solution[name].entries for name in ("Time [s]", "Voltage [V]"))
@@ -105,7 +105,7 @@ def test_a_small_step_relaxes_as_the_charge_transfer_of_both_electrodes():
         cell.pybamm_model(),
         parameter_values=values,
         var_pts=cell.var_pts(),
-        solver=pybamm.IDAKLUSolver(rtol=1e-9, atol=1e-12, root_method="casadi"),
+        solver=pybamm.IDAKLUSolver(rtol=1e-9, atol=1e-12),
     )
     solution = simulation.solve(clock[[0, -1]], t_interp=clock)
     thermal = pybamm.constants.R.value * 298.15 / pybamm.constants.F.value
