@@ -1,8 +1,10 @@
-"""Errors that cellmodels raises, and the words they use to help."""
+"""Errors that cellmodels raises, its warnings, and the words they use to help."""
 
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 from itertools import islice
 
@@ -21,6 +23,26 @@ class InputError(CellModelsError, ValueError):
 
 class UnitError(InputError):
     """A unit is unknown, or has the wrong dimension."""
+
+
+def warn(message: str) -> None:
+    """Warn the user, at the line of his that called the library.
+
+    Parameters
+    ----------
+    message : str
+        What he should know.
+    """
+    level = 2  # 1 is this function
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_own(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, UserWarning, stacklevel=level)
+
+
+def _is_own(module: str) -> bool:
+    return module.partition(".")[0] == __name__.partition(".")[0]
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

@@ -1,5 +1,6 @@
 import pytest
 
+import cellmodels as cm
 from cellmodels.errors import CellModelsError, InputError, UnitError, did_you_mean, nearest
 
 
@@ -25,3 +26,12 @@ def test_nearest_ignores_case():
 )
 def test_hint(word, choices, expected):
     assert did_you_mean(word, choices) == expected
+
+
+def test_warnings_name_the_line_that_called_the_library(tmp_path):
+    path = tmp_path / "trace.csv"
+    path.write_text("Time [s],Voltage [V],Current [A]\n0,4,1\n10,3.99,1\n20,3.98,1\n30,4.1,0\n")
+    for read in (cm.read_record, cm.check_quality, cm.find_checkups):
+        with pytest.warns(UserWarning, match="which sign") as said:
+            read(path)
+        assert {warning.filename for warning in said} == {__file__}

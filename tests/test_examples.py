@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cellmodels import Fit
+import cellmodels as cm
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 RESULTS = {
@@ -48,7 +48,7 @@ def test_example_runs_and_writes_its_results(name, tmp_path):
         assert printed in done.stdout
     for result in RESULTS[name]:
         assert (tmp_path / f"{result}.png").stat().st_size > 10_000
-        assert len(Fit.load(tmp_path / f"{result}.nc").values) >= 2
+        assert len(cm.Fit.load(tmp_path / f"{result}.nc").values) >= 2
 
 
 @pytest.mark.slow
@@ -91,3 +91,19 @@ def test_without_data_an_example_says_what_to_set(tmp_path):
     assert done.returncode == 1
     assert "Set the environment variable CELLMODELS_DATA" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not os.environ.get("CELLMODELS_DATA"),
+    reason="CELLMODELS_DATA does not name a folder with measured data",
+)
+def test_example_of_a_check_up(tmp_path):
+    pytest.importorskip("pyarrow", reason="needs the extra 'data'")
+    done = run("checkup_lg_m50", CELLMODELS_OUTPUT=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "1 check-up with 3 tests" in done.stdout
+    assert "measured 4.814 A.h" in done.stdout
+    assert (tmp_path / "checkup_lg_m50.png").stat().st_size > 10_000
+    assert "checkups" in cm.read_record(tmp_path / "checkup_lg_m50.nc").children

@@ -15,7 +15,6 @@ chemistry. Before anything about ageing is fitted, three things about the fresh 
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +26,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from cellmodels.cell import Cell
-from cellmodels.errors import InputError, did_you_mean
+from cellmodels.errors import InputError, did_you_mean, warn
 from cellmodels.fitting.least_squares import FitError, Predictor
 from cellmodels.fitting.matching import observe_with_protocol
 from cellmodels.fitting.residuals import Observations, fitted_variables, observe
@@ -251,10 +250,9 @@ def _with_series_resistance(
     held = float(parameters[CONTACT_RESISTANCE])
     wanted = held + float(np.median(excess))
     if wanted < 0:
-        warnings.warn(
+        warn(
             f"The simulated cell has {-wanted:.3g} Ohm more resistance than the measured one; "
-            "no series resistance can correct that.",
-            stacklevel=2,
+            "no series resistance can correct that."
         )
         wanted = 0.0
     if abs(wanted - held) <= 1e-6 * max(wanted, held):

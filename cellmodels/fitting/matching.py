@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from cellmodels.cell import Cell
-from cellmodels.errors import InputError, did_you_mean
+from cellmodels.errors import InputError, did_you_mean, warn
 from cellmodels.fitting.residuals import Observations, fitted_variables, observe
 from cellmodels.lowering import ampere_hours
 from cellmodels.observations import Points
@@ -68,7 +67,7 @@ def observe_with_protocol(
         remarks.append(
             f"Not fitted, because the protocol's check-ups do not measure it: {', '.join(foreign)}."
         )
-        warnings.warn(remarks[-1], stacklevel=3)
+        warn(remarks[-1])
     if not wanted:
         raise InputError(
             f"Nothing is left to fit: the record has {', '.join(foreign)}, the protocol's "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from cellmodels.errors import warn
 from cellmodels.record.adapting import LABELS
 from cellmodels.record.build import make_group
 from cellmodels.record.checks import Rows
@@ -119,4 +119,4 @@ def _tell_of_spectra(table: Table) -> None:
         if found:
             more = f" and {len(found) - 5} more" if len(found) > 5 else ""
             named = ", ".join(map(str, found[:5])) + more
-            warnings.warn(f"{table.where}: spectrum {named}: its {words}.", stacklevel=5)
+            warn(f"{table.where}: spectrum {named}: its {words}.")

@@ -8,7 +8,6 @@ own (:mod:`cellmodels.record.reader_process`). Both give the Battery Data Format
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellmodels.errors import InputError
+from cellmodels.errors import InputError, warn
 from cellmodels.record.adapting import LABELS, Trace, adapt
 from cellmodels.record.clocks import evidence, written
 from cellmodels.record.contents import Content
@@ -238,4 +237,4 @@ def _tell(trace: Trace, where: str) -> None:
     """Say what a user should know before he uses the numbers."""
     for key in ("left_out", "time_unit", "reader_messages", "current_sign"):
         if key in trace.attrs:
-            warnings.warn(f"{where}: {key.replace('_', ' ')}: {trace.attrs[key]}.", stacklevel=6)
+            warn(f"{where}: {key.replace('_', ' ')}: {trace.attrs[key]}.")

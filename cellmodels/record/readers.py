@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from cellmodels.errors import InputError
+from cellmodels.errors import InputError, warn
 from cellmodels.record.build import make_record
 from cellmodels.record.checks import check_group
 from cellmodels.record.combining import joined, spectra_of
@@ -140,7 +139,7 @@ def read_record(
     quality = _report(groups, tables)
     quality.raise_if_refused()
     if quality.noted:
-        warnings.warn(f"{quality.where}: {quality.text()}.", stacklevel=2)
+        warn(f"{quality.where}: {quality.text()}.")
     datasets: dict[str, xr.Dataset] = {}
     raw: dict[str, xr.Dataset] = {}
     for name, found in groups.items():

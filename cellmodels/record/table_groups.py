@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from cellmodels.errors import InputError, did_you_mean
+from cellmodels.errors import InputError, did_you_mean, warn
 from cellmodels.record.build import in_unit, make_group
 from cellmodels.record.checks import Rows
 from cellmodels.record.columns import (
@@ -218,9 +217,7 @@ def _belongs(column: Column, group: str) -> bool:
 
 def _warn_of_misspelt(table: Table, unknown: list[str]) -> None:
     for header, name in near_misses(unknown).items():
-        warnings.warn(
-            f"{table.where}: column '{header}' is left out. Did you mean '{name}'?", stacklevel=5
-        )
+        warn(f"{table.where}: column '{header}' is left out. Did you mean '{name}'?")
 
 
 def _nothing_known(table: Table, group: str, unknown: list[str]) -> str:
@@ -296,17 +293,11 @@ def _trace(
         columns["current"] = (_discharging(table, current, columns), current.unit)
     for name in ("cycle", "step"):
         if name in columns and not _are_counts(columns[name][0]):
-            warnings.warn(
-                f"{table.where}: the column of '{name}' holds no whole numbers; it is left out.",
-                stacklevel=4,
-            )
+            warn(f"{table.where}: the column of '{name}' holds no whole numbers; it is left out.")
             del columns[name]
     for name in [n for n, (v, unit) in columns.items() if _is_dead(n, v, unit)]:
         header = next(c.header for c in found if c.name == name)
-        warnings.warn(
-            f"{table.where}: the channel '{header}' is empty or 0 °C throughout; it is left out.",
-            stacklevel=4,
-        )
+        warn(f"{table.where}: the channel '{header}' is empty or 0 °C throughout; it is left out.")
         del columns[name]
     if restarts is not None and "time" in columns:
         if restarts not in columns:
@@ -332,10 +323,9 @@ def _discharging(
         direction = sign_by_voltage(values, columns["voltage"][0])
         does = "discharge" if direction > 0 else "charge"
         if direction:
-            warnings.warn(
+            warn(
                 f"{table.where}: '{column.header}' does not say which sign of the current is "
-                f"which; by what the voltage does, positive values {does}.",
-                stacklevel=5,
+                f"which; by what the voltage does, positive values {does}."
             )
     if not direction:
         raise InputError(f"{table.where}: {unclear_direction(column.header)}")
