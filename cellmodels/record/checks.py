@@ -33,7 +33,7 @@ _LIMIT = 8.0
 _LEAST = 0.005
 _STEPS = 4.0
 _COARSEST = 0.01
-_LONGEST_INTERVAL = 3600.0  # s between samples while a current flows
+LONGEST_INTERVAL = 3600.0  # s between samples while a current flows
 
 Array = NDArray[np.float64]
 
@@ -227,13 +227,33 @@ def _check_trace(dataset: xr.Dataset, rows: Rows) -> None:
         _refuse(np.isnan(values), f"'{name}' is missing", None, rows)
     time = dataset["time"].values.astype(float)
     _refuse(_falls(time, equal=False), "'time' goes back:", time, rows)
-    steps = np.diff(time)[dataset["current"].values[1:] != 0]
-    if steps.size > 2 and float(np.median(steps)) > _LONGEST_INTERVAL:
+    middle = usual_under_current(np.diff(time), dataset["current"].values)
+    if middle > LONGEST_INTERVAL:
         raise InputError(
-            f"{rows.where}: {float(np.median(steps)) / 3600:.3g} hours lie between two samples "
-            "while a current flows. Is the time in milliseconds? Then map its column to "
-            "'time [ms]'."
+            f"{rows.where}: {middle / 3600:.3g} hours lie between two samples while a current "
+            "flows. Is the time in milliseconds? Then map its column to 'time [ms]'."
         )
+
+
+def usual_under_current(intervals: Array, current: Array) -> float:
+    """Median interval between samples while a current flows [s], where it is long; else 0.
+
+    Parameters
+    ----------
+    intervals : ndarray, shape (n - 1,)
+        From each sample to the next [s].
+    current : ndarray, shape (n,)
+
+    Returns
+    -------
+    float
+        0 also where it is not more than :data:`LONGEST_INTERVAL`: to count is faster than to sort.
+    """
+    flows = current[1:] != 0
+    long = int(np.count_nonzero(flows & (intervals > LONGEST_INTERVAL)))
+    if long == 0 or 2 * long < np.count_nonzero(flows) or np.count_nonzero(flows) <= 2:
+        return 0.0
+    return float(np.median(intervals[flows]))
 
 
 def _check_impedance(dataset: xr.Dataset, rows: Rows) -> None:

@@ -54,12 +54,14 @@ def sign_by_voltage(current: Numbers, voltage: Numbers) -> int:
         contradict one another.
     """
     known = np.isfinite(current) & np.isfinite(voltage)
-    current, voltage = current[known], voltage[known]
+    if not known.all():
+        current, voltage = current[known], voltage[known]
     most = float(np.abs(current).max(initial=0.0))
     if not most:
         return 0
     least = _LEAST * float(np.median(np.abs(voltage)))
-    told = {_at_steps(current / most, voltage, least), _between(current / most, voltage, least)}
+    relative = current / most
+    told = {_at_steps(relative, voltage, least), _between(relative, voltage, least)}
     told -= {0}
     return told.pop() if len(told) == 1 else 0
 
@@ -67,14 +69,14 @@ def sign_by_voltage(current: Numbers, voltage: Numbers) -> int:
 def _at_steps(current: Numbers, voltage: Numbers, least: float) -> int:
     """By the resistance: changes of the voltage where the current changes."""
     change = np.diff(current)
-    steps = np.abs(change) > _STEP
-    return _verdict(np.sign(change[steps]), np.diff(voltage)[steps], least)
+    steps = np.flatnonzero(np.abs(change) > _STEP)
+    return _verdict(np.sign(change[steps]), voltage[steps + 1] - voltage[steps], least)
 
 
 def _between(current: Numbers, voltage: Numbers, least: float) -> int:
     """By the charge: the course of the voltage while the current keeps its sign."""
-    direction = np.where(np.abs(current) > _FLOWS, np.sign(current), 0.0)
-    ends = np.flatnonzero(np.diff(direction, append=np.nan))
+    direction = (current > _FLOWS).astype(np.int8) - (current < -_FLOWS)
+    ends = np.r_[np.flatnonzero(direction[1:] != direction[:-1]), len(direction) - 1]
     begins = np.r_[0, ends[:-1] + 1]
     return _verdict(direction[ends], voltage[ends] - voltage[begins], least)
 

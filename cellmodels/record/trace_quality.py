@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from cellmodels.record.checks import outliers
+from cellmodels.record.checks import LONGEST_INTERVAL, outliers, usual_under_current
 from cellmodels.record.current_sign import sign_by_voltage
 from cellmodels.record.schema import COUNTERS, TRACE_VARIABLES
 
@@ -26,7 +26,6 @@ REFUSED, NOTED = "refused", "noted"
 
 _FEWEST = 20  # rows, for what is told by the trace's own habits
 
-_LONGEST_INTERVAL = 3600.0  # s between samples while a current flows, in the middle
 _MOST_VOLTS = 1000.0
 _HOTTEST, _COLDEST = 450.0, 150.0  # K, in the middle
 
@@ -313,11 +312,11 @@ def time_unit(view: View) -> Iterator[Found]:
         )
         yield Found("time unit", "time", none, REFUSED, message, "time unit")
         return
-    steps = view.intervals[view.current[1:] != 0]
-    if steps.size > 2 and float(np.median(steps)) > _LONGEST_INTERVAL:
+    middle = usual_under_current(view.intervals, view.current)
+    if middle > LONGEST_INTERVAL:
         message = (
-            f"{float(np.median(steps)) / 3600:.3g} hours lie between two samples while a current "
-            "flows. Is the time in milliseconds? (Mapping its column to 'time [ms]' says so too)"
+            f"{middle / 3600:.3g} hours lie between two samples while a current flows. Is the time "
+            "in milliseconds? (Mapping its column to 'time [ms]' says so too)"
         )
         yield Found("time unit", "time", none, REFUSED, message, "time unit")
 
@@ -456,16 +455,17 @@ def stuck_voltages(view: View) -> list[tuple[int, int]]:
     """
     if len(view.voltage) < _FROZEN_ROWS or view.largest == 0:
         return []
-    edges = np.flatnonzero(np.diff(view.voltage) != 0) + 1
-    ends = np.r_[0, edges, len(view.voltage)]
-    first, last = ends[:-1], ends[1:]
+    same = np.zeros(len(view.voltage) + 1, dtype=bool)
+    same[1:-1] = view.voltage[1:] == view.voltage[:-1]
+    turns = np.flatnonzero(same[1:] != same[:-1])  # only of the stretches, as these are few
+    first, last = turns[::2], turns[1::2] + 1
     long = last - first >= _FROZEN_ROWS
     first, last = first[long], last[long]
     if not first.size:
         return []
     digits = np.abs(np.diff(view.voltage))
-    digits = digits[digits > 0]
-    fine = digits.size > 0 and view.span > _FINE * float(digits.min())
+    digit = float(np.min(digits, where=digits > 0, initial=np.inf))
+    fine = view.span > _FINE * digit
     return [
         (a, b)
         for a, b in zip(first.tolist(), last.tolist(), strict=True)
@@ -539,9 +539,9 @@ def spikes(view: View) -> Mask:
     if size < _FEWEST or view.span == 0:
         return out
     step = np.diff(view.voltage)
-    before, after = step[:-1], -step[1:]  # of the row in the middle over its neighbours
-    limit = _SPIKE * view.span
-    at = np.flatnonzero((np.minimum(np.abs(before), np.abs(after)) > limit) & (before * after > 0))
+    far = np.abs(step) > _SPIKE * view.span
+    at = np.flatnonzero(far[:-1] & far[1:])
+    at = at[np.sign(step[at]) != np.sign(step[at + 1])]  # there and back
     for k in range(0, len(at), 10_000):  # in pieces, for the memory
         places = at[k : k + 10_000] + 1
         out[places] = _stands_out(view, places)
