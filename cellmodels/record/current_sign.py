@@ -81,7 +81,7 @@ def _between(current: Numbers, voltage: Numbers, least: float) -> int:
     return _verdict(direction[ends], voltage[ends] - voltage[begins], least)
 
 
-def _verdict(signs: Numbers, changes: Numbers, least: float) -> int:
+def _verdict(signs: Numbers | NDArray[np.int8], changes: Numbers, least: float) -> int:
     """Which sign lowers the voltage, if most of its changes agree."""
     changes = np.where(signs == 0, 0.0, changes)
     total = float(np.abs(changes).sum())
