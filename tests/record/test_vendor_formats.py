@@ -92,6 +92,22 @@ def test_what_must_be_read(data, name):
         assert float(np.ptp(traces["time"].values)) == pytest.approx(entry["span"])
 
 
+@pytest.mark.parametrize("name", [name for name, entry in MANIFEST.items() if "repair" in entry])
+def test_what_is_read_after_repairs(data, name):
+    """A row that is put back into the order of time moves within the interval around it."""
+    entry = MANIFEST[name]
+    expected = entry.get("repaired", entry)
+    record, _ = read(data / name, repair=entry["repair"])
+    traces = record["traces"].to_dataset()
+    assert traces.sizes["sample"] == expected["rows"]
+    for key, sign in (("discharge", +1), ("charge", -1)):
+        assert throughput(traces, sign) == pytest.approx(expected[key], rel=1e-5)
+    if "span" in expected:
+        assert float(np.ptp(traces["time"].values)) == pytest.approx(expected["span"])
+    for kind in entry["repair"]:
+        assert kind in record.attrs["repaired"]
+
+
 @pytest.mark.parametrize(
     "name", [name for name, entry in MANIFEST.items() if "frequencies" in entry]
 )
