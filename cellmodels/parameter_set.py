@@ -27,6 +27,7 @@ from cellmodels.paths import named_files
 from cellmodels.tables import Table
 from cellmodels.toml_io import beside, read_toml, toml_text
 from cellmodels.units import unit_of_name
+from cellmodels.writing import replacing
 
 __all__ = ["STATUSES", "Parameter", "ParameterSet", "Status", "Value", "known_names", "names"]
 
@@ -617,10 +618,8 @@ def _from_dict(
 
 
 def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}).") from None
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _slug(text: str) -> str:

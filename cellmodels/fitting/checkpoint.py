@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from cellmodels.errors import InputError
 from cellmodels.fitting.residuals import Observations
 from cellmodels.fitting.scaling import Scaling
+from cellmodels.writing import replacing
 
 __all__ = [
     "Checkpoint",
@@ -139,7 +139,13 @@ def fingerprint(scaling: Scaling, observations: Observations, context: str = "")
 
 
 def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write a checkpoint beside its target and rename it into place."""
+    """Write a checkpoint in one step.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
     target = Path(path)
     trials = [{**asdict(trial), "cost": _finite(trial.cost)} for trial in checkpoint.trials]
     simpler = [
@@ -156,16 +162,8 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> No
         },
         allow_nan=False,
     )
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(target) as temporary:
+        temporary.write_text(content, encoding="utf-8")
 
 
 def read_checkpoint(path: str | os.PathLike[str], expected: str) -> Checkpoint:

@@ -82,6 +82,8 @@ def check_path(path: object) -> Path:
         if found.exists():
             return found
         siblings = [other.name for other in found.parent.iterdir()] if found.parent.is_dir() else []
+        if found.name in siblings:
+            raise InputError(f"'{path}' is a link that leads nowhere.")
     except (OSError, ValueError) as error:
         raise InputError(f"'{path}' cannot be opened ({error}).") from None
     hint = did_you_mean(found.name, siblings) if len(siblings) < 1000 else ""

@@ -77,6 +77,8 @@ def _decoded(data: bytes, path: str) -> str:
 
 
 def _check_headers(header: str, separator: str, path: str) -> None:
+    if header.count(separator) >= MOST_COLUMNS:
+        raise InputError(f"{path}: more than {MOST_COLUMNS} columns.")
     try:
         names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
     except csv.Error as error:
@@ -88,8 +90,6 @@ def _check_headers(header: str, separator: str, path: str) -> None:
             "its columns hold, such as 'time [s],voltage [V],current [A]'. Three columns of "
             "frequency, real and imaginary part are read by read_record(impedance=…)."
         )
-    if len(names) > MOST_COLUMNS:
-        raise InputError(f"{path}: more than {MOST_COLUMNS} columns.")
     known: set[str] = set()
     for name in filter(None, names):
         if name in known:

@@ -277,7 +277,7 @@ def test_a_failing_write_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr("os.replace", broken)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match="disk full"):
         write_checkpoint(path, Checkpoint("mark", (2.0,), ()))
     assert read_checkpoint(path, "mark").scaled == (1.0,)
     assert [entry.name for entry in tmp_path.iterdir()] == ["fit.json"]

@@ -199,6 +199,19 @@ def test_very_many_columns_are_refused(tmp_path, names):
         read_record(tmp_path / "cell.csv")
 
 
+def test_a_very_long_line_is_not_cut_into_cells(tmp_path, monkeypatch):
+    (tmp_path / "cell.csv").write_text("1," * 2_000_000)
+    monkeypatch.setattr("csv.reader", lambda *a, **k: pytest.fail("cut"))
+    with pytest.raises(InputError, match="columns"):
+        read_record(tmp_path / "cell.csv")
+
+
+def test_a_link_that_leads_nowhere(tmp_path):
+    (tmp_path / "cell.csv").symlink_to("nothing.csv")
+    with pytest.raises(InputError, match="leads nowhere"):
+        read_record(tmp_path / "cell.csv")
+
+
 def test_a_header_that_comes_again_and_again(tmp_path):
     header = "Run Time (h),Potential (V),Current (A)\n"
     once = f"[Data]\n{header}0,3.9,0\n0.1,3.8,0.1\n"
