@@ -223,7 +223,7 @@ def _members(content: Content) -> list[str]:
 
 
 def _own(archive: zipfile.ZipFile) -> list[str]:
-    names = [one.filename for one in archive.infolist() if not one.is_dir()]
+    names = [name for name in archive.namelist() if name and not name.endswith("/")]
     return [n for n in names if not n.startswith("__MACOSX/") and not n.endswith(".DS_Store")]
 
 

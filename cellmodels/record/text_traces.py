@@ -58,7 +58,8 @@ def read_trace(
         attrs = _clocks(raw, own)
         found = impedance_columns([str(name) for name in raw.frame.columns], columns)
         frame, spectra = split_impedance(raw.frame, found, content.where)
-        starts = float("nan") if raw.wall is None else float(dates(raw.wall)[0])
+        begun = np.empty(0) if raw.wall is None else dates(raw.wall)
+        starts = float(begun[0]) if begun.size else float("nan")
         return Trace(
             frame,
             layout.line + 2,
