@@ -203,6 +203,8 @@ def quality(
 
         if output is not None and len(files) > 1:
             raise InputError("--output takes one FILE.")
+        if output is not None and output.resolve() == files[0].resolve():
+            raise InputError(f"'{output}' is the file that is read.")
         columns, refused = _columns(column), False
         for file in files:
             found = check_quality(file, columns=columns, repair=repair or ())
@@ -213,7 +215,7 @@ def quality(
                 warnings.simplefilter("ignore")  # what would be said is printed already
                 record = read_record(files[0], columns=columns, repair=repair or ())
             if ".bdf." in output.name:
-                left_out = write_bdf(record, output)
+                left_out = write_bdf(record, output, overwrite=True)
                 if left_out:
                     _say(f"Not in the file: {', '.join(left_out)}.")
             else:

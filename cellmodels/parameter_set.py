@@ -190,7 +190,8 @@ class ParameterSet:
         name : str
             The new set's name.
         source : str
-            Where the numbers are from, as a reference.
+            Where the numbers are from, as a reference with page or table: it is the set's citation,
+            and stands at every number.
         status : {"measured", "fitted", "literature", "estimate"}, optional
             How well they are known.
         title : str, optional
@@ -213,7 +214,7 @@ class ParameterSet:
             more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
             raise InputError(f"{next(iter(failed.values()))}{more}")
         parameters = {
-            n: Parameter(n, value, unit_of_name(n) or "-", "pybamm, as given", status)
+            n: Parameter(n, value, unit_of_name(n) or "-", f"pybamm, {source}", status)
             for n, value in found.items()
         }
         return cls(

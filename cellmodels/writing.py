@@ -49,7 +49,7 @@ def replacing(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except OSError as error:
-        raise InputError(f"'{target}' cannot be written ({error}).") from None
+        raise InputError(f"'{target}' cannot be written ({error.strerror or error}).") from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

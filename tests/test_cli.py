@@ -433,4 +433,9 @@ def test_quality_reports_repairs_and_writes(folder):
     bdf = call("quality", "cell.csv", "--repair", "all", "--output", "mended.bdf.csv")
     assert bdf.exit_code == 0, bdf.output
     assert cm.read_record("mended.bdf.csv")["traces/time"].values[-1] == 390.0
+    again = call("quality", "mended.bdf.csv", "--output", "mended.bdf.csv")
+    assert again.exit_code == 2
+    assert "is the file that is read" in again.output
+    bdf = call("quality", "cell.csv", "--repair", "all", "--output", "mended.bdf.csv")
+    assert bdf.exit_code == 0, bdf.output
     assert "there is no 'clok'" in call("quality", "cell.csv", "--repair", "clok").output

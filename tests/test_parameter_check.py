@@ -162,3 +162,12 @@ def test_shares_are_from_0_to_1(name, value, bounds, expected):
 )
 def test_laws_are_finite_where_they_are_used(law, expected):
     assert found(value=law, range=None, name="Negative electrode OCP [V]") == expected
+
+
+def test_a_set_from_pybamm_is_judged_by_the_source_that_one_gives():
+    def of(source):
+        values = {"Negative electrode thickness [m]": 8e-5}
+        return [f.text for f in check(ParameterSet.from_pybamm(values, "mine", source=source))]
+
+    assert of("Report 7, page 4 (no DOI: internal)") == []
+    assert any("no table, page" in text for text in of("Report 7 (no DOI: internal)"))

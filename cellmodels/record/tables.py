@@ -56,7 +56,7 @@ def write_tables(record: xr.DataTree, folder: str | Path, *, overwrite: bool = F
         for path in found:  # the attributes first: what is left is no whole record
             path.unlink()
     except OSError as error:
-        raise InputError(f"'{folder}' cannot be written ({error}).") from None
+        raise InputError(f"'{folder}' cannot be written ({error.strerror or error}).") from None
     groups = {}
     for group, child in record.children.items():
         dataset = child.to_dataset()

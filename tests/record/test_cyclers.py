@@ -119,6 +119,36 @@ def test_biologic_with_a_reference_electrode_gives_the_voltage_of_the_cell(write
     assert found.attrs["cycler"] == "BioLogic"
 
 
+@pytest.mark.parametrize(
+    ("cycler", "header"),
+    [
+        ("Basytec", "~Time[s] DataSet U[V] I[A] Line Command Cyc-Count"),
+        ("PEC", "Total_Time_(Seconds) Rack Voltage_(V) Current_(A) Step ReasonCode Cycle"),
+        ("Novonix", "Run_Time_(s) X Potential_(V) Current_(A) Step_Number Y Cycle_Number"),
+        ("Landt", "Test_Time(s) Rec Voltage(V) Current(A) Step_Index Step_Name Cycle_Index"),
+        ("Digatron", "Prog_Time AhAccu Voltage[V] Current[A] Step Status Cycle"),
+    ],
+)
+def test_texts_whose_currents_are_positive_on_charge(write, cycler, header):
+    volts = [3.9 - 0.01 * k for k in range(12)] + [3.9 + 0.01 * k for k in range(12)]
+    rows = [
+        f"{10 * k}\tx\t{volt}\t{-1.5 if k < 12 else 0.75}\t{1 + k // 12}\tx\t1"
+        for k, volt in enumerate(volts)
+    ]
+    lines = [header.replace(" ", "\t").replace("_", " "), *rows]
+    record = read_record(write("\n".join(lines)))
+    assert record.attrs["cycler"] == cycler
+    traces = record["traces"]
+    assert traces["current"].values[[0, -1]].tolist() == [1.5, -0.75]
+    assert traces["time"].values[-1] == 230
+    assert traces["voltage"].values.tolist() == volts
+    assert traces["step"].values[[0, -1]].tolist() == [1, 2]
+    assert set(traces["cycle"].values) == {1}
+    turned = [line.replace("-1.5", "1.5").replace("\t0.75", "\t-0.75") for line in lines]
+    with pytest.raises(InputError, match="the voltage rises while the current says discharge"):
+        read_record(write("\n".join(turned), "turned.txt"))
+
+
 def test_vectors_of_a_matlab_file(tmp_path):
     current = np.array([[0.0], [-2.0], [-2.0]])
     cell = {"t": np.arange(3), "U": 3.7 - 0.1 * np.arange(3), "I": current, "name": "cell 1"}
