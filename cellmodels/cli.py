@@ -7,11 +7,13 @@ on stdout, everything else on stderr.
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
+import re
 import shlex
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -29,6 +31,7 @@ if TYPE_CHECKING:  # imported where they are used: a wrong option should not tak
     from cellmodels.fit_file import FitJob, Output
     from cellmodels.fitting import Fit
     from cellmodels.parameter_set import ParameterSet
+    from cellmodels.record.quality import Finding
 
 _FAILED, _WRONG_INPUT, _INTERRUPTED = 1, 2, 130
 _CHECKPOINT = ".checkpoint.json"
@@ -147,7 +150,7 @@ def checkups(
     ] = None,
     repair: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND", help="Repair faults of this kind; may be repeated."),
+        typer.Option(metavar="KIND", help='What to repair, or "all"; may be repeated.'),
     ] = None,
     write: Annotated[
         bool,
@@ -162,18 +165,20 @@ def checkups(
         from cellmodels.checkups import find_checkups
         from cellmodels.checkups_file import corrections_path
 
-        stems = [_stem(file) for file in files]
-        _refuse_twice(stems)
+        _refuse_twice([_stem(file) for file in files])
         given = {"columns": _columns(column), "time_restarts": time_restarts, "repair": repair}
         read = {name: value for name, value in given.items() if value} or None
-        for file, stem in zip(files, stems, strict=True):
+
+        def find(file: Path) -> None:
             found = find_checkups(file, nominal_capacity=nominal_capacity, read=read)
             typer.echo(repr(found))
             if write:
                 found.write_corrections(corrections_path(file))
                 _say_written([corrections_path(file)])
             _make_folder(output)
-            _say_written(_write_checkups(found, output / stem))
+            _say_written(_write_checkups(found, output / _stem(file)))
+
+        _one_after_another(find, files)
 
 
 @app.command()
@@ -184,6 +189,10 @@ def quality(
     column: Annotated[
         list[str] | None,
         typer.Option(metavar="HEADER=MEANING", help=r'As in "U=voltage \[mV]"; may be repeated.'),
+    ] = None,
+    time_restarts: Annotated[
+        str | None,
+        typer.Option(metavar="cycle|step", help="Where the time in the file begins anew."),
     ] = None,
     repair: Annotated[
         list[str] | None,
@@ -205,15 +214,21 @@ def quality(
             raise InputError("--output takes one FILE.")
         if output is not None and output.resolve() == files[0].resolve():
             raise InputError(f"'{output}' is the file that is read.")
-        columns, refused = _columns(column), False
-        for file in files:
-            found = check_quality(file, columns=columns, repair=repair or ())
-            typer.echo(repr(found))
-            refused |= bool(found.refused)
+        read: dict[str, Any] = {
+            "columns": _columns(column), "time_restarts": time_restarts, "repair": repair or ()
+        }  # fmt: skip
+        refused: list[Finding] = []
+
+        def check(file: Path) -> None:
+            found = check_quality(file, **read)
+            typer.echo(_as_options(repr(found)))
+            refused.extend(found.refused)
+
+        _one_after_another(check, files)
         if output is not None and not refused:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what would be said is printed already
-                record = read_record(files[0], columns=columns, repair=repair or ())
+                record = read_record(files[0], **read)
             if ".bdf." in output.name:
                 left_out = write_bdf(record, output, overwrite=True)
                 if left_out:
@@ -589,6 +604,41 @@ def _say_written(paths: Sequence[Path]) -> None:
     typer.echo("Written: " + ", ".join(str(path) for path in paths))
 
 
+def _one_after_another(work: Callable[[Path], None], files: Sequence[Path]) -> None:
+    """The same for each file; one that is refused does not stop the others."""
+    refused = False
+    for file in files:
+        try:
+            work(file)
+        except InputError as error:
+            where = "" if file.name in str(error) else f"{file}: "
+            _say(_as_options(f"Error: {where}{error}"))
+            refused = True
+    if refused:
+        raise typer.Exit(_WRONG_INPUT)
+
+
+#: What messages say to those who write Python.
+_ARGUMENT = re.compile(r"\b(columns|repair|time_restarts)=(\{[^{}]*\}|\[[^][]*\]|'[^']*')")
+
+
+def _as_options(message: str) -> str:
+    """A message with options of the command line in place of arguments of `read_record`."""
+
+    def option(found: re.Match[str]) -> str:
+        try:
+            value = ast.literal_eval(found[2])
+        except (ValueError, SyntaxError):  # a header with a quotation mark in it
+            return found[0]
+        if isinstance(value, dict):
+            value = [f"{header}={meaning or ''}" for header, meaning in value.items()]
+        values = [value] if isinstance(value, str) else value
+        name = {"columns": "column"}.get(found[1], found[1].replace("_", "-"))
+        return " ".join(f"--{name} {shlex.quote(one)}" for one in values)
+
+    return _ARGUMENT.sub(option, message)
+
+
 def _fail(text: str, code: int) -> NoReturn:
     _say(text)
     raise typer.Exit(code)
@@ -599,14 +649,14 @@ def _reported() -> Iterator[None]:
     """Errors and warnings as one clear text each, without a traceback."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        _say(f"Warning: {message}")
+        _say(_as_options(f"Warning: {message}"))
 
     with warnings.catch_warnings():
         warnings.showwarning = show
         try:
             yield
         except InputError as error:
-            _fail(f"Error: {error}", _WRONG_INPUT)
+            _fail(_as_options(f"Error: {error}"), _WRONG_INPUT)
         except CellModelsError as error:
             _fail(f"Error: {error}", _FAILED)
         except KeyboardInterrupt:

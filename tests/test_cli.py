@@ -439,3 +439,19 @@ def test_quality_reports_repairs_and_writes(folder):
     bdf = call("quality", "cell.csv", "--repair", "all", "--output", "mended.bdf.csv")
     assert bdf.exit_code == 0, bdf.output
     assert "there is no 'clok'" in call("quality", "cell.csv", "--repair", "clok").output
+    several = call("quality", "none.csv", "cell.csv", "mended.nc")
+    assert several.exit_code == 2
+    assert "none.csv" in several.stderr
+    assert "cell.csv: 1 refused" in several.stdout
+    assert "mended.nc: nothing was found" in several.stdout
+
+
+def test_quality_reads_times_that_begin_anew(folder):
+    rows = [f"{t},{4 - 0.001 * t - cycle},1,{cycle}" for cycle in (1, 2) for t in range(30)]
+    Path("cell.csv").write_text(
+        "\n".join(["time [s],voltage [V],current [A],cycle", *rows]), "utf8"
+    )
+    found = call("quality", "cell.csv")
+    assert found.exit_code == 2
+    assert "say --time-restarts cycle" in found.output
+    assert call("quality", "cell.csv", "--time-restarts", "cycle").exit_code == 0

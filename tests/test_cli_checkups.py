@@ -1,5 +1,7 @@
 """``cellmodels checkups`` as a user runs it."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -95,6 +97,28 @@ def test_what_is_wrong_is_said_in_a_line(folder, arguments, message):
     assert done.exit_code == 2, done.output
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_refused_does_not_stop_the_others(folder):
+    table = pd.read_csv("cell.csv.gz")
+    later = table["t"] > 90_000
+    table.loc[later, "t"] -= 50_000.0
+    table.to_csv("clock.csv", index=False)
+    done = call("clock.csv", "cell.csv.gz", *COLUMNS)
+    assert done.exit_code == 2
+    assert "clock.csv: clock: 'time' goes back" in done.stderr
+    assert "To read it all the same, repaired: --repair clock." in done.stderr
+    assert "cell.csv.gz: " in done.stdout
+    assert (folder / "cellmodels-checkups" / "cell.nc").is_file()
+    done = call("clock.csv", *COLUMNS, "--repair", "clock")
+    assert done.exit_code == 0, done.output
+    assert "Repaired: clock ('time', " in done.stdout
+
+
+def test_messages_name_options(folder):
+    Path("plain.csv").write_text("Time,U,current [A]\n0,4,1\n", "utf8")
+    done = call("plain.csv", "--column", "U=voltage [V]")
+    assert "name it: --column 'Time=time [s]', or leave it out: --column Time=." in done.stderr
 
 
 def test_a_wrong_segment_is_refused_with_what_exists(folder):
