@@ -14,8 +14,9 @@ from then on. Where it does not, the change may lie anywhere: each has half, and
 current, so that the sum over all steps is the integral over the trace, and a charge never cancels a
 discharge. A first current that was recorded as the step began and had not settled is taken to be
 the second. Nothing is integrated over a gap: an interval that is longer than a minute and twenty
-times as long as the usual ones of its step. Of a rest that is sampled rarely, the interval that
-leads out of it is the rest's, but for as much as the next step usually samples.
+times as long as the usual ones of its step, or that `time_flag` says is not known. Of a rest that
+is sampled rarely, the interval that leads out of it is the rest's, but for as much as the next step
+usually samples.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ def segment(traces: xr.Dataset) -> xr.Dataset:
     ----------
     traces : xarray.Dataset
         The group /traces of a record, dimension ``sample``: ``time`` [s], ``voltage`` [V] and
-        ``current`` [A], positive on discharge; ``temperature`` [K], ``cycle`` and ``step`` are used
-        where they are there.
+        ``current`` [A], positive on discharge; ``temperature`` [K], ``cycle``, ``step`` and
+        ``time_flag`` are used where they are there.
 
     Returns
     -------
@@ -141,6 +142,7 @@ class _Trace:
     temperature: Array | None
     cycle: Array | None
     step: Array | None
+    unknown: Mask  # of the intervals between samples, shape (samples - 1,)
 
     @classmethod
     def of(cls, traces: xr.Dataset) -> _Trace:
@@ -149,12 +151,14 @@ class _Trace:
                 raise InputError(f"A trace needs '{name}' to be cut into steps.")
         if not traces.sizes.get("sample"):
             raise InputError("A trace without samples cannot be cut into steps.")
-        needed = [np.asarray(traces[n].values, dtype=float) for n in ("time", "voltage", "current")]
-        others = [
-            np.asarray(traces[n].values, dtype=float) if n in traces else None
-            for n in ("temperature", "cycle", "step")
-        ]
-        return cls(*needed, *others)
+        names = ("time", "voltage", "current", "temperature", "cycle", "step")
+        columns: dict[str, Any] = {
+            n: np.asarray(traces[n].values, dtype=float) if n in traces else None for n in names
+        }
+        unknown = np.zeros(traces.sizes["sample"] - 1, dtype=bool)
+        if "time_flag" in traces:
+            unknown |= traces["time_flag"].values[1:] == 1
+        return cls(**columns, unknown=unknown)
 
 
 @dataclass(frozen=True)
@@ -466,7 +470,8 @@ def _described(trace: _Trace, scales: _Scales, first: Rows, file_cuts: Mask) -> 
         ]
     )
     kind = _kinds(trace, scales, first)
-    span = _Spans.of(time, first, last, interval, kind == _REST, file_cuts[last[:-1]])
+    numbered = file_cuts[last[:-1]]
+    span = _Spans.of(time, first, last, interval, kind == _REST, numbered, trace.unknown)
     weight = span.weights(time, first, last)
     charges, energies = [], []
     settled = _settled(trace, first, last, kind)
@@ -646,17 +651,25 @@ class _Spans:
 
     @classmethod
     def of(
-        cls, time: Array, first: Rows, last: Rows, interval: Array, rest: Mask, numbered: Mask
+        cls,
+        time: Array,
+        first: Rows,
+        last: Rows,
+        interval: Array,
+        rest: Mask,
+        numbered: Mask,
+        unknown: Mask,
     ) -> _Spans:
         """Share the intervals between steps, and find the gaps."""
         usual = np.where(np.isfinite(interval), interval, 0.0)
         limit = np.maximum(_GAP * usual, _SHORTEST_GAP)
         between = np.diff(time)
         missing = np.zeros(len(between), dtype=bool)
-        suspects = np.flatnonzero(between > _SHORTEST_GAP)
+        suspects = np.flatnonzero((between > _SHORTEST_GAP) | unknown)
         owner = np.searchsorted(first, suspects, side="right") - 1
         inner = suspects < last[owner]
-        chosen = inner & ~rest[owner] & (between[suspects] > limit[owner])
+        long = (between[suspects] > limit[owner]) | unknown[suspects]
+        chosen = inner & ~rest[owner] & long
         missing[suspects[chosen]] = True
         gap = np.zeros(len(first))
         np.add.at(gap, owner[chosen], between[suspects[chosen]])
@@ -672,7 +685,7 @@ class _Spans:
         right = np.where(rare, width - usual[:-1] / 2, right)
         left = width - right
         both = flows[1:] & (flows[:-1] | single[1:])
-        both &= width > np.maximum(limit[:-1], limit[1:])
+        both &= (width > np.maximum(limit[:-1], limit[1:])) | unknown[last[:-1]]
         start, end = time[first].copy(), time[last].copy()
         end[:-1] += left
         start[1:] = end[:-1]

@@ -211,6 +211,22 @@ def test_nothing_is_integrated_over_a_gap():
     assert float(steps["duration"][0]) == pytest.approx(5099.0)
 
 
+@pytest.mark.parametrize("step", [False, True], ids=["within a step", "between steps"])
+def test_nothing_is_integrated_over_an_interval_that_is_flagged(step):
+    time = np.concatenate([np.arange(100.0), 110.0 + np.arange(100.0)])
+    columns = {"time": time, "current": np.repeat([1.0, 2.0], 100), "voltage": 4.0 - time / 300}
+    if step:
+        columns["step"] = np.repeat([1.0, 2.0], 100)
+    else:
+        columns["current"] = np.ones(200)
+    flag = (np.arange(200) == 100).astype(float)
+    steps = segment(trace(**columns, time_flag=flag))
+    assert float(steps["gap"].sum()) == pytest.approx(11.0)
+    expected = 99.0 * columns["current"][0] + 99.0 * columns["current"][-1]
+    assert float(steps["charge"].sum()) * 3600 == pytest.approx(expected)
+    assert float(segment(trace(**columns))["gap"].sum()) == 0.0
+
+
 def test_a_rest_that_is_sampled_rarely_lends_no_charge_to_what_follows():
     time = np.concatenate([600.0 * np.arange(10), 5400.0 + 590.0 + np.arange(1, 101)])
     current = np.concatenate([np.zeros(10), np.full(100, 2.0)])
