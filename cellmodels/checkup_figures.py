@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cellmodels.plotting import COLOURS, CURVES, GREY, STYLE, colour_bar, mark
 
-__all__ = ["plot_checkups"]
+__all__ = ["plot_checkups", "resistance_unit"]
 
 _KIND_COLOURS = {
     "slow": "#0072B2",
@@ -28,8 +28,9 @@ _KIND_COLOURS = {
 _MOST_POINTS = 4000  # of a line
 _MOST_LABELS = 14
 _MOST_NAMES = 7  # of curves in a legend
-_HOUR = 3600.0
-_DAY = 24.0  # h
+#: Units of time, and up to how many seconds each is used.
+_TIMES = (("s", 1.0, 300.0), ("min", 60.0, 7200.0), ("h", 3600.0, 864e3), ("days", 86400.0, np.inf))
+_LARGE = 10.0  # ohm: more, in the middle, is not told in milliohms
 
 
 def plot_checkups(tree: xr.DataTree, traces: xr.Dataset, curves: xr.Dataset) -> Figure:
@@ -88,10 +89,10 @@ def _panels(tree: xr.DataTree, tests: xr.Dataset, curves: xr.Dataset) -> list[_D
         panels.append(lambda f, ax: _draw_depths(f, ax, tests))
     checkups = tree["checkups"].to_dataset() if "checkups" in tree.children else xr.Dataset()
     if checkups.sizes.get("checkup", 0) > 1:
-        for start, title in (("capacity_", "Capacity [A·h]"), ("resistance_", "Resistance [mΩ]")):
+        for start, quantity in (("capacity_", "Capacity"), ("resistance_", "Resistance")):
             names = _series(checkups, start)
             if names:
-                panels.append(_over_checkups(checkups, names, title))
+                panels.append(_over_checkups(checkups, names, quantity))
     return panels
 
 
@@ -101,9 +102,9 @@ def _panels(tree: xr.DataTree, tests: xr.Dataset, curves: xr.Dataset) -> list[_D
 def _draw_trace(ax: Axes, tests: xr.Dataset, traces: xr.Dataset) -> None:
     """Voltage over time, and over it the tests in the colours of their kinds."""
     time, voltage = traces["time"].values, traces["voltage"].values
-    scale, unit = (_HOUR, "h") if time[-1] - time[0] < 10 * _DAY * _HOUR else (_DAY * _HOUR, "days")
-    hours = (time - time[0]) / scale
-    ax.plot(*_thinned(hours, voltage), color=GREY, lw=0.8)
+    unit, scale = next((u, size) for u, size, most in _TIMES if time[-1] - time[0] < most)
+    elapsed = (time - time[0]) / scale
+    ax.plot(*_thinned(elapsed, voltage), color=GREY, lw=0.8)
     labelled: set[str] = set()
     count = tests.sizes.get("test", 0)
     few = count <= _MOST_LABELS
@@ -115,10 +116,10 @@ def _draw_trace(ax: Axes, tests: xr.Dataset, traces: xr.Dataset) -> None:
         label = kind if kind not in labelled else "_nolegend_"
         labelled.add(kind)
         ax.plot(
-            *_thinned(hours[rows], voltage[rows]), color=_KIND_COLOURS[kind], lw=1.6, label=label
+            *_thinned(elapsed[rows], voltage[rows]), color=_KIND_COLOURS[kind], lw=1.6, label=label
         )
         if few:
-            middle = (hours[rows][0] + hours[rows][-1]) / 2
+            middle = (elapsed[rows][0] + elapsed[rows][-1]) / 2
             ax.text(middle, top, str(one["name"].values), ha="center", va="bottom", fontsize=7.0,
                     rotation=30, rotation_mode="anchor", color=_KIND_COLOURS[kind])  # fmt: skip
     ax.set_xlabel(f"Time [{unit}]")
@@ -206,13 +207,34 @@ def _at_several_depths(tests: xr.Dataset) -> bool:
     return bool(depths.size > 1 and np.ptp(depths) > 3 * np.median(charges))
 
 
+def resistance_unit(resistances: NDArray[np.float64]) -> tuple[float, str]:
+    """In what unit resistances are told.
+
+    Parameters
+    ----------
+    resistances : ndarray
+        [ohm]; may have NaN.
+
+    Returns
+    -------
+    factor : float
+        From ohms to the unit.
+    unit : str
+        "mΩ", or "Ω" for small cells.
+    """
+    known = resistances[np.isfinite(resistances)]
+    large = known.size > 0 and float(np.median(known)) > _LARGE
+    return (1.0, "Ω") if large else (1e3, "mΩ")
+
+
 def _draw_depths(_: SubFigure, ax: Axes, tests: xr.Dataset) -> None:
     """Resistance of the pulses over the charge discharged before them."""
     own = tests.isel(test=np.flatnonzero(_pulse_rows(tests)))
     charging = own["charge"].values < 0
     times = [t for t in (1, 10, 30) if np.isfinite(own[f"resistance_{t}s"].values).any()]
+    factor, unit = resistance_unit(np.concatenate([own[f"resistance_{t}s"] for t in times or (1,)]))
     for k, time in enumerate(times):
-        values = 1e3 * own[f"resistance_{time}s"].values
+        values = factor * own[f"resistance_{time}s"].values
         for where, marker, word in ((~charging, "o", "discharge"), (charging, "^", "charge")):
             known = where & np.isfinite(values)
             if known.any():
@@ -220,7 +242,7 @@ def _draw_depths(_: SubFigure, ax: Axes, tests: xr.Dataset) -> None:
                         mew=0, label=f"{time} s, {word}")  # fmt: skip
     ax.set_title("Pulse resistance")
     ax.set_xlabel("Discharged charge [A·h]")
-    ax.set_ylabel("Resistance [mΩ]")
+    ax.set_ylabel(f"Resistance [{unit}]")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="best")
 
@@ -239,17 +261,19 @@ def _series(checkups: xr.Dataset, start: str) -> list[str]:
     ][: len(COLOURS)]
 
 
-def _over_checkups(checkups: xr.Dataset, names: list[str], title: str) -> _Draw:
-    factor = 1e3 if "mΩ" in title else 1.0
+def _over_checkups(checkups: xr.Dataset, names: list[str], quantity: str) -> _Draw:
+    factor, unit = 1.0, "A·h"
+    if quantity == "Resistance":
+        factor, unit = resistance_unit(np.concatenate([checkups[name] for name in names]))
 
     def draw(_: SubFigure, ax: Axes) -> None:
         for name, colour in zip(names, COLOURS, strict=False):
             label = name.partition("_")[2].replace("_", " ")
             values = factor * checkups[name].values
             ax.plot(checkups["cycle"].values, values, "o-", color=colour, ms=4, mew=0, label=label)
-        ax.set_title(title.partition(" [")[0] + " at check-ups")
+        ax.set_title(f"{quantity} at check-ups")
         ax.set_xlabel("Cycle")
-        ax.set_ylabel(title)
+        ax.set_ylabel(f"{quantity} [{unit}]")
         ax.legend(loc="best")
 
     return draw

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from cellmodels.checkup_figures import plot_checkups
+from cellmodels.checkup_figures import plot_checkups, resistance_unit
 from cellmodels.checkup_plan import CURVE
 from cellmodels.checkups_file import (
     CheckupsFile,
@@ -34,6 +34,7 @@ from cellmodels.record.checkup_tests import (
 )
 from cellmodels.record.curves import differential_voltage, incremental_capacity
 from cellmodels.record.cycling import summarise_steps
+from cellmodels.record.quality import duration
 from cellmodels.record.recognition import Recognition, cycle_numbers, recognise
 from cellmodels.record.segments import segment
 
@@ -58,9 +59,9 @@ _COLUMNS = (
     ("energy W.h", "energy", 1.0, "{:.5g}"),
     ("CV s", "cv_duration", 1.0, "{:.0f}"),
     ("then V", "rest_voltage", 1.0, "{:.3f}"),
-    ("R 1 s mΩ", "resistance_1s", 1e3, "{:.2f}"),
-    ("10 s", "resistance_10s", 1e3, "{:.2f}"),
-    ("30 s", "resistance_30s", 1e3, "{:.2f}"),
+    ("1 s", "resistance_1s", 1.0, "{:.2f}"),
+    ("10 s", "resistance_10s", 1.0, "{:.2f}"),
+    ("30 s", "resistance_30s", 1.0, "{:.2f}"),
 )
 
 
@@ -357,15 +358,19 @@ def _curve(name: str, checkup: int, cycle: int, q: Any, v: Any) -> xr.Dataset:
 def _text(found: CheckupsFound) -> str:
     tests, capacity = found.tests, found.recognition.capacity
     count, rows = len(found.recognition.checkups), tests.sizes.get("test", 0)
-    days = float(found.traces["time"][-1] - found.traces["time"][0]) / 86400
-    known = f"{capacity:.5g} A.h" if capacity > 0 else "no known capacity: give nominal_capacity"
+    span = duration(float(found.traces["time"][-1] - found.traces["time"][0]))
     said = "nominal" if found.nominal_capacity else "the largest half-cycle"
+    known = f"{capacity:.5g} A.h ({said})"
+    if not capacity > 0:
+        known = "no known capacity: give nominal_capacity"
     lines = [
-        f"{found.source or 'Trace'}: {found.traces.sizes['sample']} rows, {days:.3g} days, "
+        f"{found.source or 'Trace'}: {found.traces.sizes['sample']} rows, {span}, "
         f"{found.segments.sizes['segment']} segments",
-        f"{count} check-up{'s' if count != 1 else ''} with {rows} tests, {_cycles(found)} regular "
-        "cycles; C-rates and depths refer to " + known + (f" ({said})" if capacity > 0 else ""),
+        f"{count} check-up{'s' if count != 1 else ''} with {rows} test{'s' if rows != 1 else ''}, "
+        f"{_cycles(found)} regular cycles; C-rates and depths refer to {known}",
     ]
+    if "repaired" in found.record.attrs:
+        lines.append(f"Repaired: {found.record.attrs['repaired']}.")
     if found.corrections:
         lines.append(f"Tests as {found.corrections} says.")
     if rows:
@@ -388,7 +393,11 @@ def _shown_rows(count: int) -> list[int | None]:
 
 def _table_rows(tests: xr.Dataset) -> list[list[str]]:
     used = [c for c in _COLUMNS if np.isfinite(tests[c[1]].values).any()]
-    rows = [["after", "test", "kind", "segments", *(heading for heading, *_ in used)]]
+    resistances = [n for _, n, *_ in used if n.startswith("resistance_")]
+    ohms, ohm = resistance_unit(np.concatenate([[], *(tests[n].values for n in resistances)]))
+    units = dict.fromkeys(resistances[:1], f" {ohm}")  # the first names it
+    headings = [f"{heading}{units.get(name, '')}" for heading, name, *_ in used]
+    rows = [["after", "test", "kind", "segments", *headings]]
     for k in _shown_rows(tests.sizes["test"]):
         if k is None:
             left = tests.sizes["test"] - _SHOWN - _LAST
@@ -399,6 +408,7 @@ def _table_rows(tests: xr.Dataset) -> list[list[str]]:
         row = [str(int(one["cycle"])), str(one["name"].values), str(one["kind"].values)]
         row.append(f"{first}" if first == last else f"{first}-{last}")
         for heading, name, factor, form in used:
+            factor = ohms if name in resistances else factor
             value = factor * float(one[name]) - (273.15 if heading == "T °C" else 0.0)
             row.append(form.format(value) if np.isfinite(value) else "")
         rows.append(row)

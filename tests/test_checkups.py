@@ -3,6 +3,7 @@
 import tomllib
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -499,6 +500,32 @@ def test_a_pulse_alone_says_that_the_capacity_is_not_known():
     assert np.isnan(found.tests["c_rate"].values).all()
     resistance = float(found.record["checkups"]["resistance_10s"][0])
     assert resistance == pytest.approx(cell.resistance(10.0, 2.0, 0.0), rel=1e-3)
+
+
+@pytest.mark.parametrize("two", [True, False], ids=["a counter each way", "of each step"])
+def test_a_counter_that_disagrees_is_said_of_each_test(two):
+    cell = Circuit()
+    check(cell)
+    record = cell.record()
+    traces = record["traces"].to_dataset()
+    step = np.concatenate([[0.0], np.diff(traces["time"]) * traces["current"].values[1:]]) / 3600
+    tenth = traces["current"].values == 0.1
+    step[tenth] *= 0.9  # the slow discharge, of which the current is recorded with one digit
+    if two:
+        ways = {"discharge_capacity": np.maximum(step, 0), "charge_capacity": np.maximum(-step, 0)}
+        counters = {name: np.cumsum(values) for name, values in ways.items()}
+    else:
+        passed = pd.Series(np.abs(step)).groupby(traces["step"].values).cumsum()
+        counters = {"step_capacity": passed.values}
+    traces = traces.assign({name: ("sample", values) for name, values in counters.items()})
+    found = find_checkups(xr.DataTree.from_dict({"traces": traces}))
+    tests = found.tests.to_dataframe().set_index("name")
+    differs = tests["remarks"].str.contains("the instrument's counter differs by over 5 %")
+    assert differs[differs].index.tolist() == ["C20"]
+    assert tests["counter_charge"]["C20"] == pytest.approx(0.9 * tests["charge"]["C20"], rel=1e-3)
+    rest = tests.drop("C20")
+    assert np.allclose(rest["counter_charge"], rest["charge"], rtol=0.02, atol=1e-5)
+    assert "C20: the instrument's counter differs" in repr(found)
 
 
 def test_gitt_is_recognised():

@@ -23,6 +23,9 @@ _FULL_KINDS = ("slow charge", "charge")
 _CAPACITY_KINDS = ("slow discharge", "discharge")
 _SLOW_KINDS = ("slow discharge", "slow charge")
 
+_COUNTER = 0.05  # of the charge: by more, the instrument's counter differs
+_DIGITS = 2.0  # of the counter: what it may be wrong by
+_NEAR_ROWS = 1000  # before and after a test, which tell what its counter resolves
 _MOST = 0.8  # of the largest discharge: less is no whole charge
 
 #: Name of the curve between a slow discharge and a slow charge.
@@ -222,10 +225,12 @@ def _row(
     longest = max(runs, key=lambda run: abs(run.charge))
     inside = segments.isel(segment=slice(begin.first, end.last + 1))
     resistances, relaxations = _resistances(traces, segments, longest)
+    charge = sum(run.charge for run in runs)
+    counted = _counted(traces, int(inside["first"][0]), int(inside["last"][-1]), charge)
     return {
         "name": place.test.name,
         "kind": place.test.kind,
-        "remarks": _remarks(place, inside, resistances),
+        "remarks": _remarks(place, inside, resistances, charge, counted),
         "checkup": place.checkup,
         "cycle": place.after_cycle,
         "first_segment": begin.first,
@@ -243,7 +248,8 @@ def _row(
         "start_voltage": begin.start_voltage,
         "end_voltage": end.end_voltage,
         "rest_voltage": end.rest_voltage,
-        "charge": sum(run.charge for run in runs),
+        "charge": charge,
+        "counter_charge": counted[0],
         "energy": sum(run.energy for run in runs),
         "cv_charge": sum(run.hold_charge for run in runs),
         "cv_duration": sum(run.hold_duration for run in runs),
@@ -277,7 +283,35 @@ def _step(columns: Sequence[Any], first: int, last: int) -> list[PulseResistance
     return pulse_resistances(rows[0], rows[1], rows[2], first - begin, stop - begin)
 
 
-def _remarks(place: _Place, inside: xr.Dataset, resistances: Sequence[PulseResistance]) -> str:
+def _counted(traces: xr.Dataset, first: int, last: int, charge: float) -> tuple[float, float]:
+    """Charge of some rows by the instrument's counters, and what these resolve [A.h].
+
+    Positive on discharge, NaN without counters. A counter that begins anew counts from nought.
+    """
+    ways = [name for name in ("discharge_capacity", "charge_capacity") if name in traces]
+    if len(ways) < 2:
+        own = ("discharge_capacity" if charge > 0 else "charge_capacity", "step_capacity")
+        ways = [name for name in own if name in traces][:1]
+    passed, digits = [], [0.0]
+    for name in ways:
+        near = slice(max(first - 1 - _NEAR_ROWS, 0), last + 1 + _NEAR_ROWS)
+        steps = np.abs(np.diff(traces[name].values[near].astype(float)))
+        digits.append(float(np.min(steps[steps > 0], initial=np.inf)))
+        values = np.abs(traces[name].values[max(first - 1, 0) : last + 1].astype(float))
+        anew = values[1:] < values[:-1] / 2
+        passed.append(float(np.sum(np.where(anew, values[1:], np.diff(values)))))
+    if len(passed) == 2:
+        return passed[0] - passed[1], max(digit for digit in digits if np.isfinite(digit))
+    return float(np.sign(charge)) * passed[0] if passed else float("nan"), digits[-1]
+
+
+def _remarks(
+    place: _Place,
+    inside: xr.Dataset,
+    resistances: Sequence[PulseResistance],
+    charge: float,
+    counted: tuple[float, float],
+) -> str:
     """What a reader must know of the numbers."""
     remarks = []
     if len(place.runs) > 1:
@@ -292,6 +326,12 @@ def _remarks(place: _Place, inside: xr.Dataset, resistances: Sequence[PulseResis
     gap = float(np.nansum(inside["gap"].values)) if "gap" in inside else 0.0
     if gap > 0:
         remarks.append(f"{gap:.0f} s without samples")
+    other, digit = counted
+    limit = max(_COUNTER * max(abs(other), abs(charge)), _DIGITS * digit)
+    if abs(other - charge) > limit:
+        remarks.append(
+            f"the instrument's counter differs by over {100 * _COUNTER:.0f} % (see counter_charge)"
+        )
     return "; ".join(remarks)
 
 

@@ -219,3 +219,21 @@ def ranges(rows: NDArray[np.int64], word: str = "row") -> str:
     more = f" and {len(shown) - _RANGES} more places" if len(shown) > _RANGES else ""
     count = f" ({len(rows)} rows)" if more or len(rows) > len(shown) else ""
     return f"{word}{'s' if len(rows) > 1 else ''} {', '.join(shown[:_RANGES])}{more}{count}"
+
+
+def duration(seconds: float) -> str:
+    """A time in words.
+
+    Parameters
+    ----------
+    seconds : float
+
+    Returns
+    -------
+    str
+        Such as ``"2.5 h"``, in the largest unit of which there are two.
+    """
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"

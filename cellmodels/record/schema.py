@@ -163,6 +163,7 @@ TEST_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
         "end_voltage": Quantity("V", "voltage at its end, before the hold", -1e4, 1e4),
         "rest_voltage": Quantity("V", "voltage at the end of the rest after it", -1e4, 1e4),
         "charge": Quantity("A.h", "charge, with the hold"),
+        "counter_charge": Quantity("A.h", "charge by the instrument's counter"),
         "energy": Quantity("W.h", "energy, with the hold"),
         "cv_charge": Quantity("A.h", "charge of the hold"),
         "cv_duration": Quantity("s", "duration of the hold", -1e-9),

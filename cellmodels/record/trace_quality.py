@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cellmodels.record.checks import LONGEST_INTERVAL, outliers, usual_under_current
 from cellmodels.record.current_sign import sign_by_voltage
+from cellmodels.record.quality import duration
 from cellmodels.record.schema import COUNTERS, TRACE_VARIABLES
 
 Numbers = NDArray[np.float64]
@@ -384,15 +385,8 @@ def unknown_charge(view: View, at: NDArray[np.intp]) -> Numbers:
 
 def _span(seconds: Numbers) -> str:
     """Durations in words."""
-    low, high = _duration(float(seconds.min())), _duration(float(seconds.max()))
+    low, high = duration(float(seconds.min())), duration(float(seconds.max()))
     return low if low == high else f"{low} to {high}"
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
 
 
 # --- units -------------------------------------------------------------------------------------
@@ -703,7 +697,8 @@ def counter(view: View) -> Iterator[Found]:
         if not np.isfinite(view.of(name)).all():
             continue
         by_counter, by_current = counted(view, name)
-        if by_counter <= 100 * _digit(view.of(name)) or by_counter == 0:
+        began = 1 + len(counter_resets(view, name))  # times, each of which is known to a digit
+        if by_counter <= began * _digit(view.of(name)) / _COUNTER or by_counter == 0:
             continue
         if _counts_the_other(view, name, by_counter):
             message = f"'{name}' counts while the current has the other sign"
@@ -721,13 +716,15 @@ def counter(view: View) -> Iterator[Found]:
             )
             yield Found(f"{what} unit", what, none, REFUSED, message, f"{what} unit")
         elif abs(ratio - 1) > _COUNTER:
-            message = (
-                f"the current over time gives {by_current:.4g} A.h, '{name}' {by_counter:.4g} A.h: "
-                f"{100 * (ratio - 1):+.3g} % (rows before which they differ most are named)"
-            )
             apart = np.abs(view.charges) - np.abs(np.diff(view.of(name)))
             running = np.diff(view.of(name)) * (DIRECTIONS[name] or 1) >= 0
-            at = np.flatnonzero((np.abs(apart) > _UNKNOWN_CHARGE / 2 * by_counter) & running)
+            much = max(_UNKNOWN_CHARGE / 2 * by_counter, 2 * _digit(view.of(name)))
+            at = np.flatnonzero((np.abs(apart) > much) & running)
+            message = (
+                f"the current over time gives {by_current:.4g} A.h, '{name}' {by_counter:.4g} A.h: "
+                f"{100 * (ratio - 1):+.3g} %"
+                + (" (rows before which they differ most are named)" if at.size else "")
+            )
             yield Found("counter", name, view.samples(at + 1), NOTED, message)
 
 

@@ -292,6 +292,18 @@ def test_a_counter_that_disagrees():
     assert "+25 %" in one.message
 
 
+@pytest.mark.parametrize(("share", "kinds"), [(1.0, set()), (0.85, {"counter"})])
+def test_a_counter_of_few_digits(share, kinds):
+    """It counts in sixtieths of the whole: enough to tell a current that was rounded."""
+    values = share * CLEAN["discharge_capacity"].values
+    digit = float(values.max()) / 60
+    data = changed("discharge_capacity", np.floor(values / digit) * digit)
+    assert {kind for kind, _ in found(data)} == kinds
+    for one in faults(data):
+        assert not len(one.samples)
+        assert "differ most" not in one.message
+
+
 def test_cycle_numbers_that_count_rows():
     data = changed("cycle", np.arange(SIZE))
     assert found(data) == {("cycle", "refused"): []}
