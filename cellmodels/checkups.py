@@ -395,8 +395,9 @@ def _table_rows(tests: xr.Dataset) -> list[list[str]]:
     used = [c for c in _COLUMNS if np.isfinite(tests[c[1]].values).any()]
     resistances = [n for _, n, *_ in used if n.startswith("resistance_")]
     ohms, ohm = resistance_unit(np.concatenate([[], *(tests[n].values for n in resistances)]))
-    units = dict.fromkeys(resistances[:1], f" {ohm}")  # the first names it
-    headings = [f"{heading}{units.get(name, '')}" for heading, name, *_ in used]
+    headings = [  # the first resistance says what it is
+        f"R {heading} {ohm}" if name in resistances[:1] else heading for heading, name, *_ in used
+    ]
     rows = [["after", "test", "kind", "segments", *headings]]
     for k in _shown_rows(tests.sizes["test"]):
         if k is None:

@@ -51,6 +51,7 @@ _DISCONNECTED = 20.0  # K between a sensor that is out of range and the rest
 _SHORT = 0.9  # of the charge that the cycles around discharge
 
 _COUNTER = 0.05  # relative difference of charge
+_DIGITS = 100.0  # of a counter: less is too coarse to tell a unit
 _FACTORS: Mapping[str, float] = {"1000": 1e3, "3600": 3600.0, "60": 60.0, "24": 24.0}
 _FASTEST = 60.0  # 1/h: the current over the capacity, by the counter
 
@@ -697,8 +698,12 @@ def counter(view: View) -> Iterator[Found]:
         if not np.isfinite(view.of(name)).all():
             continue
         by_counter, by_current = counted(view, name)
+        digit = _digit(view.of(name))
         began = 1 + len(counter_resets(view, name))  # times, each of which is known to a digit
-        if by_counter <= began * _digit(view.of(name)) / _COUNTER or by_counter == 0:
+        fine = by_counter > _DIGITS * digit
+        if not fine and (by_counter < _LONG * view.moved or by_counter <= began * digit / _COUNTER):
+            continue
+        if by_counter == 0:
             continue
         if _counts_the_other(view, name, by_counter):
             message = f"'{name}' counts while the current has the other sign"
@@ -707,7 +712,7 @@ def counter(view: View) -> Iterator[Found]:
         if by_current <= 0:
             continue
         ratio = by_current / by_counter
-        unit = wrong_unit(view, ratio, by_counter)
+        unit = wrong_unit(view, ratio, by_counter) if fine else None
         if unit is not None:
             what, factor = unit
             message = (
@@ -718,7 +723,7 @@ def counter(view: View) -> Iterator[Found]:
         elif abs(ratio - 1) > _COUNTER:
             apart = np.abs(view.charges) - np.abs(np.diff(view.of(name)))
             running = np.diff(view.of(name)) * (DIRECTIONS[name] or 1) >= 0
-            much = max(_UNKNOWN_CHARGE / 2 * by_counter, 2 * _digit(view.of(name)))
+            much = max(_UNKNOWN_CHARGE / 2 * by_counter, 2 * digit)
             at = np.flatnonzero((np.abs(apart) > much) & running)
             message = (
                 f"the current over time gives {by_current:.4g} A.h, '{name}' {by_counter:.4g} A.h: "
