@@ -52,6 +52,7 @@ _SHORT = 0.9  # of the charge that the cycles around discharge
 
 _COUNTER = 0.05  # relative difference of charge
 _DIGITS = 100.0  # of a counter: less is too coarse to tell a unit
+_COARSE = 30.0  # of them, each time that it begins: less tells nothing
 _FACTORS: Mapping[str, float] = {"1000": 1e3, "3600": 3600.0, "60": 60.0, "24": 24.0}
 _FASTEST = 60.0  # 1/h: the current over the capacity, by the counter
 
@@ -699,9 +700,9 @@ def counter(view: View) -> Iterator[Found]:
             continue
         by_counter, by_current = counted(view, name)
         digit = _digit(view.of(name))
-        began = 1 + len(counter_resets(view, name))  # times, each of which is known to a digit
+        began = 1 + len(counter_resets(view, name))
         fine = by_counter > _DIGITS * digit
-        if not fine and (by_counter < _LONG * view.moved or by_counter <= began * digit / _COUNTER):
+        if not fine and (by_counter < _LONG * view.moved or by_counter <= began * _COARSE * digit):
             continue
         if by_counter == 0:
             continue
