@@ -61,6 +61,10 @@ def tables(content: Content, layout: Layout, kept: Mapping[int, str]) -> Iterato
     InputError
         If a table cannot be read.
     """
+    places: dict[str, int] = {}
+    for k, name in kept.items():
+        if places.setdefault(name, k) != k:
+            raise InputError(f"{content.where}: two columns have the header '{name}'.")
     if layout.format is not None and layout.format.sections:
         for section in _sections(content, layout):
             yield _read(section, content.where, layout, kept, 0)
@@ -100,6 +104,8 @@ def _read(stream: Any, where: str, layout: Layout, kept: Mapping[int, str], skip
                         pieces[name].append(piece[k].copy())  # and not a view of all of it
     except (pd.errors.ParserError, pd.errors.EmptyDataError, OverflowError, csv.Error) as error:
         words = " ".join(str(error).split())[:200]
+        if words.startswith("Too many columns specified"):
+            words = "its lines have fewer values than there are headers"
         raise InputError(f"{where}: no table: {words}.") from None
     wall = pieces.pop("wall", [])
     frame = {name: _joined(pieces[name]) for name in list(pieces)}

@@ -397,6 +397,11 @@ def test_turning_a_sign_twice_gives_the_same(current):
         ("cycle,capacity_Ah\n1,2\n1,2\n", "does not increase (several cells?"),
         ("cycle,capacity_Ah\n1,True\n", "holds no numbers"),
         ("cycle,capacity_Ah,capacity_Ah\n1,2,2\n", "two columns have the header 'capacity_Ah'"),
+        (
+            "time [s],voltage [V],voltage [V],Current / A\n0,3,3,1\n",
+            "two columns have the header 'voltage [V]'",
+        ),
+        ("time [s],voltage [V],Current / A\n0\n1\n", "fewer values than there are headers"),
         ("cycle,capacity_Ah\n1,2,3\n", "more values than there are headers"),
         ("cycle,capacity_Ah\n1,2\n1,2,3,4\n", "no table"),
         ("cycle,capacity_Ah\n1,\"2\n", "no table"),
