@@ -13,7 +13,7 @@ from cellmodels.record.checks import Rows
 from cellmodels.record.quality import Finding, QualityReport, report
 from cellmodels.record.repair import flag_noted, repair_trace
 from cellmodels.record.table_quality import with_true_cycles
-from cellmodels.record.trace_quality import Found
+from cellmodels.record.trace_view import Found
 
 #: Attributes of /traces that only serve to look for faults.
 EVIDENCE = ("time_unit_by_dates", "time_header", "voltage_header", "date_rows", "date_hours")

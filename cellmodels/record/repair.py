@@ -16,24 +16,18 @@ from numpy.typing import NDArray
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.record.clocks import UNITS
 from cellmodels.record.schema import COUNTERS, TRACE_VARIABLES
-from cellmodels.record.trace_quality import (
-    Found,
-    View,
-    behind,
-    copies,
-    counted,
-    counter_resets,
+from cellmodels.record.trace_channels import (
     disconnected,
-    faults,
-    gaps,
     outside,
-    repeats,
     spikes,
     stuck_voltages,
     temperature_shift,
     voltage_steps_up,
-    wrong_unit,
 )
+from cellmodels.record.trace_counters import counted, counter_resets, wrong_unit
+from cellmodels.record.trace_quality import faults
+from cellmodels.record.trace_times import copies, gaps, repeats
+from cellmodels.record.trace_view import Found, View, behind
 
 __all__ = ["REPAIRS", "repair_trace", "wanted_repairs"]
 

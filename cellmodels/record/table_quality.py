@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cellmodels.record.checks import outliers
 from cellmodels.record.schema import DIMENSIONS, without_companion
-from cellmodels.record.trace_quality import NOTED, REFUSED, Found
+from cellmodels.record.trace_view import NOTED, REFUSED, Found
 
 Numbers = NDArray[np.float64]
 
