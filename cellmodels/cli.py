@@ -110,7 +110,7 @@ def simulate(
         from cellmodels.fit_file import read_simulate_file
         from cellmodels.plotting import plot_life
         from cellmodels.record import write_record
-        from cellmodels.record.tables import group_table
+        from cellmodels.record.table_folder import group_table
 
         job = read_simulate_file(file, cycles, output)
         groups = ["cycles"] + (["checkups"] if job.protocol.every else [])
@@ -468,7 +468,7 @@ def _columns(given: Sequence[str] | None) -> dict[str, str | None] | None:
 def _write_checkups(found: CheckupsFound, base: Path) -> list[Path]:
     """Tables, record and figure of what was found; the files that were written."""
     from cellmodels.record import write_record
-    from cellmodels.record.tables import group_table
+    from cellmodels.record.table_folder import group_table
 
     def path(ending: str) -> Path:
         return base.with_name(base.name + ending)
@@ -495,7 +495,7 @@ def _write_checkups(found: CheckupsFound, base: Path) -> list[Path]:
 def _life_text(life: xr.DataTree) -> str:
     """The check-ups of a life, or some of its cycles."""
     from cellmodels.estimates import names_in, sentence
-    from cellmodels.record.tables import group_table
+    from cellmodels.record.table_folder import group_table
 
     group = "checkups" if "checkups" in life.children else "cycles"
     dataset = life[group].to_dataset()

@@ -11,7 +11,7 @@ from cellmodels.record.noise import add_noise, estimate_noise
 from cellmodels.record.quality import Finding, QualityReport
 from cellmodels.record.readers import check_quality, read_record
 from cellmodels.record.segments import segment
-from cellmodels.record.tables import write_tables
+from cellmodels.record.table_folder import write_tables
 
 __all__ = [
     "Finding",

@@ -73,8 +73,8 @@ def check_path(path: object) -> Path:
     InputError
         If it is an address in a network, or nothing is there.
     """
-    if not isinstance(path, str | Path):
-        raise InputError(f"A path is a text, not {path!r}.")
+    if not isinstance(path, str | Path) or str(path) == "":
+        raise InputError(f"A path is a text that names a file or folder, not {path!r}.")
     if _URL.match(str(path)) or str(path).startswith(("//", "\\\\")):
         raise InputError(f"'{path}' is an address in a network: download the file first.")
     found = Path(path)

@@ -20,8 +20,8 @@ from cellmodels.record.inspection import EVIDENCE, Inspected, in_words, inspect,
 from cellmodels.record.netcdf import read_netcdf
 from cellmodels.record.quality import QualityReport, report
 from cellmodels.record.repair import wanted_repairs
+from cellmodels.record.table_folder import is_record, read_tables
 from cellmodels.record.table_groups import check_mapping, groups_of, selected
-from cellmodels.record.tables import is_record, read_tables
 
 __all__ = ["check_quality", "read_record"]
 

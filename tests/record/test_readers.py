@@ -470,6 +470,8 @@ def test_what_is_not_there_or_not_readable_is_refused(write, tmp_path):
     with pytest.raises(InputError, match="either one path"):
         read_record(path, cycles=path)
     with pytest.raises(InputError, match="A path is a text"):
+        read_record("")
+    with pytest.raises(InputError, match="A path is a text"):
         read_record(5)
 
 
