@@ -50,7 +50,7 @@ def plot_checkups(tree: xr.DataTree, traces: xr.Dataset, curves: xr.Dataset) -> 
     matplotlib.figure.Figure
         Above the voltage over time, tests coloured by their kind. Below, as far as there are such:
         voltage, differential voltage and incremental capacity of slow tests, resistance over depth,
-        and capacity and resistance over check-ups.
+        capacity over cycles, and capacity and resistance over check-ups.
     """
     found = "tests" in tree.children
     tests = tree["tests"].to_dataset() if found else xr.Dataset()
@@ -87,6 +87,8 @@ def _panels(tree: xr.DataTree, tests: xr.Dataset, curves: xr.Dataset) -> list[_D
         ]
     if tests.sizes.get("test") and _at_several_depths(tests):
         panels.append(lambda f, ax: _draw_depths(f, ax, tests))
+    if "cycles" in tree.children and "discharge_capacity" in tree["cycles"]:
+        panels.append(lambda _, ax: _draw_cycles(ax, tree["cycles"].to_dataset()))
     checkups = tree["checkups"].to_dataset() if "checkups" in tree.children else xr.Dataset()
     if checkups.sizes.get("checkup", 0) > 1:
         for start, quantity in (("capacity_", "Capacity"), ("resistance_", "Resistance")):
@@ -124,7 +126,9 @@ def _draw_trace(ax: Axes, tests: xr.Dataset, traces: xr.Dataset) -> None:
                     rotation=30, rotation_mode="anchor", color=_KIND_COLOURS[kind])  # fmt: skip
     ax.set_xlabel(f"Time [{unit}]")
     ax.set_ylabel("Voltage [V]")
-    ax.set_title("Tests found" if count else "No tests found", pad=34 if count and few else None)
+    ax.set_title(
+        "Tests found" if count else "No check-ups found", pad=34 if count and few else None
+    )
     if count:
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
@@ -245,6 +249,23 @@ def _draw_depths(_: SubFigure, ax: Axes, tests: xr.Dataset) -> None:
     ax.set_ylabel(f"Resistance [{unit}]")
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="best")
+
+
+# Over cycles ------------------------------------------------------------------------------
+
+
+def _draw_cycles(ax: Axes, cycles: xr.Dataset) -> None:
+    """Discharge capacity of every cycle; irregular ones as rings."""
+    number, capacity = cycles["cycle"].values, cycles["discharge_capacity"].values
+    flags = cycles.get("discharge_capacity_flag")
+    odd = np.zeros(len(number), dtype=bool) if flags is None else flags.values.astype(bool)
+    ax.plot(number[~odd], capacity[~odd], ".", ms=4, color=COLOURS[0], label="cycles")
+    if odd.any():
+        ax.plot(number[odd], capacity[odd], "o", ms=4, mfc="none", color=GREY, label="irregular")
+        ax.legend(loc="best")
+    ax.set_title("Discharge capacity of the cycles")
+    ax.set_xlabel("Cycle")
+    ax.set_ylabel("Capacity [A·h]")
 
 
 # Over check-ups ---------------------------------------------------------------------------

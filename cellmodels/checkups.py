@@ -44,6 +44,7 @@ _POINTS = 400  # of a curve
 _FEWEST_CYCLES = 2
 _SHOWN = 30  # rows of the printed table
 _LAST = 5
+_ODD = 5  # irregular cycles that are named
 
 #: Columns of the printed table: heading, variable, factor, format.
 _COLUMNS = (
@@ -373,6 +374,7 @@ def _text(found: CheckupsFound) -> str:
         lines.append(f"Repaired: {found.record.attrs['repaired']}.")
     if found.corrections:
         lines.append(f"Tests as {found.corrections} says.")
+    lines += _cycles_text(found)
     if rows:
         lines += ["", _aligned(_table_rows(tests)), *_remarks(tests)]
     return "\n".join(lines)
@@ -382,6 +384,26 @@ def _cycles(found: CheckupsFound) -> int:
     if "cycles" not in found.record.children:
         return 0
     return int(found.record["cycles"].sizes["point"])
+
+
+def _cycles_text(found: CheckupsFound) -> list[str]:
+    """Capacity of the first and the last regular cycle, and which are not like the others."""
+    if "cycles" not in found.record.children:
+        return []
+    cycles = found.record["cycles"].to_dataset()
+    lines = []
+    if "discharge_capacity" in cycles:
+        known = cycles.isel(point=np.isfinite(cycles["discharge_capacity"].values))
+        number, capacity = known["cycle"].values, known["discharge_capacity"].values
+        lines.append(
+            f"Cycle {number[0]} discharges {capacity[0]:.5g} A.h, cycle {number[-1]} "
+            f"{capacity[-1]:.5g} A.h."
+        )
+    odd = str(cycles.attrs.get("irregular_cycles", ""))
+    shown = odd.split("; ")[:_ODD] if odd else []
+    more = odd.count("; ") + 1 - len(shown) if odd else 0
+    lines += [f"  {one}" for one in shown] + ([f"  … {more} more irregular cycles"] if more else [])
+    return lines
 
 
 def _shown_rows(count: int) -> list[int | None]:

@@ -23,6 +23,7 @@ _FULL_KINDS = ("slow charge", "charge")
 _CAPACITY_KINDS = ("slow discharge", "discharge")
 _SLOW_KINDS = ("slow discharge", "slow charge")
 
+_LONGER = 1.25  # times: slow tests whose mean is a pseudo-OCV are alike
 _COUNTER = 0.05  # of the charge: by more, the instrument's counter differs
 _DIGITS = 2.0  # of the counter: what it may be wrong by
 _NEAR_ROWS = 1000  # before and after a test, which tell what its counter resolves
@@ -159,7 +160,8 @@ def mean_curve(
     xarray.Dataset or None
         From :func:`cellmodels.record.curves.pseudo_ocv`, over the charge discharged since the
         discharge began; of the first slow discharge with a slow charge right before or after it.
-        None where there are none, or they have no charge in common.
+        None where there are none, one is more than a quarter longer than the other, or they have no
+        charge in common.
     """
     tests = sorted(checkup.tests, key=lambda test: test.first)
     total = np.concatenate([[0.0], np.cumsum(segments["charge"].values)])
@@ -172,6 +174,8 @@ def mean_curve(
         back = find_runs(segments, up.first, up.last)[0]
         q_up, v_up = test_curve(traces, segments, up)
         q_up = q_up + total[back.first] - begin
+        if max(np.ptp(q), np.ptp(q_up)) > _LONGER * min(np.ptp(q), np.ptp(q_up)):
+            continue
         if min(q.max(), q_up.max()) > max(q.min(), q_up.min()):
             return pseudo_ocv((q, v), (q_up, v_up))
     return None

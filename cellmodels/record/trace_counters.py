@@ -24,6 +24,7 @@ _APART = 0.005  # of the charge, over one interval
 _DIGITS = 100.0  # of a counter: less is too coarse to tell a unit
 _COARSE = 30.0  # of them, each time that it begins: less tells nothing
 _FACTORS = (1000.0, 3600.0, 60.0, 24.0)
+_STEADY = 0.25  # relative change of the current over an interval whose charge is known
 _FASTEST = 60.0  # 1/h: the current over the capacity, by the counter
 
 #: The instrument's counters, with the sign of the current that they count; 0 for both.
@@ -67,6 +68,8 @@ def counter_reset(view: View) -> Iterator[Found]:
 def counted(view: View, name: str) -> tuple[float, float]:
     """Charge by a counter and by the current, over the intervals in which the counter counts.
 
+    Those in which the current changes its level are left out: when it changed is not known.
+
     Parameters
     ----------
     view : View
@@ -80,14 +83,20 @@ def counted(view: View, name: str) -> tuple[float, float]:
     """
     step = np.diff(view.of(name))
     charge = view.charges
-    direction = DIRECTIONS[name]
+    direction, held = DIRECTIONS[name], _steady(view)
     if direction:
-        good = (step >= 0) & (charge * direction >= 0)
+        good = held & (step >= 0) & (charge * direction >= 0)
         wanted = np.where(good, np.abs(charge), 0.0)
         return float(step[good].sum()), float(wanted.sum())
     same = np.sign(view.current[1:]) == np.sign(view.current[:-1])
-    good = same & (np.abs(view.of(name)[1:]) >= np.abs(view.of(name)[:-1]))
+    good = held & same & (np.abs(view.of(name)[1:]) >= np.abs(view.of(name)[:-1]))
     return float(np.abs(step[good]).sum()), float(np.abs(charge[good]).sum())
+
+
+def _steady(view: View) -> NDArray[np.bool_]:
+    size = np.abs(view.current)
+    larger = np.maximum(size[1:], size[:-1])
+    return np.asarray(np.abs(np.diff(view.current)) <= _STEADY * larger)
 
 
 def counter(view: View) -> Iterator[Found]:
@@ -123,7 +132,7 @@ def counter(view: View) -> Iterator[Found]:
             yield Found(f"{what} unit", what, none, REFUSED, message, f"{what} unit")
         elif abs(ratio - 1) > _COUNTER:
             apart = np.abs(view.charges) - np.abs(np.diff(view.of(name)))
-            running = np.diff(view.of(name)) * (DIRECTIONS[name] or 1) >= 0
+            running = _steady(view) & (np.diff(view.of(name)) * (DIRECTIONS[name] or 1) >= 0)
             much = max(_APART * by_counter, 2 * digit)
             at = np.flatnonzero((np.abs(apart) > much) & running)
             message = (
