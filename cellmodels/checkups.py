@@ -25,18 +25,18 @@ from cellmodels.checkups_file import (
 )
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.record import build_record, read_record
-from cellmodels.record.checkup_tests import (
+from cellmodels.record.cycles.checkup_tests import (
     MEAN_CURVE,
     checkup_rows,
     mean_curve,
     test_curve,
     test_rows,
 )
-from cellmodels.record.curves import differential_voltage, incremental_capacity
-from cellmodels.record.cycling import summarise_steps
-from cellmodels.record.quality import duration
-from cellmodels.record.recognition import Recognition, cycle_numbers, recognise
-from cellmodels.record.segments import segment
+from cellmodels.record.cycles.curves import differential_voltage, incremental_capacity
+from cellmodels.record.cycles.cycling import summarise_steps
+from cellmodels.record.cycles.recognition import Recognition, cycle_numbers, recognise
+from cellmodels.record.cycles.segments import segment
+from cellmodels.record.quality.report import duration
 
 __all__ = ["CheckupsFound", "find_checkups"]
 
@@ -211,8 +211,8 @@ def find_checkups(
     Returns
     -------
     CheckupsFound
-        How tests are told is in :func:`cellmodels.record.recognition.recognise`, what becomes of
-        them in :func:`cellmodels.record.checkup_tests.checkup_rows`.
+        How tests are told is in :func:`cellmodels.record.cycles.recognition.recognise`, what
+        becomes of them in :func:`cellmodels.record.cycles.checkup_tests.checkup_rows`.
 
     Raises
     ------

@@ -15,14 +15,14 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from cellmodels.errors import InputError, did_you_mean
-from cellmodels.record.recognition import (
+from cellmodels.record.cycles.recognition import (
     TEST_KINDS,
     FoundCheckup,
     FoundTest,
     Recognition,
     TestKind,
 )
-from cellmodels.record.runs import find_runs, largest_half_cycle
+from cellmodels.record.cycles.runs import find_runs, largest_half_cycle
 from cellmodels.toml_io import read_toml, validate
 
 __all__ = [
@@ -170,7 +170,7 @@ def as_recognition(
     traces : xarray.Dataset
         The group /traces of a record.
     segments : xarray.Dataset
-        From :func:`cellmodels.record.segments.segment`.
+        From :func:`cellmodels.record.cycles.segments.segment`.
     where : str
         The file's name, for messages.
 
@@ -224,7 +224,7 @@ def checkups_text(
     recognition : Recognition
         What was recognised.
     tests : xarray.Dataset
-        From :func:`cellmodels.record.checkup_tests.test_rows`, for the comments.
+        From :func:`cellmodels.record.cycles.checkup_tests.test_rows`, for the comments.
     traces : xarray.Dataset
         The group /traces of the record.
     file : str

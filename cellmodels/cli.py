@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # imported where they are used: a wrong option should not tak
     from cellmodels.fit_file import FitJob, Output
     from cellmodels.fitting import Fit
     from cellmodels.parameter_set import ParameterSet
-    from cellmodels.record.quality import Finding
+    from cellmodels.record.quality.report import Finding
 
 _FAILED, _WRONG_INPUT, _INTERRUPTED = 1, 2, 130
 _CHECKPOINT = ".checkpoint.json"

@@ -43,7 +43,7 @@ from cellmodels.fitting.text import notes, page, text
 from cellmodels.parameter_set import ParameterSet
 from cellmodels.plotting import plot_fit
 from cellmodels.protocol import Protocol
-from cellmodels.record.contents import contents
+from cellmodels.record.files.contents import contents
 from cellmodels.record.netcdf import read_tree
 from cellmodels.writing import replacing
 

@@ -12,10 +12,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from cellmodels.errors import InputError
-from cellmodels.record.adapting import LABELS, UNITS
 from cellmodels.record.checks import check_record
-from cellmodels.record.clocks import dates
-from cellmodels.record.current_sign import discharge_positive
+from cellmodels.record.files.adapting import LABELS, UNITS
+from cellmodels.record.files.clocks import dates
+from cellmodels.record.files.current_sign import discharge_positive
 from cellmodels.record.schema import TRACE_VARIABLES
 from cellmodels.units import convert
 from cellmodels.writing import replacing

@@ -11,8 +11,8 @@ import xarray as xr
 
 from cellmodels.errors import InputError
 from cellmodels.record.checks import check_record
-from cellmodels.record.contents import Content
-from cellmodels.record.reader_process import read_foreign
+from cellmodels.record.files.contents import Content
+from cellmodels.record.files.reader_process import read_foreign
 from cellmodels.writing import replacing
 
 __all__ = ["write_record"]

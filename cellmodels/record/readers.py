@@ -12,16 +12,17 @@ import xarray as xr
 from cellmodels.errors import InputError, warn
 from cellmodels.record.build import make_record
 from cellmodels.record.checks import check_group
-from cellmodels.record.combining import joined, spectra_of
-from cellmodels.record.contents import contents
-from cellmodels.record.files import Table, read_table
-from cellmodels.record.folders import GROUPS, paths_of
-from cellmodels.record.inspection import EVIDENCE, Inspected, in_words, inspect, quality_of
+from cellmodels.record.files.adapting import EVIDENCE
+from cellmodels.record.files.combining import joined, spectra_of
+from cellmodels.record.files.contents import contents
+from cellmodels.record.files.folders import GROUPS, paths_of
+from cellmodels.record.files.table import Table, read_table
+from cellmodels.record.files.table_groups import check_mapping, groups_of, selected
 from cellmodels.record.netcdf import read_netcdf
-from cellmodels.record.quality import QualityReport, report
-from cellmodels.record.repair import wanted_repairs
+from cellmodels.record.quality.inspection import Inspected, in_words, inspect, quality_of
+from cellmodels.record.quality.repair import wanted_repairs
+from cellmodels.record.quality.report import QualityReport, report
 from cellmodels.record.table_folder import is_record, read_tables
-from cellmodels.record.table_groups import check_mapping, groups_of, selected
 
 __all__ = ["check_quality", "read_record"]
 
@@ -94,7 +95,7 @@ def read_record(
         Whether to flag outliers, see :func:`cellmodels.record.flag_outliers`.
     repair : str or collection of str
         Faults to repair, by the kinds of :func:`check_quality`, or ``"all"``; see
-        :mod:`cellmodels.record.repair`. What was done is in the attribute ``repaired``.
+        :mod:`cellmodels.record.quality.repair`. What was done is in the attribute ``repaired``.
 
     Returns
     -------
@@ -121,7 +122,8 @@ def read_record(
     UserWarning
         If an unknown header looks like a misspelt known one, rows or channels of a cycler's file
         were left out, a unit or sign was not said in it (the sign of a current is then told by
-        :func:`cellmodels.record.current_sign.sign_by_voltage`), or something in it is doubtful.
+        :func:`cellmodels.record.files.current_sign.sign_by_voltage`), or something in it is
+        doubtful.
     """
     kinds = wanted_repairs(repair)
     given = {"cycles": cycles, "checkups": checkups, "traces": traces, "impedance": impedance}
@@ -208,8 +210,8 @@ def check_quality(
     Returns
     -------
     QualityReport
-        Findings of the kinds that :data:`cellmodels.record.quality.KINDS` lists, each with its
-        rows, whether :func:`read_record` refuses or only notes it, and the repair for it.
+        Findings of the kinds that :data:`cellmodels.record.quality.report.KINDS` lists, each with
+        its rows, whether :func:`read_record` refuses or only notes it, and the repair for it.
 
     Raises
     ------

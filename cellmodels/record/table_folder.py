@@ -13,7 +13,7 @@ import xarray as xr
 
 from cellmodels.errors import InputError
 from cellmodels.record.checks import check_record
-from cellmodels.record.contents import contents, whole
+from cellmodels.record.files.contents import contents, whole
 from cellmodels.record.netcdf import plain_record
 from cellmodels.record.schema import DIMENSIONS, SCHEMA
 from cellmodels.writing import replacing

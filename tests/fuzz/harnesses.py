@@ -33,15 +33,10 @@ from cellmodels.fitting.checkpoint import read_checkpoint
 from cellmodels.fitting.result import GROUPS, SCHEMA
 from cellmodels.parameter_set import ParameterSet
 from cellmodels.protocol import Protocol
-from cellmodels.record import (
-    build_record,
-    check_quality,
-    foreign_readers,
-    read_record,
-    reader_process,
-)
+from cellmodels.record import build_record, check_quality, read_record
 from cellmodels.record.checks import check_record
-from cellmodels.record.contents import contents
+from cellmodels.record.files import foreign_readers, reader_process
+from cellmodels.record.files.contents import contents
 from cellmodels.step_text import parse_step, read_quantity
 from cellmodels.tables import read_table
 from cellmodels.units import convert, parse_unit, unit_of_name

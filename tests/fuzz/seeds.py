@@ -20,7 +20,7 @@ from cellmodels.checkups import find_checkups
 from cellmodels.parameter_set import ParameterSet
 from cellmodels.paths import data_folder
 from cellmodels.record import build_record, write_record
-from cellmodels.record.text_formats import FORMATS, Format
+from cellmodels.record.files.text_formats import FORMATS, Format
 from tests.fuzz.harnesses import FIT, ageing
 
 FORMULAS = (

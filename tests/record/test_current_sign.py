@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellmodels.record import read_record
-from cellmodels.record.current_sign import sign_by_voltage
+from cellmodels.record.files.current_sign import sign_by_voltage
 
 
 def cell(current, step=10.0, capacity=3600.0, ohms=0.05):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 
 from cellmodels.errors import InputError
-from cellmodels.record.curves import differential_voltage, incremental_capacity, pseudo_ocv
+from cellmodels.record.cycles.curves import differential_voltage, incremental_capacity, pseudo_ocv
 
 PEAKS = ((3.45, 0.015, 1.2), (3.65, 0.03, 2.0), (3.95, 0.05, 1.5))  # V, V, A.h
 LEVEL = 0.4  # A.h/V between them

@@ -20,18 +20,13 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from cellmodels.errors import InputError
-from cellmodels.record import (
-    contents,
-    foreign_readers,
-    read_record,
-    reader_process,
-    write_record,
-)
-from cellmodels.record.adapting import signed
-from cellmodels.record.clocks import dates, durations, real_unit
+from cellmodels.record import read_record, write_record
 from cellmodels.record.columns import split_header
-from cellmodels.record.joining import join
-from cellmodels.record.text_formats import FORMATS, matching, names_and_units
+from cellmodels.record.files import contents, foreign_readers, reader_process
+from cellmodels.record.files.adapting import signed
+from cellmodels.record.files.clocks import dates, durations, real_unit
+from cellmodels.record.files.joining import join
+from cellmodels.record.files.text_formats import FORMATS, matching, names_and_units
 
 ARBIN = (
     "Data_Point,Test_Time(s),Date_Time,Step_Index,Cycle_Index,Current(A),Voltage(V),"

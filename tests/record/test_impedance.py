@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cellmodels.errors import InputError
 from cellmodels.plotting import plot_impedance
 from cellmodels.record import build_record, kramers_kronig, read_record, write_record
-from cellmodels.record.impedance_tables import impedance_columns, spectra
+from cellmodels.record.files.impedance_tables import impedance_columns, spectra
 
 FREQUENCY = np.geomspace(1e4, 1e-1, 26)
 

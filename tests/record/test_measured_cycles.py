@@ -13,7 +13,7 @@ import pytest
 
 import cellmodels as cm
 from cellmodels.record import read_record, segment
-from cellmodels.record.segments import kinds
+from cellmodels.record.cycles.segments import kinds
 
 pytestmark = pytest.mark.data
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cellmodels.errors import InputError
-from cellmodels.record.pulses import pulse_resistances, step_time
+from cellmodels.record.cycles.pulses import pulse_resistances, step_time
 
 R0, R1, TAU = 0.02, 0.01, 8.0
 

@@ -14,11 +14,11 @@ import cellmodels as cm
 from cellmodels.errors import InputError
 from cellmodels.record.build import make_group
 from cellmodels.record.checks import Rows
-from cellmodels.record.inspection import inspect
-from cellmodels.record.quality import KINDS, ranges
-from cellmodels.record.repair import REPAIRS, continued, repair_trace
-from cellmodels.record.segments import segment
-from cellmodels.record.trace_quality import CHECKS, faults
+from cellmodels.record.cycles.segments import segment
+from cellmodels.record.quality.inspection import inspect
+from cellmodels.record.quality.repair import REPAIRS, continued, repair_trace
+from cellmodels.record.quality.report import KINDS, ranges
+from cellmodels.record.quality.trace_quality import CHECKS, faults
 
 CAPACITY = 2.0  # A.h
 

@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellmodels.errors import InputError, UnitError
-from cellmodels.record import build_record, check_record, contents, read_record, write_record
+from cellmodels.record import build_record, check_record, read_record, write_record
 from cellmodels.record.columns import identify, mapped, recognise, split_header
-from cellmodels.record.current_sign import discharge_positive
+from cellmodels.record.files import contents
+from cellmodels.record.files.current_sign import discharge_positive
 from cellmodels.record.schema import CYCLE_VARIABLES
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellmodels.errors import InputError
-from cellmodels.record.half_cycles import count_cycles
-from cellmodels.record.segments import KINDS, kinds, segment
+from cellmodels.record.cycles.half_cycles import count_cycles
+from cellmodels.record.cycles.segments import KINDS, kinds, segment
 
 RESISTANCE = 0.03  # ohm
 CAPACITY = 2.0  # A.h

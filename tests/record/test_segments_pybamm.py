@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from cellmodels.record.segments import kinds, segment
+from cellmodels.record.cycles.segments import kinds, segment
 
 pybamm = pytest.importorskip("pybamm")
 

@@ -16,10 +16,11 @@ import xarray as xr
 
 from cellmodels.errors import InputError
 from cellmodels.fitting import Fit
-from cellmodels.record import build_record, contents, read_record, reader_process, write_record
-from cellmodels.record.contents import Content
+from cellmodels.record import build_record, read_record, write_record
+from cellmodels.record.files import contents, reader_process
+from cellmodels.record.files.contents import Content
+from cellmodels.record.files.text_layout import MOST_COLUMNS
 from cellmodels.record.netcdf import read_tree
-from cellmodels.record.text_layout import MOST_COLUMNS
 
 TRACE = b"Test Time / s,Voltage / V,Current / A\n0,4.0,0\n10,3.9,-1.5\n"
 

@@ -13,7 +13,7 @@ import pytest
 
 from cellmodels.errors import InputError
 from cellmodels.record import read_record
-from cellmodels.record.current_sign import sign_by_voltage
+from cellmodels.record.files.current_sign import sign_by_voltage
 
 pytestmark = pytest.mark.data
 

@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 
 from cellmodels.errors import InputError, did_you_mean
-from cellmodels.record.adapting import Trace
-from cellmodels.record.contents import contents
-from cellmodels.record.cyclers import read_cycler
-from cellmodels.record.text_tables import text_table
+from cellmodels.record.files.adapting import Trace
+from cellmodels.record.files.contents import contents
+from cellmodels.record.files.cyclers import read_cycler
+from cellmodels.record.files.text_tables import text_table
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -40,7 +40,7 @@ class Table:
     starts : float
         Date of a trace's first row [s since 1970]; NaN where there is none.
     impedance : pandas.DataFrame or None
-        Its spectra, see :func:`cellmodels.record.impedance_tables.tabulate`.
+        Its spectra, see :func:`cellmodels.record.files.impedance_tables.tabulate`.
     headers : tuple of str
         Of the table in the file, where spectra were taken out of it.
     """
@@ -103,7 +103,7 @@ def read_table(
     path : pathlib.Path
         The file; what it holds is found by its content. Text is UTF-8 (or Windows-1252), separated
         by comma, semicolon or tab, with one line of headers; lines before it that begin with ``#``
-        are left out. Other texts are those of :mod:`cellmodels.record.text_formats`.
+        are left out. Other texts are those of :mod:`cellmodels.record.files.text_formats`.
     columns : mapping of str to (str or None), optional
         What the caller says that columns hold, by their headers.
     wanted : iterable of str

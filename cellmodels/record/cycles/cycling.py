@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from cellmodels.errors import InputError
 from cellmodels.record.build import make_group
 from cellmodels.record.checks import Rows, outliers
+from cellmodels.record.cycles.segments import KINDS, segment
 from cellmodels.record.schema import COORDINATES, CYCLE_VARIABLES, SUMMARY_VARIABLES
-from cellmodels.record.segments import KINDS, segment
 
 __all__ = ["IrregularCycle", "irregular_cycles", "summarise_cycles", "summarise_steps"]
 
@@ -57,7 +57,7 @@ def summarise_cycles(
     ----------
     record : xarray.DataTree or xarray.Dataset
         A record with /traces, or that group alone. Its own cycle numbers are used where they are
-        usable, else cycles are counted (:func:`cellmodels.record.half_cycles.count_cycles`).
+        usable, else cycles are counted (:func:`cellmodels.record.cycles.half_cycles.count_cycles`).
     end_voltage : float, optional
         Voltage [V] down to which the discharge is counted; what follows in the cycle is not.
     interpolate : bool
@@ -71,10 +71,10 @@ def summarise_cycles(
         row a cycle in which a current flows; NaN where a cycle has no such step, and for
         efficiencies of more than 1.1, which say that the cycle is not whole. ``throughput`` [A.h]
         and ``elapsed_time`` [s] are those at the end of the cycle. Currents at rest count for
-        nothing; steps are those of :func:`cellmodels.record.segments.segment`, which says how they
-        are integrated and that gaps are not. Charge at constant voltage is that of the charging
-        steps that hold one, all other charge is that at constant current. ``voltage_efficiency``
-        is the energy efficiency over the coulombic one.
+        nothing; steps are those of :func:`cellmodels.record.cycles.segments.segment`, which says
+        how they are integrated and that gaps are not. Charge at constant voltage is that of the
+        charging steps that hold one, all other charge is that at constant current.
+        ``voltage_efficiency`` is the energy efficiency over the coulombic one.
         ``discharge_capacity_flag`` is 1 for the cycles of :func:`irregular_cycles`, whose reasons
         are the attribute ``irregular_cycles``; ``cycles`` says who numbered them.
 
@@ -100,8 +100,8 @@ def summarise_steps(
     traces : xarray.Dataset
         The group /traces.
     steps : xarray.Dataset
-        From :func:`cellmodels.record.segments.segment`, or some of its rows, with cycle numbers
-        that do not fall.
+        From :func:`cellmodels.record.cycles.segments.segment`, or some of its rows, with cycle
+        numbers that do not fall.
     end_voltage, interpolate
         As in :func:`summarise_cycles`.
 

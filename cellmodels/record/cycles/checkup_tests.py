@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from cellmodels.record.curves import pseudo_ocv
-from cellmodels.record.pulses import TIMES, PulseResistance, pulse_resistances
-from cellmodels.record.recognition import FoundCheckup, FoundTest, Recognition, depths
-from cellmodels.record.runs import Run, find_runs
+from cellmodels.record.cycles.curves import pseudo_ocv
+from cellmodels.record.cycles.pulses import TIMES, PulseResistance, pulse_resistances
+from cellmodels.record.cycles.recognition import FoundCheckup, FoundTest, Recognition, depths
+from cellmodels.record.cycles.runs import Run, find_runs
 from cellmodels.record.schema import TEST_TEXTS, TEST_VARIABLES
 
 __all__ = ["checkup_rows", "run_curve", "test_curve", "test_rows"]
@@ -53,7 +53,7 @@ def test_rows(traces: xr.Dataset, segments: xr.Dataset, recognition: Recognition
     traces : xarray.Dataset
         The group /traces of a record.
     segments : xarray.Dataset
-        From :func:`cellmodels.record.segments.segment`.
+        From :func:`cellmodels.record.cycles.segments.segment`.
     recognition : Recognition
         What was recognised.
 
@@ -158,10 +158,10 @@ def mean_curve(
     Returns
     -------
     xarray.Dataset or None
-        From :func:`cellmodels.record.curves.pseudo_ocv`, over the charge discharged since the
-        discharge began; of the first slow discharge with a slow charge right before or after it.
-        None where there are none, one is more than a quarter longer than the other, or they have no
-        charge in common.
+        From :func:`cellmodels.record.cycles.curves.pseudo_ocv`, over the charge discharged since
+        the discharge began; of the first slow discharge with a slow charge right before or after
+        it. None where there are none, one is more than a quarter longer than the other, or they
+        have no charge in common.
     """
     tests = sorted(checkup.tests, key=lambda test: test.first)
     total = np.concatenate([[0.0], np.cumsum(segments["charge"].values)])

@@ -8,9 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from cellmodels.record.current_sign import sign_by_voltage
-from cellmodels.record.schema import TRACE_VARIABLES
-from cellmodels.record.trace_view import (
+from cellmodels.record.files.current_sign import sign_by_voltage
+from cellmodels.record.quality.trace_view import (
     FEWEST,
     FLOWS,
     LONG,
@@ -22,6 +21,7 @@ from cellmodels.record.trace_view import (
     View,
     last_digit,
 )
+from cellmodels.record.schema import TRACE_VARIABLES
 
 _MOST_VOLTS = 1000.0
 _HOTTEST, _COLDEST = 450.0, 150.0  # K, in the middle

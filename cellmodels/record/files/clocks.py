@@ -168,7 +168,7 @@ def evidence(time: Numbers, wall: Numbers, header: str, said: bool = True) -> di
     Returns
     -------
     dict of str to object
-        Attributes for :mod:`cellmodels.record.trace_times`: ``time_unit_by_dates`` and
+        Attributes for :mod:`cellmodels.record.quality.trace_times`: ``time_unit_by_dates`` and
         ``time_header`` where it is in another unit; ``date_rows`` and ``date_hours`` where the
         dates jump against it.
     """

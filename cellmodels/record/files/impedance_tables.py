@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellmodels.errors import InputError
-from cellmodels.record.text_formats import split_unit
+from cellmodels.record.files.text_formats import split_unit
 from cellmodels.units import convert
 
 Numbers = NDArray[np.float64]

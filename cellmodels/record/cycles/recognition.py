@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from cellmodels.record.runs import Run, find_runs, largest_half_cycle
+from cellmodels.record.cycles.runs import Run, find_runs, largest_half_cycle
 
 __all__ = [
     "TEST_KINDS",
@@ -119,7 +119,7 @@ def recognise(segments: xr.Dataset, nominal_capacity: float | None = None) -> Re
     Parameters
     ----------
     segments : xarray.Dataset
-        From :func:`cellmodels.record.segments.segment`.
+        From :func:`cellmodels.record.cycles.segments.segment`.
     nominal_capacity : float, optional
         To which C-rates and depths refer [A.h]; by default the largest half-cycle.
 
@@ -172,7 +172,7 @@ def cycle_numbers(segments: xr.Dataset, recognition: Recognition) -> NDArray[np.
     Parameters
     ----------
     segments : xarray.Dataset
-        From :func:`cellmodels.record.segments.segment`.
+        From :func:`cellmodels.record.cycles.segments.segment`.
     recognition : Recognition
         What was recognised.
 

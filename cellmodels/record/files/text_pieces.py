@@ -15,8 +15,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from cellmodels.errors import InputError
-from cellmodels.record.contents import Content, whole
-from cellmodels.record.text_layout import Layout
+from cellmodels.record.files.contents import Content, whole
+from cellmodels.record.files.text_layout import Layout
 
 _ROWS = 250_000  # in one piece
 _LONG = 50_000_000  # bytes from which on progress is shown

@@ -1,8 +1,9 @@
 """Files of cyclers, whatever instrument wrote them, as one kind of table.
 
 The format is found by content. Text exports are read by the tables of
-:mod:`cellmodels.record.text_formats`; binary ones by other people's readers in a process of their
-own (:mod:`cellmodels.record.reader_process`). Both give the Battery Data Format's labels.
+:mod:`cellmodels.record.files.text_formats`; binary ones by other people's readers in a process of
+their own (:mod:`cellmodels.record.files.reader_process`). Both give the Battery Data Format's
+labels.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ import numpy as np
 import pandas as pd
 
 from cellmodels.errors import InputError, warn
-from cellmodels.record.adapting import LABELS, Trace, adapt
-from cellmodels.record.clocks import evidence, written
-from cellmodels.record.contents import Content
-from cellmodels.record.impedance_files import read_impedance
-from cellmodels.record.impedance_tables import impedance_columns, split_impedance
-from cellmodels.record.reader_process import Foreign, read_foreign
-from cellmodels.record.text_formats import matching, names_and_units
-from cellmodels.record.text_tables import text_table
-from cellmodels.record.text_traces import read_trace
+from cellmodels.record.files.adapting import LABELS, Trace, adapt
+from cellmodels.record.files.clocks import evidence, written
+from cellmodels.record.files.contents import Content
+from cellmodels.record.files.impedance_files import read_impedance
+from cellmodels.record.files.impedance_tables import impedance_columns, split_impedance
+from cellmodels.record.files.reader_process import Foreign, read_foreign
+from cellmodels.record.files.text_formats import matching, names_and_units
+from cellmodels.record.files.text_tables import text_table
+from cellmodels.record.files.text_traces import read_trace
 
 #: What a record is read from, for messages.
 READABLE = (

@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cellmodels.errors import InputError
-from cellmodels.record.clocks import dates, durations, evidence, real_unit, written
-from cellmodels.record.impedance_tables import impedance_columns, split_impedance
+from cellmodels.record.files.clocks import dates, durations, evidence, real_unit, written
+from cellmodels.record.files.impedance_tables import impedance_columns, split_impedance
 from cellmodels.record.schema import COUNTERS
 from cellmodels.units import convert
 
@@ -43,6 +43,9 @@ UNITS = {
     "charge_capacity": "A.h", "discharge_capacity": "A.h", "step_capacity": "A.h",
 }  # fmt: skip
 
+#: Attributes of /traces that only serve to look for faults.
+EVIDENCE = ("time_unit_by_dates", "time_header", "voltage_header", "date_rows", "date_hours")
+
 _DISCHARGES = re.compile(r"^D$|dch|disch", re.IGNORECASE)
 
 
@@ -65,8 +68,8 @@ class Trace:
     ignored : tuple of str
         Headers of columns that were not read.
     impedance : pandas.DataFrame or None
-        Its spectra, as :func:`cellmodels.record.impedance_tables.tabulate` gives them. The frame
-        may then be empty.
+        Its spectra, as :func:`cellmodels.record.files.impedance_tables.tabulate` gives them. The
+        frame may then be empty.
     headers : tuple of str
         Of the table in the file, where spectra were taken out of it.
     """

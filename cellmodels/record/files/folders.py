@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cellmodels.errors import InputError
-from cellmodels.record.files import check_path
+from cellmodels.record.files.table import check_path
 
 #: In the order in which a record has them.
 GROUPS = ("cycles", "checkups", "traces", "impedance")

@@ -81,7 +81,7 @@ def find_runs(segments: xr.Dataset, first: int = 0, last: int | None = None) -> 
     Parameters
     ----------
     segments : xarray.Dataset
-        From :func:`cellmodels.record.segments.segment`.
+        From :func:`cellmodels.record.cycles.segments.segment`.
     first, last : int, optional
         Only within these segments.
 
@@ -119,7 +119,7 @@ def largest_half_cycle(segments: xr.Dataset) -> float:
     Parameters
     ----------
     segments : xarray.Dataset
-        From :func:`cellmodels.record.segments.segment`.
+        From :func:`cellmodels.record.cycles.segments.segment`.
 
     Returns
     -------

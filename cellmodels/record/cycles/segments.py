@@ -30,7 +30,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from cellmodels.errors import InputError
-from cellmodels.record.half_cycles import count_cycles
+from cellmodels.record.cycles.half_cycles import count_cycles
 
 __all__ = ["KINDS", "kinds", "segment"]
 
@@ -95,7 +95,8 @@ def segment(traces: xr.Dataset) -> xr.Dataset:
         - ``temperature`` [K], the mean of its samples, and ``temperature_rise`` [K], from its first
           sample to its last; NaN without a temperature;
         - ``sampling_interval`` [s], the median; NaN for a single sample;
-        - ``cycle``: the file's, or counted (:func:`cellmodels.record.half_cycles.count_cycles`),
+        - ``cycle``: the file's, or counted
+        (:func:`cellmodels.record.cycles.half_cycles.count_cycles`),
           from 1; the attribute ``cycles`` says which;
         - ``step``: the file's step number, or NaN.
 

@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from cellmodels.record.checks import outliers
+from cellmodels.record.quality.trace_view import NOTED, REFUSED, Found
 from cellmodels.record.schema import DIMENSIONS, without_companion
-from cellmodels.record.trace_view import NOTED, REFUSED, Found
 
 Numbers = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from cellmodels.record.checks import outliers
-from cellmodels.record.trace_channels import (
+from cellmodels.record.quality.trace_channels import (
     impossible,
     missing,
     sensor,
@@ -22,9 +22,9 @@ from cellmodels.record.trace_channels import (
     temperature_unit,
     voltage_unit,
 )
-from cellmodels.record.trace_counters import counter, counter_reset
-from cellmodels.record.trace_times import clock, gap, pause, repeated, time_unit
-from cellmodels.record.trace_view import FEWEST, FLOWS, NOTED, REFUSED, Found, View
+from cellmodels.record.quality.trace_counters import counter, counter_reset
+from cellmodels.record.quality.trace_times import clock, gap, pause, repeated, time_unit
+from cellmodels.record.quality.trace_view import FEWEST, FLOWS, NOTED, REFUSED, Found, View
 
 _SHORT = 0.9  # of the charge that the cycles around discharge
 

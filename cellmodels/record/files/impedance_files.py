@@ -12,17 +12,17 @@ import numpy as np
 import pandas as pd
 
 from cellmodels.errors import InputError
-from cellmodels.record.adapting import Trace
 from cellmodels.record.columns import is_trace
-from cellmodels.record.contents import Content, whole
-from cellmodels.record.impedance_tables import (
+from cellmodels.record.files.adapting import Trace
+from cellmodels.record.files.contents import Content, whole
+from cellmodels.record.files.impedance_tables import (
     ImpedanceColumn,
     impedance_columns,
     split_impedance,
 )
-from cellmodels.record.text_formats import matching, names_and_units
-from cellmodels.record.text_layout import HEAD_BYTES, HEAD_LINES, encoding_of
-from cellmodels.record.text_preamble import described
+from cellmodels.record.files.text_formats import matching, names_and_units
+from cellmodels.record.files.text_layout import HEAD_BYTES, HEAD_LINES, encoding_of
+from cellmodels.record.files.text_preamble import described
 
 #: How each maker's files begin or are marked.
 _MAKERS: tuple[tuple[str, str], ...] = (

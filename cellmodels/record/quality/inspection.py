@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from cellmodels.record import table_quality, trace_quality
 from cellmodels.record.checks import Rows
-from cellmodels.record.quality import Finding, QualityReport, report
-from cellmodels.record.repair import flag_noted, repair_trace
-from cellmodels.record.table_quality import with_true_cycles
-from cellmodels.record.trace_view import Found
-
-#: Attributes of /traces that only serve to look for faults.
-EVIDENCE = ("time_unit_by_dates", "time_header", "voltage_header", "date_rows", "date_hours")
+from cellmodels.record.files.adapting import EVIDENCE
+from cellmodels.record.quality import table_quality, trace_quality
+from cellmodels.record.quality.repair import flag_noted, repair_trace
+from cellmodels.record.quality.report import Finding, QualityReport, report
+from cellmodels.record.quality.table_quality import with_true_cycles
+from cellmodels.record.quality.trace_view import Found
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def inspect(dataset: xr.Dataset, group: str, rows: Rows, kinds: Collection[str] 
     rows : Rows
         What its rows are called.
     kinds : collection of str
-        What to repair, of :data:`cellmodels.record.repair.REPAIRS`.
+        What to repair, of :data:`cellmodels.record.quality.repair.REPAIRS`.
 
     Returns
     -------

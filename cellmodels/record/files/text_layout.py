@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from cellmodels.errors import InputError
 from cellmodels.record.columns import is_trace
-from cellmodels.record.contents import Content
-from cellmodels.record.text_formats import (
+from cellmodels.record.files.contents import Content
+from cellmodels.record.files.text_formats import (
     Format,
     matching,
     names_and_units,

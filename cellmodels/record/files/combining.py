@@ -9,13 +9,13 @@ import pandas as pd
 import xarray as xr
 
 from cellmodels.errors import warn
-from cellmodels.record.adapting import LABELS
 from cellmodels.record.build import make_group
 from cellmodels.record.checks import Rows
-from cellmodels.record.current_sign import discharge_positive
-from cellmodels.record.files import Table
-from cellmodels.record.impedance_tables import inductive, unordered
-from cellmodels.record.joining import join
+from cellmodels.record.files.adapting import LABELS
+from cellmodels.record.files.current_sign import discharge_positive
+from cellmodels.record.files.impedance_tables import inductive, unordered
+from cellmodels.record.files.joining import join
+from cellmodels.record.files.table import Table
 from cellmodels.record.schema import IMPEDANCE_VARIABLES, TRACE_VARIABLES
 
 
@@ -37,7 +37,7 @@ def joined(
     -------
     dataset : xarray.Dataset
     how : dict of str to str
-        As :func:`cellmodels.record.joining.join` says it.
+        As :func:`cellmodels.record.files.joining.join` says it.
 
     Raises
     ------

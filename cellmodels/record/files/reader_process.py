@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellmodels.errors import InputError
-from cellmodels.record import foreign_readers
-from cellmodels.record.contents import Content
+from cellmodels.record.files import foreign_readers
+from cellmodels.record.files.contents import Content
 
 #: What a reader may use at most: seconds, bytes of address space (where the system can limit it),
 #: bytes written. Compiled readers reserve more address space than they fill.

@@ -9,8 +9,8 @@ import re
 import pandas as pd
 
 from cellmodels.errors import InputError
-from cellmodels.record.contents import Content, whole
-from cellmodels.record.text_layout import MOST_COLUMNS
+from cellmodels.record.files.contents import Content, whole
+from cellmodels.record.files.text_layout import MOST_COLUMNS
 
 
 def text_table(content: Content) -> tuple[pd.DataFrame, int]:

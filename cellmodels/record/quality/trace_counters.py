@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from cellmodels.record.schema import COUNTERS
-from cellmodels.record.trace_view import (
+from cellmodels.record.quality.trace_view import (
     FEWEST,
     FLOWS,
     LONG,
@@ -18,6 +17,7 @@ from cellmodels.record.trace_view import (
     View,
     last_digit,
 )
+from cellmodels.record.schema import COUNTERS
 
 _COUNTER = 0.05  # relative difference of charge
 _APART = 0.005  # of the charge, over one interval

@@ -14,9 +14,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from cellmodels.errors import InputError, did_you_mean
-from cellmodels.record.clocks import UNITS
-from cellmodels.record.schema import COUNTERS, TRACE_VARIABLES
-from cellmodels.record.trace_channels import (
+from cellmodels.record.files.clocks import UNITS
+from cellmodels.record.quality.trace_channels import (
     disconnected,
     outside,
     spikes,
@@ -24,10 +23,11 @@ from cellmodels.record.trace_channels import (
     temperature_shift,
     voltage_steps_up,
 )
-from cellmodels.record.trace_counters import counted, counter_resets, wrong_unit
-from cellmodels.record.trace_quality import faults
-from cellmodels.record.trace_times import copies, gaps, repeats
-from cellmodels.record.trace_view import Found, View, behind
+from cellmodels.record.quality.trace_counters import counted, counter_resets, wrong_unit
+from cellmodels.record.quality.trace_quality import faults
+from cellmodels.record.quality.trace_times import copies, gaps, repeats
+from cellmodels.record.quality.trace_view import Found, View, behind
+from cellmodels.record.schema import COUNTERS, TRACE_VARIABLES
 
 __all__ = ["REPAIRS", "repair_trace", "wanted_repairs"]
 

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 
 from cellmodels.errors import InputError
-from cellmodels.record.adapting import LABELS, UNITS, Trace, adapt
-from cellmodels.record.clocks import dates, evidence
 from cellmodels.record.columns import identify
-from cellmodels.record.contents import Content
-from cellmodels.record.impedance_tables import impedance_columns, split_impedance
-from cellmodels.record.joining import join
+from cellmodels.record.files.adapting import LABELS, UNITS, Trace, adapt
+from cellmodels.record.files.clocks import dates, evidence
+from cellmodels.record.files.contents import Content
+from cellmodels.record.files.impedance_tables import impedance_columns, split_impedance
+from cellmodels.record.files.joining import join
+from cellmodels.record.files.text_formats import Format, names_and_units
+from cellmodels.record.files.text_layout import Layout, layout_of
+from cellmodels.record.files.text_pieces import Raw, tables
+from cellmodels.record.files.text_preamble import described
 from cellmodels.record.schema import COUNTERS
-from cellmodels.record.text_formats import Format, names_and_units
-from cellmodels.record.text_layout import Layout, layout_of
-from cellmodels.record.text_pieces import Raw, tables
-from cellmodels.record.text_preamble import described
 from cellmodels.units import convert
 
 

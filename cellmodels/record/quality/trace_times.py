@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellmodels.record.checks import LONGEST_INTERVAL, usual_under_current
-from cellmodels.record.quality import duration
-from cellmodels.record.trace_view import (
+from cellmodels.record.quality.report import duration
+from cellmodels.record.quality.trace_view import (
     FEWEST,
     FLOWS,
     NOTED,

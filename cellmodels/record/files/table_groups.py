@@ -25,10 +25,10 @@ from cellmodels.record.columns import (
     recognise,
     unclear_direction,
 )
-from cellmodels.record.current_sign import discharge_positive, sign_by_voltage
-from cellmodels.record.files import Table
-from cellmodels.record.inspection import EVIDENCE
-from cellmodels.record.joining import going_on
+from cellmodels.record.files.adapting import EVIDENCE
+from cellmodels.record.files.current_sign import discharge_positive, sign_by_voltage
+from cellmodels.record.files.joining import going_on
+from cellmodels.record.files.table import Table
 from cellmodels.record.schema import COORDINATES, COUNTERS, known_names
 
 Numbers = NDArray[np.float64]

@@ -5,7 +5,7 @@ writes what it reads to the folder: plain arrays of numbers and texts as ``table
 CSV, and their names and what went on as ``about.json``; of a netCDF file also how the arrays belong
 together. It imports nothing of cellmodels, so that
 it starts fast and can be limited; what it writes is read back as data. See
-:mod:`cellmodels.record.reader_process`.
+:mod:`cellmodels.record.files.reader_process`.
 """
 
 from __future__ import annotations

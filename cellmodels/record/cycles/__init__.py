@@ -1,0 +1,1 @@
+"""From raw traces to steps, cycles, check-ups and curves."""

@@ -1,0 +1,1 @@
+"""Files of cyclers, tables and spectra as the groups of a record."""

@@ -1,0 +1,1 @@
+"""What is wrong or doubtful in cycling data, and its repair."""
