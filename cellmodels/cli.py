@@ -51,6 +51,17 @@ _RunFile = Annotated[Path, typer.Argument(metavar="FILE", help="TOML file of the
 _Folder = Annotated[
     Path | None, typer.Option("--output", metavar="DIR", help="Folder for the results.")
 ]
+_Columns = Annotated[
+    list[str] | None,
+    typer.Option(metavar="HEADER=MEANING", help=r'As in "U=voltage \[mV]"; may be repeated.'),
+]
+_Restarts = Annotated[
+    str | None, typer.Option(metavar="cycle|step", help="Where the time in the file begins anew.")
+]
+_Repairs = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KIND", help='What to repair, or "all"; may be repeated.'),
+]
 _Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show a progress bar.")]
 
 
@@ -140,18 +151,9 @@ def checkups(
         float | None,
         typer.Option(help="To which C-rates refer [A.h], in place of the largest half-cycle."),
     ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="HEADER=MEANING", help=r'As in "U=voltage \[mV]"; may be repeated.'),
-    ] = None,
-    time_restarts: Annotated[
-        str | None,
-        typer.Option(metavar="cycle|step", help="Where the time in the file begins anew."),
-    ] = None,
-    repair: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KIND", help='What to repair, or "all"; may be repeated.'),
-    ] = None,
+    column: _Columns = None,
+    time_restarts: _Restarts = None,
+    repair: _Repairs = None,
     write: Annotated[
         bool,
         typer.Option("--write", help="Write FILE.checkups.toml, in which tests are corrected."),
@@ -186,18 +188,9 @@ def quality(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE", help="Records, or folders of one cell's traces.")
     ],
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="HEADER=MEANING", help=r'As in "U=voltage \[mV]"; may be repeated.'),
-    ] = None,
-    time_restarts: Annotated[
-        str | None,
-        typer.Option(metavar="cycle|step", help="Where the time in the file begins anew."),
-    ] = None,
-    repair: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KIND", help='What to repair, or "all"; may be repeated.'),
-    ] = None,
+    column: _Columns = None,
+    time_restarts: _Restarts = None,
+    repair: _Repairs = None,
     output: Annotated[
         Path | None,
         typer.Option(
