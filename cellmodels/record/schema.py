@@ -76,7 +76,7 @@ COORDINATES: Mapping[str, Quantity] = MappingProxyType(
     }
 )
 
-_MOST_EFFICIENT = 2.0  # more is a wrong unit; a first cycle without its whole charge has over 1
+_MOST_EFFICIENT = 2.0  # possible in a first cycle that began charged; quality/ is stricter
 
 CYCLE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
     {

@@ -590,6 +590,17 @@ def test_a_counter_says_nothing_of_intervals_in_which_the_current_changes():
         assert float(steps[counter].sum()) == pytest.approx(counted, rel=within)
 
 
+def test_efficiencies_that_no_whole_cycle_has_are_refused(tmp_path):
+    path = tmp_path / "cell.csv"
+    text = "cycle,discharge_capacity [A.h],coulombic_efficiency\n1,2.0,{}\n2,2.0,{}\n3,2.0,0.99\n"
+    path.write_text(text.format(1.3, 0.99))
+    with pytest.warns(UserWarning, match=r"efficiency.*first cycle, which began charged; line 2"):
+        cm.read_record(path)
+    path.write_text(text.format(0.99, 1.3))
+    with pytest.raises(InputError, match=r"'coulombic_efficiency' is more than 1.1; line 3"):
+        cm.read_record(path)
+
+
 # --- dates beside the time ---------------------------------------------------------------------
 
 

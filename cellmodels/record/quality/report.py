@@ -35,6 +35,7 @@ KINDS = {
     "counter": "an instrument's counter of charge that disagrees with its current",
     "counter reset": "an instrument's counter of charge that begins anew within a step",
     "cycle": "cycle numbers that go back, or count rows",
+    "efficiency": "an efficiency that no whole cycle has",
     "cut short": "a cycle that ends before the others do",
 }
 

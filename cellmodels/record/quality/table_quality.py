@@ -18,6 +18,7 @@ _SHORT = 0.9  # of the capacity that is expected
 _FEWEST = 10
 _MISSING = 1.8  # times the usual: at least one row is missing
 _MORE_OUT = 1.02  # discharged over charged, in the middle
+_MOST_EFFICIENT = 1.1  # more is no noise, but a wrong unit or a cycle that is not whole
 
 
 def faults(dataset: xr.Dataset, group: str, kind: str = "") -> list[Found]:
@@ -39,7 +40,7 @@ def faults(dataset: xr.Dataset, group: str, kind: str = "") -> list[Found]:
     """
     out = [*outlying(dataset, group)]
     if group == "cycles":
-        out += [*row_numbers(dataset), *more_out_than_in(dataset)]
+        out += [*row_numbers(dataset), *more_out_than_in(dataset), *too_efficient(dataset)]
     return [one for one in out if kind in ("", one.kind)]
 
 
@@ -131,6 +132,18 @@ def more_out_than_in(dataset: xr.Dataset) -> Iterator[Found]:
             "the columns of charge and discharge exchanged?"
         )
         yield Found("sign", "discharge_energy", none, NOTED, message)
+
+
+def too_efficient(dataset: xr.Dataset) -> Iterator[Found]:
+    """Efficiencies that no whole cycle has; the first cycle may begin charged."""
+    for name in (str(one) for one in dataset.data_vars if str(one).endswith("_efficiency")):
+        rows = np.flatnonzero(np.asarray(dataset[name].values, dtype=float) > _MOST_EFFICIENT)
+        message = f"'{name}' is more than {_MOST_EFFICIENT:g}"
+        if (rows == 0).any():
+            first = f"{message} in the first cycle, which began charged"
+            yield Found("efficiency", name, rows[:1], NOTED, first)
+        if (rows > 0).any():
+            yield Found("efficiency", name, rows[rows > 0], REFUSED, message)
 
 
 def with_true_cycles(dataset: xr.Dataset) -> xr.Dataset:
