@@ -12,6 +12,7 @@ import cellmodels as cm
 from cellmodels import cli
 from cellmodels.estimates import as_attribute, names_in, sentence
 from cellmodels.fitting.fit import fit_with, free_parameters
+from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.residuals import observe
 from cellmodels.observations import Outcome, Prediction
 from cellmodels.plotting import mark, plot_fit, plot_life, plot_trace_fit
@@ -171,9 +172,8 @@ def fitted(cell, names, record, slopes):
 
     protocol = cm.Protocol(CYCLE)
     scaling = free_parameters(cell, names, start={name: 1.1 * cell.value(name) for name in names})
-    return fit_with(
-        predict, cell, record, protocol, observe(record), scaling, progress=False
-    )  # fmt: skip
+    problem = Problem(predict, observe(record), scaling)
+    return fit_with(problem, cell, record, protocol, progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean, warn
-from cellmodels.fitting.least_squares import FitError, Predictor
+from cellmodels.fitting.least_squares import FitError
 from cellmodels.fitting.matching import observe_with_protocol
+from cellmodels.fitting.problem import Predictor
 from cellmodels.fitting.residuals import Observations, fitted_variables, observe
 from cellmodels.observations import Points
 from cellmodels.protocol import Protocol

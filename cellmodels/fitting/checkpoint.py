@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cellmodels.errors import InputError
-from cellmodels.fitting.residuals import Observations
-from cellmodels.fitting.scaling import Scaling
+from cellmodels.fitting.problem import Problem
 from cellmodels.writing import replacing
 
 __all__ = [
@@ -111,13 +110,12 @@ class Checkpoint:
     simpler: tuple[SimplerFit, ...] = ()
 
 
-def fingerprint(scaling: Scaling, observations: Observations, context: str = "") -> str:
+def fingerprint(problem: Problem, context: str = "") -> str:
     """Hash of everything that defines the sum of squares.
 
     Parameters
     ----------
-    scaling : Scaling
-    observations : Observations
+    problem : Problem
     context : str, optional
         Identifies the model, e.g. the hashes of cell and protocol.
 
@@ -126,8 +124,13 @@ def fingerprint(scaling: Scaling, observations: Observations, context: str = "")
     str
         SHA-256, hexadecimal.
     """
+    observations = problem.observations
     digest = hashlib.sha256(context.encode())
-    digest.update(repr(scaling.parameters).encode())
+    digest.update(repr(problem.scaling.parameters).encode())
+    if problem.loss.robust:
+        digest.update(repr(problem.loss).encode())
+    if problem.prior is not None:
+        digest.update(problem.prior.mean.tobytes() + problem.prior.root.tobytes())
     for points in observations.points:
         digest.update(
             repr((points.group, points.variable, points.coordinate, points.column)).encode()

@@ -24,7 +24,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellmodels.fitting.residuals import Observations
 from cellmodels.fitting.statistics import aicc, residual_log_likelihood
-from cellmodels.observations import Points
 
 __all__ = [
     "Comparison",
@@ -157,7 +156,7 @@ def compare_with_empirical(
     chosen = _comparable(observations)
     if not chosen.any():
         return ()
-    subset = _subset(observations, chosen)
+    subset = observations.subset(chosen)
     curves = len(subset.points.sets)
     return (
         _compared("model", subset, residuals[chosen], parameters),
@@ -175,20 +174,6 @@ def _comparable(observations: Observations) -> NDArray[np.bool_]:
         for points in observations.points
     ]
     return np.array(enough, dtype=bool)[observations.series]
-
-
-def _subset(observations: Observations, chosen: NDArray[np.bool_]) -> Observations:
-    """The chosen points, which are whole series."""
-    kept = set(observations.series[chosen].tolist())
-    return Observations(
-        points=Points(tuple(s for i, s in enumerate(observations.points) if i in kept)),
-        data=observations.data[chosen],
-        std=observations.std[chosen],
-        variables=observations.variables,
-        owner=observations.owner[chosen],
-        position=observations.position[chosen],
-        charge=observations.charge[chosen],
-    )
 
 
 def _residuals(

@@ -14,9 +14,11 @@ from numpy.typing import ArrayLike
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean
-from cellmodels.fitting.least_squares import Predictor, check_request, minimise
+from cellmodels.fitting.least_squares import check_request, minimise
+from cellmodels.fitting.loss import Loss
 from cellmodels.fitting.matching import observe_with_protocol
-from cellmodels.fitting.residuals import Observations
+from cellmodels.fitting.prior import Prior
+from cellmodels.fitting.problem import Predictor, Problem
 from cellmodels.fitting.result import Fit, assemble
 from cellmodels.fitting.scaling import FreeParameter, Scaling
 from cellmodels.fitting.simpler import SimplerModel, fit_simpler
@@ -41,6 +43,8 @@ def fit(
     start: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     noise: Mapping[str, ArrayLike] | None = None,
+    loss: str | Loss = "squares",
+    prior: Mapping[str, tuple[float, float]] | None = None,
     simpler_models: Iterable[str] | None = None,
     tolerance: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -78,6 +82,12 @@ def fit(
     noise : mapping of str to array_like, optional
         Standard deviations by variable, in the record's units; otherwise from the record, or
         estimated from the scatter of neighbouring points.
+    loss : str or Loss
+        ``"squares"``, or ``"pseudo-Huber"`` or ``"Cauchy"`` where some points may be wrong; see
+        :mod:`cellmodels.fitting.loss`.
+    prior : mapping of str to (float, float), optional
+        What is known of fitted parameters beforehand: value in the parameter's unit, and standard
+        deviation of its natural logarithm (of the value itself where its bounds include zero).
     simpler_models : iterable of str, optional
         Model levels that are fitted first, in their order; by default ``cell.simpler_models``.
         ``()`` starts the fit at `start` itself. A level that the cell or its protocol cannot
@@ -119,17 +129,18 @@ def fit(
         _simpler_model(cell, model, protocol, scaling)
         for model in simpler_levels(cell, simpler_models)
     ]
+    known = Prior.independent(scaling, prior or {})
     simulator = Simulator(cell, protocol, free=scaling.names)
+    problem = Problem(
+        simulator.predict, observations, scaling, Loss.of(loss), known, tolerance=tolerance
+    )
     return fit_with(
-        simulator.predict,
+        problem,
         cell,
         record,
         protocol,
-        observations,
-        scaling,
         simpler=simpler,
         remarks=remarks,
-        tolerance=tolerance,
         checkpoint=checkpoint,
         resume=resume,
         progress=progress,
@@ -138,16 +149,13 @@ def fit(
 
 
 def fit_with(
-    predict: Predictor,
+    problem: Problem,
     cell: Cell,
     record: xr.DataTree,
     protocol: Protocol,
-    observations: Observations,
-    scaling: Scaling,
     *,
     simpler: Sequence[SimplerModel] = (),
     remarks: Sequence[str] = (),
-    tolerance: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -155,17 +163,16 @@ def fit_with(
 ) -> Fit:
     """Fit with any predictor in place of a simulator, after simpler ones; see :func:`fit`."""
     options: dict[str, Any] = {
-        "tolerance": tolerance,
         "checkpoint": checkpoint,
         "resume": resume,
         "progress": progress,
         "max_evaluations": max_evaluations,
         "context": json.dumps([cell.hash, protocol.to_dict()], sort_keys=True),
     }
-    check_request(observations, scaling, checkpoint, resume, max_evaluations)
-    found = fit_simpler(simpler, observations, scaling, **options)
-    optimum = minimise(predict, observations, scaling, **options, simpler=found)
-    return assemble(cell, protocol, record, observations, scaling, optimum, remarks)
+    check_request(problem, checkpoint, resume, max_evaluations)
+    found = fit_simpler(simpler, problem, **options)
+    optimum = minimise(problem, **options, simpler=found)
+    return assemble(cell, protocol, record, problem, optimum, remarks)
 
 
 def simpler_levels(cell: Cell, wanted: Iterable[str] | None = None) -> tuple[str, ...]:

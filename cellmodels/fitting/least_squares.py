@@ -28,7 +28,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -44,12 +44,11 @@ from cellmodels.fitting.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from cellmodels.fitting.residuals import Observations
+from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.scaling import Scaling
 from cellmodels.fitting.step_model import PastPoint, model_step
-from cellmodels.observations import Outcome, Points, Prediction
 
-__all__ = ["Evaluation", "FitError", "Optimum", "Predictor", "check_request", "minimise"]
+__all__ = ["FitError", "Optimum", "check_request", "minimise"]
 
 STOP = 1e-4
 """A fit stops when the linearised problem promises less than this reduction of the cost,
@@ -74,61 +73,11 @@ _SMALLEST_STEP = 1e-12
 _FAILURES_IN_A_ROW = 12
 _REJECTIONS_IN_A_ROW = 10
 _SMALL_DECREASE = 1e-3  # of the cost, in units of the residual variance
-_FAILED_RESIDUAL = 1e3  # times the largest residual of the start
 _TOWARD_NOMINAL = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class FitError(CellModelsError):
     """A fit cannot begin: the simulation fails at its start."""
-
-
-class Predictor(Protocol):
-    """What the driver calls; `Simulator.predict` is one."""
-
-    def __call__(
-        self,
-        values: NDArray[np.float64],
-        points: Points,
-        jacobian: bool = True,
-        tolerance: float | None = None,
-        state: Any = None,
-    ) -> Prediction:
-        """Values of a life at `points` for parameter `values`, and their derivatives."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Sum of squares at one point.
-
-    Parameters
-    ----------
-    scaled : ndarray, shape (p,)
-        Scaled coordinates.
-    values : ndarray, shape (p,)
-        Parameter values in their own units.
-    prediction : Prediction
-    residuals : ndarray, shape (k,)
-        ``(model - data) / std``; a large constant when the simulation failed.
-    jacobian : ndarray, shape (k, p)
-        Derivative of the residuals with respect to the scaled coordinates.
-    """
-
-    scaled: NDArray[np.float64]
-    values: NDArray[np.float64]
-    prediction: Prediction
-    residuals: NDArray[np.float64]
-    jacobian: NDArray[np.float64]
-
-    @property
-    def outcome(self) -> Outcome:
-        """How the simulation ended."""
-        return self.prediction.outcome
-
-    @property
-    def cost(self) -> float:
-        """Half the sum of squared residuals; infinite when the simulation failed."""
-        return float(0.5 * self.residuals @ self.residuals) if self.outcome.ok else float("inf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,11 +126,9 @@ class Optimum:
 
 
 def minimise(
-    predict: Predictor,
-    observations: Observations,
-    scaling: Scaling,
+    problem: Problem,
     *,
-    tolerance: float | None = None,
+    start: NDArray[np.float64] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -195,13 +142,10 @@ def minimise(
 
     Parameters
     ----------
-    predict : Predictor
-        Called once a point.
-    observations : Observations
-    scaling : Scaling
-        Free parameters, their starts and bounds.
-    tolerance : float, optional
-        Solver tolerance [A.h]; by default, and at most, a tenth of the smallest capacity noise.
+    problem : Problem
+        Its predictor is called once a point.
+    start : ndarray, shape (p,), optional
+        Scaled coordinates to begin at; those of the parameters' starts by default.
     checkpoint : path, optional
         File rewritten after every accepted point.
     resume : bool
@@ -234,18 +178,16 @@ def minimise(
     KeyboardInterrupt
         On Ctrl-C before the first simulation has succeeded.
     """
-    check_request(observations, scaling, checkpoint, resume, max_evaluations)
-    mark = fingerprint(scaling, observations, context)
+    check_request(problem, checkpoint, resume, max_evaluations)
+    mark = fingerprint(problem, context)
     file = None if checkpoint is None else Path(checkpoint)
     saved = read_checkpoint(file, mark) if resume and file is not None and file.exists() else None
     if saved is not None and saved.scaled:
         simpler = saved.simpler  # those that this fit came from
+    first = np.zeros(problem.size) if start is None else np.asarray(start, dtype=float)
     with tqdm(total=max_evaluations, desc=label, unit="run", disable=not progress) as bar:
         run = _Run(
-            predict,
-            observations,
-            scaling,
-            tolerance=_tolerance(observations, tolerance),
+            problem,
             trials=list(saved.trials) if saved else [],
             save=None if file is None else _Saver(file, mark, tuple(simpler)),
             limit=max_evaluations,
@@ -255,35 +197,27 @@ def minimise(
         if saved is not None and saved.scaled:
             optimum = _search(run, np.array(saved.scaled))
         else:
-            optimum = _search(run, scaling.inside(np.zeros(len(scaling))), simpler)
+            optimum = _search(run, problem.scaling.inside(first), simpler)
         bar.total = bar.n
         bar.refresh()
     return replace(optimum, simpler=tuple(simpler))
 
 
 def check_request(
-    observations: Observations,
-    scaling: Scaling,
+    problem: Problem,
     checkpoint: str | os.PathLike[str] | None,
     resume: bool,
     max_evaluations: int,
 ) -> None:
     """Refuse what no fit can do; errors as :func:`minimise`."""
-    if observations.size < len(scaling):
-        raise InputError(
-            f"{observations.size} points cannot determine {len(scaling)} free parameters."
-        )
+    points = problem.observations.size
+    known = 0 if problem.prior is None else len(problem.prior.root)
+    if points + known < problem.size:
+        raise InputError(f"{points} points cannot determine {problem.size} free parameters.")
     if resume and checkpoint is None:
         raise InputError("To resume a fit, name its checkpoint file.")
     if max_evaluations < 1:
         raise InputError(f"max_evaluations is {max_evaluations}; it must be at least 1.")
-
-
-def _tolerance(observations: Observations, wanted: float | None) -> float | None:
-    limit = observations.solver_tolerance
-    if wanted is None or limit is None:
-        return wanted if limit is None else limit
-    return min(wanted, limit)
 
 
 # ------------------------------------------------------------------------------------------
@@ -313,21 +247,15 @@ class _Run:
 
     def __init__(
         self,
-        predict: Predictor,
-        observations: Observations,
-        scaling: Scaling,
+        problem: Problem,
         *,
-        tolerance: float | None,
         trials: list[Trial],
         save: Callable[[NDArray[np.float64], list[Trial]], None] | None,
         limit: int,
         enough: float,
         bar: Any,
     ) -> None:
-        self.predict = predict
-        self.observations = observations
-        self.scaling = scaling
-        self.tolerance = tolerance
+        self.problem = problem
         self.trials = trials
         self.save = save
         self.limit = limit
@@ -355,7 +283,7 @@ class _Run:
         """Whether the accepted point is as good as was asked for."""
         if self.accepted is None:
             return False
-        variance = residual_variance(self.accepted, self.scaling)
+        variance = residual_variance(self.accepted)
         return self.promise * variance < self.enough * self.accepted.cost
 
     # Evaluations --------------------------------------------------------------------------
@@ -366,7 +294,7 @@ class _Run:
             if known is not None and np.array_equal(known.scaled, scaled):
                 return known
         self._check_limits()
-        self.latest = self._evaluate(np.array(scaled, dtype=float))
+        self.latest = self.problem.evaluate(scaled, self.accepted)
         self._remember(self.latest)
         return self.latest
 
@@ -374,51 +302,20 @@ class _Run:
         """Move to an evaluation."""
         if evaluation is self.accepted:
             return
-        variance = residual_variance(evaluation, self.scaling)
+        variance = residual_variance(evaluation)
         if self.accepted is not None:
             self.decreases.append((self.accepted.cost - evaluation.cost) / variance)
         self.accepted = evaluation
         self.since_accepted = []
-        self.promise = promised_reduction(evaluation, self.scaling)
+        self.promise = promised_reduction(evaluation, self.problem.scaling)
         self._mark_accepted(evaluation)
         if self.save is not None:
             self.save(evaluation.scaled, self.trials)
-        chi_square = 2 * evaluation.cost / self.observations.size
+        chi_square = 2 * evaluation.cost / evaluation.terms.size
         self.bar.set_postfix_str(f"chi2/n {chi_square:.4g}, failed {self._failed}")
 
-    def _evaluate(self, scaled: NDArray[np.float64]) -> Evaluation:
-        values = self.scaling.to_values(scaled)
-        state = None if self.accepted is None else self.accepted.prediction.state
-        prediction = self.predict(
-            values,
-            self.observations.points,
-            jacobian=True,
-            tolerance=self.tolerance,
-            state=state,
-        )
-        prediction = _checked(prediction, self.observations.size, len(self.scaling))
-        if not prediction.outcome.ok:
-            return self._failed_evaluation(scaled, values, prediction)
-        assert prediction.values is not None and prediction.jacobian is not None
-        slopes = self.scaling.slopes(scaled) / self.observations.std[:, None]
-        return Evaluation(
-            scaled,
-            values,
-            prediction,
-            self.observations.residuals(prediction.values),
-            prediction.jacobian * slopes,
-        )
-
-    def _failed_evaluation(
-        self, scaled: NDArray[np.float64], values: NDArray[np.float64], prediction: Prediction
-    ) -> Evaluation:
-        largest = 1.0 if self.accepted is None else np.abs(self.accepted.residuals).max()
-        size = self.observations.size
-        large = np.full(size, _FAILED_RESIDUAL * (1.0 + largest))
-        return Evaluation(scaled, values, prediction, large, np.zeros((size, scaled.size)))
-
     def _remember(self, evaluation: Evaluation) -> None:
-        ok = evaluation.outcome.ok
+        ok = evaluation.ok
         self.since_accepted.append(ok)
         reason = "" if ok else evaluation.outcome.reason or "failed"
         self.trials.append(
@@ -478,12 +375,12 @@ def _trust_region(run: _Run, start: Evaluation) -> None:
     """Steps of the model inside a box around the present point, until the run ends."""
     here, radius, failed = start, _FIRST_RADIUS, False
     others: deque[tuple[NDArray[np.float64], ...]] = deque(maxlen=_PAST_POINTS)
-    lower, upper = run.scaling.bounds
+    lower, upper = run.problem.scaling.bounds
     while not run.finished:
         step, cost = model_step(
-            here.residuals,
-            here.jacobian,
-            [PastPoint(z - here.scaled, residuals, jacobian) for z, residuals, jacobian in others],
+            here.terms,
+            here.slopes,
+            [PastPoint(z - here.scaled, terms, slopes) for z, terms, slopes in others],
             np.maximum(lower - here.scaled, -radius),
             np.minimum(upper - here.scaled, radius),
             radius,
@@ -496,10 +393,10 @@ def _trust_region(run: _Run, start: Evaluation) -> None:
         if not trial.outcome.ok:
             radius, failed = 0.25 * size, True
         elif trial.cost >= here.cost:
-            others.append((trial.scaled, trial.residuals, trial.jacobian))
+            others.append((trial.scaled, trial.terms, trial.slopes))
             radius = 0.35 * size
         else:
-            others.append((here.scaled, here.residuals, here.jacobian))
+            others.append((here.scaled, here.terms, here.slopes))
             here = trial
             run.accept(trial)
             if gain > 0.75 and size > 0.5 * radius and not failed:
@@ -514,7 +411,7 @@ def _first(run: _Run, start: NDArray[np.float64], simpler: Sequence[SimplerFit])
     fitted = [fit for fit in simpler if fit.scaled]
     if not fitted:
         return _first_success(run, start)
-    found = run.at(run.scaling.inside(fitted[-1].scaled))
+    found = run.at(run.problem.scaling.inside(fitted[-1].scaled))
     if not found.outcome.ok:
         return _first_success(run, start)
     # The start is worth an evaluation only if the simpler models have promised too much.
@@ -526,14 +423,14 @@ def _first(run: _Run, start: NDArray[np.float64], simpler: Sequence[SimplerFit])
 
 def _first_success(run: _Run, start: NDArray[np.float64]) -> Evaluation:
     """The start, or the first point on the way from it to the nominal values that runs."""
-    nominal = run.scaling.nominal
+    nominal = run.problem.scaling.nominal
     for fraction in _TOWARD_NOMINAL:
         evaluation = run.at(start + fraction * (nominal - start))
         if evaluation.outcome.ok:
             return evaluation
     outcome = evaluation.outcome
     where = "" if outcome.cycle is None else f" in cycle {outcome.cycle}"
-    pairs = zip(run.scaling.names, evaluation.values, strict=True)
+    pairs = zip(run.problem.scaling.names, evaluation.values, strict=True)
     tried = ", ".join(f"{name} = {value:.4g}" for name, value in pairs)
     raise FitError(
         f"The simulation fails{where} at the start of the fit and on the way from it to the "
@@ -557,16 +454,16 @@ def promised_reduction(evaluation: Evaluation, scaling: Scaling) -> float:
     """
     lower, upper = scaling.bounds
     step = scipy.optimize.lsq_linear(
-        evaluation.jacobian,
-        -evaluation.residuals,
+        evaluation.slopes,
+        -evaluation.terms,
         bounds=(lower - evaluation.scaled, upper - evaluation.scaled),
     )
-    return max(evaluation.cost - float(step.cost), 0.0) / residual_variance(evaluation, scaling)
+    return max(evaluation.cost - float(step.cost), 0.0) / residual_variance(evaluation)
 
 
-def residual_variance(evaluation: Evaluation, scaling: Scaling) -> float:
-    """Chi-square per degree of freedom where that exceeds one, else one."""
-    freedom = max(evaluation.residuals.size - len(scaling), 1)
+def residual_variance(evaluation: Evaluation) -> float:
+    """Twice the cost per degree of freedom where that exceeds one, else one."""
+    freedom = max(evaluation.terms.size - evaluation.scaled.size, 1)
     return max(1.0, 2 * evaluation.cost / freedom)
 
 
@@ -581,7 +478,7 @@ def _ended(run: _Run, best: Evaluation, interrupted: bool) -> Optimum:
         "stalled": "not converged: no step from the best point lowers the sum of squares",
     }
     return Optimum(
-        best, status, messages[status], run.promise, tuple(run.trials), tolerance=run.tolerance
+        best, status, messages[status], run.promise, tuple(run.trials), run.problem.tolerance
     )
 
 
@@ -596,21 +493,3 @@ def _status(run: _Run, interrupted: bool) -> str:
         return "evaluations"
     recent = run.trials[-_FAILURES_IN_A_ROW:]
     return "stalled" if all(trial.ok for trial in recent) else "blocked"
-
-
-def _checked(prediction: Prediction, size: int, count: int) -> Prediction:
-    """A prediction whose numbers can be used, or one that says it failed."""
-    if not prediction.outcome.ok:
-        return prediction
-    values, jacobian = prediction.values, prediction.jacobian
-    if values is None or jacobian is None:
-        raise TypeError("a successful prediction must carry values and a Jacobian")
-    if np.shape(values) != (size,) or np.shape(jacobian) != (size, count):
-        raise ValueError(
-            f"the prediction has shapes {np.shape(values)} and {np.shape(jacobian)}; "
-            f"expected {(size,)} and {(size, count)}"
-        )
-    if np.all(np.isfinite(values)) and np.all(np.isfinite(jacobian)):
-        return prediction
-    outcome = Outcome(False, "not finite", "the prediction holds numbers that are not finite")
-    return Prediction(None, None, outcome, prediction.error, prediction.state)

@@ -8,7 +8,7 @@ left out of the sum, counted, and reported.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,26 @@ class Observations:
     def series(self) -> NDArray[np.int64]:
         """Index of the point set of each point, shape (k,)."""
         return np.repeat(np.arange(len(self.points.sets)), [s.size for s in self.points])
+
+    def subset(self, chosen: NDArray[np.bool_]) -> Observations:
+        """The chosen points alone, shape (k,); variables without any keep their place."""
+        sets = []
+        for points, part in zip(self.points, self.points.slices(), strict=True):
+            if chosen[part].any():
+                sets.append(replace(points, at=points.at[chosen[part]]))
+        owner = self.owner[chosen]
+        used = np.bincount(owner, minlength=len(self.variables))
+        return Observations(
+            points=Points(tuple(sets)),
+            data=self.data[chosen],
+            std=self.std[chosen],
+            variables=tuple(
+                replace(v, used=int(n)) for v, n in zip(self.variables, used, strict=True)
+            ),
+            owner=owner,
+            position=self.position[chosen],
+            charge=self.charge[chosen],
+        )
 
     @property
     def solver_tolerance(self) -> float | None:

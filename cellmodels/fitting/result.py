@@ -18,33 +18,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.estimates import ATTRIBUTE, as_attribute, names_in
-from cellmodels.fitting.empirical import Comparison, compare_with_empirical
+from cellmodels.fitting import fit_tree
+from cellmodels.fitting.empirical import compare_with_empirical
 from cellmodels.fitting.least_squares import Optimum
-from cellmodels.fitting.residuals import Observations
-from cellmodels.fitting.scaling import Scaling
-from cellmodels.fitting.statistics import (
-    ParameterEstimate,
-    Summary,
-    VariableFit,
-    estimate_parameters,
-    summarise,
-    variable_fits,
-)
+from cellmodels.fitting.problem import Predictor, Problem
+from cellmodels.fitting.statistics import estimate_parameters, summarise, variable_fits
 from cellmodels.fitting.text import notes, page, text
 from cellmodels.parameter_set import ParameterSet
 from cellmodels.plotting import plot_fit
 from cellmodels.protocol import Protocol
 from cellmodels.record.files.contents import contents
 from cellmodels.record.netcdf import read_tree
+from cellmodels.simulator import Simulator
 from cellmodels.writing import replacing
 
 if TYPE_CHECKING:
@@ -52,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Fit", "FittedCell", "assemble", "fitted_cell"]
 
-SCHEMA = "cellmodels-fit/1"
 #: Groups that every fit has.
 GROUPS = ("parameters", "points", "variables", "trials")
 
@@ -77,7 +69,8 @@ class FittedCell:
     def parameters(self) -> xr.Dataset:
         """Value, start, bounds, standard error, 95 % interval and flags of each parameter."""
         dataset = self._group("parameters")
-        return dataset.drop_vars(["covariance", "correlation", "other"])
+        matrices = ["fisher_information", "covariance", "correlation", "other"]
+        return dataset.drop_vars([*matrices, "prior_root"], errors="ignore")
 
     @property
     def covariance(self) -> xr.DataArray:
@@ -117,7 +110,7 @@ class FittedCell:
     @property
     def record(self) -> xr.DataTree:
         """The data, as they were given."""
-        return _detached(self.tree.children["record"])
+        return fit_tree.detached(self.tree.children["record"])
 
     @property
     def values(self) -> dict[str, float]:
@@ -258,6 +251,32 @@ class Fit(FittedCell):
     protocol: Protocol
     tree: xr.DataTree
 
+    def problem(self, predict: Predictor | None = None) -> Problem:
+        """What was fitted to what, to be asked again: profiles, samples and restarts start here.
+
+        Parameters
+        ----------
+        predict : Predictor, optional
+            In place of the simulator of the cell under its protocol.
+
+        Returns
+        -------
+        Problem
+        """
+        observations, scaling = fit_tree.observations(self.tree), fit_tree.scaling(self.tree)
+        if predict is None:
+            before = {p.name: p.nominal for p in scaling.parameters if p.nominal is not None}
+            cell = self.cell.with_parameters(before, source="before the fit")
+            predict = Simulator(cell, self.protocol, free=scaling.names).predict
+        return Problem(
+            predict,
+            observations,
+            scaling,
+            fit_tree.loss(self.tree),
+            fit_tree.prior(self.tree),
+            self.tree.attrs.get("solver_tolerance"),
+        )
+
     @property
     def comparison(self) -> xr.Dataset:
         """The fit beside empirical laws on the same points; smaller AICc is better."""
@@ -295,8 +314,8 @@ class Fit(FittedCell):
         with contents(Path(path)) as content:
             if content.kind != "netcdf":
                 raise InputError(f"{path} is not a netCDF file of a fit.")
-            tree = _plain(read_tree(content))
-        if tree.attrs.get("schema") != SCHEMA:
+            tree = fit_tree.plain(read_tree(content))
+        if tree.attrs.get("schema") != fit_tree.SCHEMA:
             raise InputError(f"{path} is not a fit: its schema is {tree.attrs.get('schema')!r}.")
         for name in GROUPS:
             if name not in tree.children:
@@ -324,8 +343,7 @@ def assemble(
     cell: Cell,
     protocol: Protocol,
     record: xr.DataTree,
-    observations: Observations,
-    scaling: Scaling,
+    problem: Problem,
     optimum: Optimum,
     remarks: Sequence[str] = (),
 ) -> Fit:
@@ -337,8 +355,7 @@ def assemble(
         Before the fit.
     protocol : Protocol
     record : xarray.DataTree
-    observations : Observations
-    scaling : Scaling
+    problem : Problem
     optimum : Optimum
     remarks : sequence of str
         Notes to show with the result.
@@ -347,10 +364,12 @@ def assemble(
     -------
     Fit
     """
-    fitted, tree = fitted_cell(cell, record, observations, scaling, optimum, remarks)
-    comparison = compare_with_empirical(observations, optimum.best.residuals, len(scaling))
+    fitted, tree = fitted_cell(cell, record, problem, optimum, remarks)
+    comparison = compare_with_empirical(
+        problem.observations, optimum.best.residuals, len(problem.scaling)
+    )
     if comparison:
-        tree["comparison"] = xr.DataTree(_plain_dataset(_comparison(comparison)))
+        tree["comparison"] = xr.DataTree(fit_tree.plain_dataset(fit_tree.comparison(comparison)))
     tree.attrs["protocol"] = json.dumps(protocol.to_dict())
     return Fit(fitted, protocol, tree)
 
@@ -358,35 +377,26 @@ def assemble(
 def fitted_cell(
     cell: Cell,
     record: xr.DataTree,
-    observations: Observations,
-    scaling: Scaling,
+    problem: Problem,
     optimum: Optimum,
     remarks: Sequence[str] = (),
 ) -> tuple[Cell, xr.DataTree]:
     """The cell with its fitted values, and the groups that the trees of all fits have."""
-    best = optimum.best
-    fits = variable_fits(observations, best.residuals)
-    summary = summarise(observations, best.residuals, best.jacobian, fits)
+    best, observations = optimum.best, problem.observations
+    fits = variable_fits(observations, best.residuals, problem.loss)
+    summary = summarise(problem, best, fits)
     estimates = estimate_parameters(
-        scaling, best.scaled, summary.covariance, summary.degrees_of_freedom
+        problem.scaling, best.scaled, summary.covariance, summary.degrees_of_freedom
     )
     source = f"fitted to {record.attrs.get('title') or 'a record'}"
     fitted = cell
     for known in (True, False):  # what the data do not determine is no better known than before
         values = {e.name: e.value for e in estimates if e.identifiable is known}
         fitted = fitted.with_parameters(values, source, "fitted" if known else None)
-    groups = {
-        "parameters": _parameters(estimates, summary),
-        "points": _points(observations, optimum, scaling),
-        "variables": _variables(observations, fits),
-        "trials": _trials(optimum, scaling),
-    }
-    if optimum.simpler:
-        groups["simpler_models"] = _simpler_models(optimum, scaling)
-    tree = xr.DataTree.from_dict({f"/{name}": _plain_dataset(d) for name, d in groups.items()})
-    tree["record"] = _detached(record)
+    tree = fit_tree.make_tree(problem, optimum, fits, summary, estimates)
+    tree["record"] = fit_tree.detached(record)
     tree.attrs = {
-        **_attributes(optimum, summary, remarks),
+        **fit_tree.attributes(problem, optimum, summary, remarks),
         "cell": json.dumps(fitted.to_dict()),
         "cell_hash": fitted.hash,
         ATTRIBUTE: as_attribute(fitted.estimates),
@@ -399,205 +409,3 @@ def _keys(stem: str) -> Iterator[str]:
     yield stem
     for k in count(2):
         yield f"{stem}{k}"
-
-
-# The tree ---------------------------------------------------------------------------------
-
-
-def _attributes(optimum: Optimum, summary: Summary, remarks: Sequence[str]) -> dict[str, Any]:
-    attributes = {
-        "schema": SCHEMA,
-        "status": optimum.status,
-        "message": optimum.message,
-        "promised_reduction": optimum.promise,
-        "evaluations": len(optimum.trials),
-        "failed_evaluations": sum(optimum.failures.values()),
-        "failures": json.dumps(dict(optimum.failures)),
-        "solver_error": optimum.best.prediction.error,
-        "points": summary.points,
-        "free_parameters": summary.parameters,
-        "degrees_of_freedom": summary.degrees_of_freedom,
-        "chi_square": summary.chi_square,
-        "reduced_chi_square": summary.reduced_chi_square,
-        "aicc": summary.aicc,
-        "condition_number": summary.condition_number,
-        "remarks": json.dumps(list(remarks)),
-    }
-    if optimum.tolerance is not None:
-        attributes["solver_tolerance"] = optimum.tolerance
-    return {name: _plain_attribute(value) for name, value in attributes.items()}
-
-
-def _parameters(estimates: Sequence[ParameterEstimate], summary: Summary) -> xr.Dataset:
-    def column(name: str, about: str) -> tuple[str, Any, dict[str, str]]:
-        return "parameter", [getattr(e, name) for e in estimates], {"long_name": about}
-
-    matrix = ("parameter", "other")
-    scaled = {"long_name": "of scaled parameters: logarithms where positive"}
-    names = [e.name for e in estimates]
-    return xr.Dataset(
-        {
-            "value": column("value", "fitted value"),
-            "start": column("start", "start of the fit"),
-            "lower_bound": column("lower", "lower bound"),
-            "upper_bound": column("upper", "upper bound"),
-            "standard_error": column("standard_error", "standard error"),
-            "scaled_standard_error": column("scaled_error", "standard error, scaled parameter"),
-            "interval_low": ("parameter", [e.interval[0] for e in estimates]),
-            "interval_high": ("parameter", [e.interval[1] for e in estimates]),
-            "unit": column("unit", "unit"),
-            "logarithmic": column("logarithmic", "fitted on a logarithmic scale"),
-            "identifiable": column("identifiable", "determined by the data"),
-            "at_bound": column("at_bound", "value on a bound"),
-            "fisher_information": (matrix, summary.fisher, scaled),
-            "covariance": (matrix, summary.covariance, scaled),
-            "correlation": (matrix, summary.correlation, scaled),
-        },
-        coords={"parameter": names, "other": names},
-    )
-
-
-def _points(observations: Observations, optimum: Optimum, scaling: Scaling) -> xr.Dataset:
-    best = optimum.best
-    assert best.prediction.values is not None and best.prediction.jacobian is not None
-    sets = observations.points.sets
-    sizes = [points.size for points in sets]
-    variables = [observations.variables[i] for i in observations.owner]
-
-    def repeated(values: Sequence[Any]) -> Any:
-        return np.repeat(np.array(values), sizes)
-
-    return xr.Dataset(
-        {
-            "data": ("point", observations.data),
-            "std": ("point", observations.std),
-            "prediction": ("point", best.prediction.values),
-            "residual": ("point", best.residuals * observations.std),
-            "normalised_residual": ("point", best.residuals),
-            "jacobian": (
-                ("point", "parameter"),
-                best.prediction.jacobian,
-                {"long_name": "derivative of the prediction, both in natural units"},
-            ),
-        },
-        coords={
-            "group": ("point", repeated([points.group for points in sets])),
-            "variable": ("point", repeated([points.variable for points in sets])),
-            "unit": ("point", [variable.unit for variable in variables]),
-            "column": (
-                "point",
-                repeated([-1 if points.column is None else points.column for points in sets]),
-                {"long_name": "column of a voltage curve, -1 for scalars"},
-            ),
-            "charge": ("point", observations.charge, {"units": "A.h"}),
-            "coordinate": ("point", repeated([points.coordinate for points in sets])),
-            "at": ("point", np.concatenate([points.at for points in sets])),
-            "position": ("point", observations.position, {"long_name": "index in the record"}),
-            "parameter": list(scaling.names),
-        },
-    )
-
-
-def _variables(observations: Observations, fits: Sequence[VariableFit]) -> xr.Dataset:
-    variables = observations.variables
-    std = [
-        float(np.median(observations.std[observations.owner == i])) if v.used else np.nan
-        for i, v in enumerate(variables)
-    ]
-    return xr.Dataset(
-        {
-            "unit": ("variable", [v.unit for v in variables]),
-            "coordinate": ("variable", [v.coordinate for v in variables]),
-            "used": ("variable", [v.used for v in variables]),
-            "flagged": ("variable", [v.flagged for v in variables]),
-            "missing": ("variable", [v.missing for v in variables]),
-            "noise": ("variable", std, {"long_name": "median standard deviation of the data"}),
-            "noise_origin": ("variable", [v.noise for v in variables]),
-            "rms": ("variable", [f.rms for f in fits], {"long_name": "of normalised residuals"}),
-            "rms_natural": ("variable", [f.rms_natural for f in fits]),
-            "autocorrelation": ("variable", [f.autocorrelation for f in fits]),
-            "autocorrelation_p": ("variable", [f.p_value for f in fits]),
-        },
-        coords={"variable": [v.key for v in variables]},
-    )
-
-
-def _trials(optimum: Optimum, scaling: Scaling) -> xr.Dataset:
-    trials = optimum.trials
-    return xr.Dataset(
-        {
-            "values": (("trial", "parameter"), np.array([t.values for t in trials])),
-            "cost": ("trial", [t.cost for t in trials]),
-            "ok": ("trial", [t.ok for t in trials]),
-            "accepted": ("trial", [t.accepted for t in trials]),
-            "reason": ("trial", [t.reason for t in trials]),
-        },
-        coords={"parameter": list(scaling.names), "trial": np.arange(1, len(trials) + 1)},
-    )
-
-
-def _simpler_models(optimum: Optimum, scaling: Scaling) -> xr.Dataset:
-    fits = optimum.simpler
-    none = np.full(len(scaling), np.nan)
-    values = [scaling.to_values(fit.scaled) if fit.scaled else none for fit in fits]
-    return xr.Dataset(
-        {
-            "values": (("model", "parameter"), np.array(values), {"long_name": "best point"}),
-            "start_cost": ("model", [fit.start_cost for fit in fits]),
-            "cost": ("model", [fit.cost for fit in fits]),
-            "evaluations": ("model", [fit.evaluations for fit in fits]),
-            "failed_evaluations": ("model", [fit.failed for fit in fits]),
-            "status": ("model", [fit.status for fit in fits]),
-            "message": ("model", [fit.message for fit in fits]),
-        },
-        coords={"parameter": list(scaling.names), "model": [fit.model for fit in fits]},
-    )
-
-
-def _comparison(comparison: Sequence[Comparison]) -> xr.Dataset:
-    return xr.Dataset(
-        {
-            "parameters": ("law", [c.parameters for c in comparison]),
-            "points": ("law", [c.points for c in comparison]),
-            "rms": ("law", [c.rms for c in comparison]),
-            "aicc": ("law", [float(c.aicc) for c in comparison]),
-        },
-        coords={"law": [c.law for c in comparison]},
-    )
-
-
-def _detached(node: xr.DataTree) -> xr.DataTree:
-    """A deep copy of a node as the root of its own tree, in plain types."""
-    return _plain(
-        xr.DataTree.from_dict(
-            {child.relative_to(node): child.to_dataset() for child in node.subtree}
-        )
-    )
-
-
-def _plain(tree: xr.DataTree) -> xr.DataTree:
-    """The tree with texts as fixed-width strings and no trace of a file's encoding."""
-    return xr.DataTree.from_dict(
-        {node.path: _plain_dataset(node.to_dataset(inherit=False)) for node in tree.subtree}
-    )
-
-
-def _plain_dataset(dataset: xr.Dataset) -> xr.Dataset:
-    plain = dataset.copy(deep=True).drop_encoding()
-    for name, variable in dataset.variables.items():
-        if variable.dtype.kind in "OT":
-            texts = (variable.dims, variable.values.astype(str), variable.attrs)
-            plain = (
-                plain.assign_coords({name: texts})
-                if name in dataset.coords
-                else (plain.assign({name: texts}))
-            )
-    plain.attrs = {name: _plain_attribute(value) for name, value in dataset.attrs.items()}
-    return plain
-
-
-def _plain_attribute(value: Any) -> Any:
-    """An attribute as netCDF gives it back, in Python's types."""
-    if isinstance(value, bool | np.bool_):
-        return int(value)
-    return value.item() if isinstance(value, np.generic) else value

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cellmodels.errors import CellModelsError
@@ -23,9 +23,8 @@ from cellmodels.fitting.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from cellmodels.fitting.least_squares import Optimum, Predictor, minimise
-from cellmodels.fitting.residuals import Observations
-from cellmodels.fitting.scaling import Scaling
+from cellmodels.fitting.least_squares import Optimum, minimise
+from cellmodels.fitting.problem import Predictor, Problem
 
 __all__ = ["SimplerModel", "fit_simpler"]
 
@@ -53,10 +52,8 @@ class SimplerModel:
 
 def fit_simpler(
     models: Sequence[SimplerModel],
-    observations: Observations,
-    scaling: Scaling,
+    problem: Problem,
     *,
-    tolerance: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -69,9 +66,9 @@ def fit_simpler(
     ----------
     models : sequence of SimplerModel
         The simplest first.
-    observations : Observations
-    scaling : Scaling
-    tolerance, progress, context
+    problem : Problem
+        That of the detailed model; its predictor is not used.
+    progress, context
         As in :func:`~cellmodels.fitting.least_squares.minimise`.
     checkpoint : path, optional
         Rewritten after every model.
@@ -94,7 +91,7 @@ def fit_simpler(
         On Ctrl-C; the checkpoint keeps the models that were fitted.
     """
     file = None if checkpoint is None else Path(checkpoint)
-    mark = fingerprint(scaling, observations, context)
+    mark = fingerprint(problem, context)
     done: list[SimplerFit] = []
     if resume and file is not None and file.exists():
         saved = read_checkpoint(file, mark)
@@ -108,9 +105,7 @@ def fit_simpler(
         if before is not None and before.model == model.name:
             fits.append(before)
             continue
-        fits.append(
-            _fitted(model, observations, scaling, fits, tolerance, progress, max_evaluations)
-        )
+        fits.append(_fitted(model, problem, fits, progress, max_evaluations))
         if file is not None:
             write_checkpoint(file, Checkpoint(mark, (), (), tuple(fits)))
     return tuple(fits)
@@ -118,10 +113,8 @@ def fit_simpler(
 
 def _fitted(
     model: SimplerModel,
-    observations: Observations,
-    scaling: Scaling,
+    problem: Problem,
     before: Sequence[SimplerFit],
-    tolerance: float | None,
     progress: bool,
     max_evaluations: int,
 ) -> SimplerFit:
@@ -132,10 +125,7 @@ def _fitted(
         return SimplerFit(model.name, "left out", _sentence(error))
     try:
         optimum = minimise(
-            predict,
-            observations,
-            scaling,
-            tolerance=tolerance,
+            replace(problem, predict=predict),
             progress=progress,
             max_evaluations=max_evaluations,
             simpler=before,

@@ -7,6 +7,10 @@ be the covariance. Real residuals are often larger than the noise and alike from
 the next; the covariance is therefore the sandwich ``inv(F) J' S J inv(F)`` (White 1982,
 doi:10.2307/1912526) with, for each variable, the variance of its residuals (never taken below
 one) and, where it is significant, their lag-one autocorrelation (first-order autoregression).
+
+With a robust loss the residuals are replaced by their influence psi and ``F`` is multiplied by the
+mean of psi's slope (Huber 1964, doi:10.1214/aoms/1177703732). A prior adds its precision to ``F``
+and to the middle of the sandwich, as data would.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ import scipy.signal
 import scipy.stats
 from numpy.typing import NDArray
 
+from cellmodels.fitting.loss import SQUARES, Loss
+from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.residuals import Observations
 from cellmodels.fitting.scaling import FreeParameter, Scaling
 
@@ -46,6 +52,9 @@ STRONG = 0.95
 SIGNIFICANT = 0.01
 _SMALLEST_SINGULAR_VALUE = 1e-12  # of the largest; directions below it are undetermined
 _LARGEST_AUTOCORRELATION = 0.99
+_SMALLEST_SLOPE = 0.1  # of a robust loss's influence, on average
+_NORMAL_NODES, _NORMAL_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
+_NORMAL_WEIGHTS = _NORMAL_WEIGHTS / _NORMAL_WEIGHTS.sum()
 
 
 @dataclass(frozen=True)
@@ -152,20 +161,13 @@ class Summary:
         return self.chi_square / freedom if freedom > 0 else float("nan")
 
 
-def summarise(
-    observations: Observations,
-    residuals: NDArray[np.float64],
-    jacobian: NDArray[np.float64],
-    fits: Sequence[VariableFit],
-) -> Summary:
-    """Statistics of a fit from its normalised residuals and their Jacobian.
+def summarise(problem: Problem, best: Evaluation, fits: Sequence[VariableFit]) -> Summary:
+    """Statistics of a fit from its best point.
 
     Parameters
     ----------
-    observations : Observations
-    residuals : ndarray, shape (k,)
-    jacobian : ndarray, shape (k, p)
-        With respect to the scaled parameters.
+    problem : Problem
+    best : Evaluation
     fits : sequence of VariableFit
         From :func:`variable_fits`.
 
@@ -173,15 +175,16 @@ def summarise(
     -------
     Summary
     """
+    observations, jacobian = problem.observations, best.jacobian
     size, count = jacobian.shape
-    covariance = covariance_of(observations, residuals, jacobian, fits)
-    log_likelihood = residual_log_likelihood(observations, residuals)
+    covariance = covariance_of(problem, best, fits)
+    log_likelihood = residual_log_likelihood(observations, best.residuals)
     used = sum(variable.used > 0 for variable in observations.variables)
     return Summary(
         points=size,
         parameters=count,
         degrees_of_freedom=size - count,
-        chi_square=float(residuals @ residuals),
+        chi_square=float(best.residuals @ best.residuals),
         aicc=aicc(log_likelihood, count + used, size),
         condition_number=_condition_number(jacobian),
         fisher=jacobian.T @ jacobian,
@@ -191,14 +194,18 @@ def summarise(
 
 
 def variable_fits(
-    observations: Observations, residuals: NDArray[np.float64]
+    observations: Observations, residuals: NDArray[np.float64], loss: Loss = SQUARES
 ) -> tuple[VariableFit, ...]:
-    """How well each variable is described by a fit with these normalised residuals."""
+    """How well each variable is described by a fit with these normalised residuals.
+
+    Their autocorrelation is that of their influence on the fit.
+    """
+    influence = loss.influence(residuals)
     fits = []
     for index, variable in enumerate(observations.variables):
         mine = observations.owner == index
         series = observations.series[mine]
-        r, p = autocorrelation([residuals[mine][series == s] for s in np.unique(series)])
+        r, p = autocorrelation([influence[mine][series == s] for s in np.unique(series)])
         natural = residuals[mine] * observations.std[mine]
         fits.append(VariableFit(variable.key, _rms(residuals[mine]), _rms(natural), r, p))
     return tuple(fits)
@@ -232,25 +239,32 @@ def autocorrelation(series: Sequence[NDArray[np.float64]]) -> tuple[float, float
 
 
 def covariance_of(
-    observations: Observations,
-    residuals: NDArray[np.float64],
-    jacobian: NDArray[np.float64],
-    fits: Sequence[VariableFit],
+    problem: Problem, best: Evaluation, fits: Sequence[VariableFit]
 ) -> NDArray[np.float64]:
     """Covariance of the scaled parameters, shape (p, p); see the module's docstring."""
-    size, count = jacobian.shape
-    left, singular, directions = np.linalg.svd(jacobian, full_matrices=False)
+    observations, loss = problem.observations, problem.loss
+    size, count = best.jacobian.shape
+    inflation = size / max(size - count, 1)
+    weights, variances = np.ones(size), np.ones(len(fits))
+    for index in range(len(fits)):
+        mine = observations.owner == index
+        if mine.any():
+            slope, variances[index] = _loss_moments(loss, best.residuals[mine], inflation)
+            weights[mine] = slope
+    known = np.empty((0, count)) if problem.prior is None else problem.prior.root
+    rows = np.vstack([np.sqrt(weights)[:, None] * best.jacobian, known])
+    left, singular, directions = np.linalg.svd(rows, full_matrices=False)
     # Directions without information get a huge variance instead of an error.
     floor = _SMALLEST_SINGULAR_VALUE * (singular.max(initial=0.0) or 1.0)
     root = directions.T / np.maximum(singular, floor)
-    inflation = size / max(size - count, 1)
-    middle = np.zeros((count, count))
+    middle = left[size:].T @ left[size:]
+    left = left[:size] / np.sqrt(weights)[:, None]
     for index, fit in enumerate(fits):
         mine = observations.owner == index
-        variance = max(1.0, fit.rms**2 * inflation) if mine.any() else 1.0
         for part in np.unique(observations.series[mine]):
-            rows = left[observations.series == part]
-            middle += variance * rows.T @ _correlated(rows, _usable_autocorrelation(fit))
+            chosen = left[observations.series == part]
+            alike = _correlated(chosen, _usable_autocorrelation(fit))
+            middle += variances[index] * chosen.T @ alike
     return root @ middle @ root.T
 
 
@@ -363,6 +377,17 @@ def correlation_from(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 # ------------------------------------------------------------------------------------------
+
+
+def _loss_moments(
+    loss: Loss, residuals: NDArray[np.float64], inflation: float
+) -> tuple[float, float]:
+    """Mean slope of the influence, and its variance: never less than for the stated noise."""
+    if not loss.robust:
+        return 1.0, max(1.0, float(np.mean(residuals**2)) * inflation)
+    slope = max(float(np.mean(loss.curvature(residuals))), _SMALLEST_SLOPE)
+    stated = float(_NORMAL_WEIGHTS @ loss.influence(_NORMAL_NODES) ** 2)
+    return slope, max(stated, float(np.mean(loss.influence(residuals) ** 2)) * inflation)
 
 
 def _rms(values: NDArray[np.float64]) -> float:

@@ -15,6 +15,7 @@ from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.fitting.fit import free_parameters
 from cellmodels.fitting.least_squares import Optimum, minimise
+from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.residuals import Observations, Variable
 from cellmodels.fitting.result import FittedCell, fitted_cell
 from cellmodels.fitting.scaling import Scaling
@@ -147,15 +148,14 @@ class TraceProblem:
     observations: Observations
     scaling: Scaling
 
+    @property
+    def problem(self) -> Problem:
+        """What is fitted to what."""
+        return Problem(self.simulator.predict, self.observations, self.scaling)
+
     def optimum(self, *, progress: bool = False, max_evaluations: int = 100) -> Optimum:
         """Find the parameters of least squares."""
-        found = minimise(
-            self.simulator.predict,
-            self.observations,
-            self.scaling,
-            progress=progress,
-            max_evaluations=max_evaluations,
-        )
+        found = minimise(self.problem, progress=progress, max_evaluations=max_evaluations)
         early = cuts(found.best.prediction)
         if not early:
             return found
@@ -177,9 +177,7 @@ class TraceProblem:
         )
         record = xr.DataTree.from_dict({"traces": trace})
         record.attrs["title"] = "a voltage trace"
-        cell, tree = fitted_cell(
-            self.cell, record, points, self.scaling, optimum, _remarks(optimum)
-        )
+        cell, tree = fitted_cell(self.cell, record, self.problem, optimum, _remarks(optimum))
         steps = self.simulator.steps
         tree.attrs["steps"] = json.dumps([str(step) for step in steps])
         return TraceFit(cell, steps, tree)

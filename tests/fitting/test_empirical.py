@@ -9,6 +9,7 @@ from cellmodels.fitting.empirical import (
     fit_square_root,
 )
 from cellmodels.fitting.least_squares import minimise
+from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.residuals import observe
 
 N = np.arange(0.0, 1001.0, 20.0)
@@ -36,7 +37,7 @@ def test_weights_follow_the_noise():
 
 def test_the_true_model_beats_curves_with_more_numbers(record, fade, scaling):
     observations = observe(record)
-    optimum = minimise(fade, observations, scaling, progress=False)
+    optimum = minimise(Problem(fade, observations, scaling), progress=False)
     comparison = compare_with_empirical(observations, optimum.best.residuals, 3)
     by_law = {entry.law: entry for entry in comparison}
     assert min(comparison, key=lambda entry: entry.aicc).law == "model"

@@ -6,12 +6,14 @@ import pytest
 from cellmodels.errors import InputError
 from cellmodels.fitting.checkpoint import Checkpoint, Trial, read_checkpoint, write_checkpoint
 from cellmodels.fitting.least_squares import FitError, minimise
+from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.residuals import observe
 from cellmodels.observations import Outcome, Prediction
 
 
-def fit(predict, record, scaling, **options):
-    return minimise(predict, observe(record), scaling, progress=False, **options)
+def fit(predict, record, scaling, tolerance=None, **options):
+    problem = Problem(predict, observe(record), scaling, tolerance=tolerance)
+    return minimise(problem, progress=False, **options)
 
 
 def test_true_parameters_are_recovered_from_data_without_noise(record_of, fade, scaling, truth):
@@ -30,7 +32,7 @@ def test_optimum_is_that_of_linear_least_squares(record, fade, scaling):
         (observations.data - zero.values) / observations.std,
         rcond=None,
     )[0]
-    optimum = minimise(fade, observations, scaling, progress=False)
+    optimum = minimise(Problem(fade, observations, scaling), progress=False)
     assert optimum.converged
     np.testing.assert_allclose(optimum.best.values, exact, rtol=1e-5)
 
@@ -174,7 +176,7 @@ def test_solver_noise_ends_the_fit_soon(record, fade_of, scaling, truth):
 
 def test_a_parameter_without_influence_stays_and_does_not_disturb(record, fade, scaling):
     observations = observe(record, ["discharge_capacity"])  # says nothing of the resistance
-    optimum = minimise(fade, observations, scaling, progress=False)
+    optimum = minimise(Problem(fade, observations, scaling), progress=False)
     assert optimum.converged
     assert optimum.best.values[2] == pytest.approx(scaling.start[2])
 
@@ -193,7 +195,7 @@ def test_bounds_hold_the_parameter(record, fade, truth):
 def test_fewer_points_than_parameters_are_refused(record_of, fade, scaling):
     record = record_of(cycles=2)
     with pytest.raises(InputError, match="2 points cannot determine 3"):
-        minimise(fade, observe(record, ["discharge_capacity"]), scaling, progress=False)
+        minimise(Problem(fade, observe(record, ["discharge_capacity"]), scaling), progress=False)
 
 
 # Interrupting and resuming ----------------------------------------------------------------
@@ -289,7 +291,7 @@ def test_a_checkpoint_of_another_fit_is_refused(
     path = tmp_path / "fit.json"
     noise = {"capacity_C20": 1e-3}
     observations = observe(record, ["capacity_C20"], noise=noise)
-    minimise(fade, observations, scaling_of(count=2), progress=False, checkpoint=path)
+    minimise(Problem(fade, observations, scaling_of(count=2)), progress=False, checkpoint=path)
     for other, context in (
         ((record_of(seed=1), noise, {"count": 2}), ""),
         ((record, {"capacity_C20": 2e-3}, {"count": 2}), ""),
@@ -297,11 +299,12 @@ def test_a_checkpoint_of_another_fit_is_refused(
         ((record, noise, {"count": 2}), "another cell"),
     ):
         data, std, parameters = other
+        problem = Problem(
+            fade, observe(data, ["capacity_C20"], noise=std), scaling_of(**parameters)
+        )
         with pytest.raises(InputError, match="another fit"):
             minimise(
-                fade,
-                observe(data, ["capacity_C20"], noise=std),
-                scaling_of(**parameters),
+                problem,
                 progress=False,
                 checkpoint=path,
                 resume=True,
@@ -326,7 +329,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, text):
 
 
 def test_progress_bar_shows_cost_and_evaluations(record, fade, scaling, capsys):
-    optimum = minimise(fade, observe(record), scaling, progress=True)
+    optimum = minimise(Problem(fade, observe(record), scaling), progress=True)
     shown = capsys.readouterr().err
     assert "chi2/n 1.0" in shown
     assert f"{len(optimum.trials)}/{len(optimum.trials)}" in shown

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -8,6 +9,9 @@ from matplotlib.figure import Figure
 
 from cellmodels.errors import InputError
 from cellmodels.fitting.fit import fit_with, free_parameters
+from cellmodels.fitting.loss import Loss
+from cellmodels.fitting.prior import Prior
+from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.residuals import observe
 from cellmodels.fitting.result import Fit
 from cellmodels.parameter_set import ParameterSet
@@ -17,14 +21,27 @@ NAMES = ["SEI solvent diffusivity [m2.s-1]", "SEI kinetic rate constant [m.s-1]"
 
 
 @pytest.fixture
-def make_fit(cell, protocol, cell_fade, record):
-    def make(record=record, observables=None, **options):
+def make_problem(cell, cell_fade, record):
+    def make(record=record, observables=None):
         starts = {name: 2 * cell.value(name) for name in NAMES}
         scaling = free_parameters(cell, NAMES, start=starts)
-        return fit_with(
-            cell_fade, cell, record, protocol, observe(record, observables), scaling,
-            progress=False, **options,
-        )  # fmt: skip
+        return Problem(cell_fade, observe(record, observables), scaling)
+
+    return make
+
+
+@pytest.fixture
+def fitted(cell, protocol, record):
+    def make(problem, record=record, **options):
+        return fit_with(problem, cell, record, protocol, progress=False, **options)
+
+    return make
+
+
+@pytest.fixture
+def make_fit(make_problem, fitted, record):
+    def make(record=record, observables=None, **options):
+        return fitted(make_problem(record, observables), record, **options)
 
     return make
 
@@ -43,6 +60,26 @@ def test_fitted_cell_holds_the_values_and_says_where_they_are_from(fit, cell):
         assert value == pytest.approx(cell.value(name), rel=0.05)  # the truth of this record
         assert fit.cell.parameters.parameters[name].source == "fitted to analytic fade"
     assert cell.value(NAMES[0]) != fit.cell.value(NAMES[0])  # the old cell is unchanged
+
+
+@pytest.mark.parametrize("options", [{}, {"loss": Loss("pseudo-Huber", 2.0), "prior": True}])
+def test_the_problem_of_a_fit_is_read_back_from_its_file(
+    make_problem, cell_fade, fitted, options, tmp_path
+):
+    problem = make_problem()
+    if options.pop("prior", False):
+        known = {NAMES[1]: (problem.scaling.start[1], 0.5)}
+        options["prior"] = Prior.independent(problem.scaling, known)
+    problem = dataclasses.replace(problem, **options)
+    fit = fitted(problem)
+    fit.save(tmp_path / "fit.nc")
+    again = Fit.load(tmp_path / "fit.nc").problem(cell_fade)
+    assert again.scaling == problem.scaling
+    assert again.loss == problem.loss
+    assert again.tolerance == problem.tolerance
+    best = again.evaluate_optimum(list(fit.values.values()))
+    np.testing.assert_array_equal(best.residuals, fit.residuals["normalised_residual"].values)
+    assert best.cost == pytest.approx(problem.evaluate(best.scaled).cost, rel=1e-12)
 
 
 def test_fitted_parameters_as_a_file(fit, cell, tmp_path):

@@ -14,6 +14,7 @@ from cellmodels.errors import InputError
 from cellmodels.fitting.checkpoint import read_checkpoint
 from cellmodels.fitting.fit import fit, fit_with, free_parameters, simpler_levels
 from cellmodels.fitting.least_squares import FitError, minimise
+from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.residuals import observe
 from cellmodels.fitting.result import Fit
 from cellmodels.fitting.simpler import SimplerModel, fit_simpler
@@ -68,9 +69,9 @@ def refused(name):
 def run(predict, simpler, record, scaling, **options):
     """Simpler models, then the fit itself, as `fit_with` has it."""
     options = {"progress": False, **options}
-    observations = observe(record)
-    found = fit_simpler(simpler, observations, scaling, **options)
-    return minimise(predict, observations, scaling, simpler=found, **options)
+    problem = Problem(predict, observe(record), scaling)
+    found = fit_simpler(simpler, problem, **options)
+    return minimise(problem, simpler=found, **options)
 
 
 # Where the fit starts ---------------------------------------------------------------------
@@ -250,12 +251,10 @@ def test_a_fit_tells_what_was_fitted_first(cell, protocol, cell_fade, record, tm
     ]
     scaling = free_parameters(cell, names, start={name: 2 * cell.value(name) for name in names})
     found = fit_with(
-        cell_fade,
+        Problem(cell_fade, observe(record), scaling),
         cell,
         record,
         protocol,
-        observe(record),
-        scaling,
         simpler=[refused("point"), model("simple", Biased(cell_fade))],
         progress=False,
     )

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellmodels.fitting.least_squares import minimise
+from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.residuals import observe
 from cellmodels.fitting.scaling import FreeParameter, Scaling
 from cellmodels.fitting.statistics import (
@@ -19,6 +20,7 @@ from cellmodels.fitting.statistics import (
     summarise,
     variable_fits,
 )
+from cellmodels.observations import Outcome, Prediction
 
 WHITE = VariableFit("x", 0.5, 0.5, 0.0, 1.0)
 
@@ -36,19 +38,28 @@ def _estimate(scaled_error, scaling=None, scaled=0.0, freedom=10_000):
     return estimate
 
 
+def ended(observations, residuals, jacobian, scaling=None):
+    """A problem, and a best point of it with these residuals and this Jacobian."""
+    p = jacobian.shape[1]
+    scaling = scaling or Scaling([FreeParameter(f"x{i}", 1.0, 0.01, 100.0) for i in range(p)])
+    prediction = Prediction(residuals, jacobian, Outcome(True))
+    best = Evaluation(np.zeros(p), np.ones(p), prediction, residuals, jacobian, residuals, jacobian)
+    return Problem(None, observations, scaling), best
+
+
 # Covariance -------------------------------------------------------------------------------
 
 
 def test_covariance_is_the_inverse_information_for_good_white_residuals(capacity):
     jacobian = np.random.default_rng(0).standard_normal((capacity.size, 3))
-    found = covariance_of(capacity, np.full(capacity.size, 0.5), jacobian, [WHITE])
+    found = covariance_of(*ended(capacity, np.full(capacity.size, 0.5), jacobian), [WHITE])
     np.testing.assert_allclose(found, np.linalg.inv(jacobian.T @ jacobian), rtol=1e-10)
 
 
 def test_covariance_grows_with_the_residuals(capacity):
     jacobian = np.random.default_rng(0).standard_normal((capacity.size, 3))
     large = VariableFit("x", 3.0, 3.0, 0.0, 1.0)
-    found = covariance_of(capacity, np.full(capacity.size, 3.0), jacobian, [large])
+    found = covariance_of(*ended(capacity, np.full(capacity.size, 3.0), jacobian), [large])
     expected = 9 * 400 / 397 * np.linalg.inv(jacobian.T @ jacobian)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
@@ -56,7 +67,7 @@ def test_covariance_grows_with_the_residuals(capacity):
 def test_covariance_allows_for_autocorrelated_residuals(capacity):
     jacobian = np.random.default_rng(0).standard_normal((capacity.size, 2)).cumsum(axis=0)
     alike = VariableFit("x", 0.5, 0.5, 0.8, 1e-20)
-    found = covariance_of(capacity, np.full(capacity.size, 0.5), jacobian, [alike])
+    found = covariance_of(*ended(capacity, np.full(capacity.size, 0.5), jacobian), [alike])
     inverse = np.linalg.inv(jacobian.T @ jacobian)
     correlated = scipy.linalg.toeplitz(0.8 ** np.arange(capacity.size))
     np.testing.assert_allclose(
@@ -67,7 +78,7 @@ def test_covariance_allows_for_autocorrelated_residuals(capacity):
 def test_a_parameter_without_information_gets_a_huge_error_and_hides_no_other(capacity):
     jacobian = np.random.default_rng(0).standard_normal((capacity.size, 3))
     jacobian[:, 1] = 0.0
-    found = covariance_of(capacity, np.full(capacity.size, 0.5), jacobian, [WHITE])
+    found = covariance_of(*ended(capacity, np.full(capacity.size, 0.5), jacobian), [WHITE])
     others = np.linalg.inv(jacobian[:, [0, 2]].T @ jacobian[:, [0, 2]])
     np.testing.assert_allclose(found[np.ix_([0, 2], [0, 2])], others, rtol=1e-9)
     assert found[1, 1] > 1e12
@@ -76,7 +87,7 @@ def test_a_parameter_without_information_gets_a_huge_error_and_hides_no_other(ca
 def test_two_parameters_with_the_same_effect_are_both_undetermined(capacity):
     column = np.random.default_rng(0).standard_normal((capacity.size, 1))
     jacobian = np.hstack([column, column])
-    found = covariance_of(capacity, np.full(capacity.size, 0.5), jacobian, [WHITE])
+    found = covariance_of(*ended(capacity, np.full(capacity.size, 0.5), jacobian), [WHITE])
     assert np.all(np.diag(found) > 1e10)
     assert correlation_from(found)[0, 1] == pytest.approx(-1.0, abs=1e-3)
 
@@ -87,9 +98,10 @@ def test_standard_errors_hold(record_of, fade_of, scaling_of, truth):
     inside = np.zeros(3)
     for seed in range(40):
         observations = observe(record_of(seed=seed))
-        optimum = minimise(fade_of(), observations, scaling_of(), progress=False)
+        problem = Problem(fade_of(), observations, scaling_of())
+        optimum = minimise(problem, progress=False)
         fits = variable_fits(observations, optimum.best.residuals)
-        summary = summarise(observations, optimum.best.residuals, optimum.best.jacobian, fits)
+        summary = summarise(problem, optimum.best, fits)
         estimates = estimate_parameters(
             scaling_of(), optimum.best.scaled, summary.covariance, summary.degrees_of_freedom
         )
@@ -217,6 +229,7 @@ def test_condition_number_is_that_of_the_information(capacity):
     jacobian[0, 0], jacobian[1, 1] = 10.0, 0.1
     residuals = np.ones(capacity.size)
     fits = variable_fits(capacity, residuals)
-    assert summarise(capacity, residuals, jacobian, fits).condition_number == pytest.approx(1e4)
+    found = summarise(*ended(capacity, residuals, jacobian), fits)
+    assert found.condition_number == pytest.approx(1e4)
     jacobian[1, 1] = 0.0
-    assert summarise(capacity, residuals, jacobian, fits).condition_number == np.inf
+    assert summarise(*ended(capacity, residuals, jacobian), fits).condition_number == np.inf
