@@ -23,6 +23,7 @@
     observables = ["discharge_capacity", "capacity_C20"]
     coordinate = "throughput"      # or { cycles = "cycle", checkups = "throughput" }
     noise = { discharge_capacity = "2 mA.h" }
+    loss = "pseudo-Huber"          # where some points may be wrong; { name = …, threshold = … } too
     simpler_models = []            # start at once; by default the SPMe is fitted before a DFN
     tolerance = "0.1 mA.h"
     adapt = true                   # first scale the cell to the record's first capacity
@@ -39,6 +40,7 @@ In place of its list of names, ``free`` may say where each parameter starts and 
 
     [fit.free]
     "SEI solvent diffusivity [m2.s-1]" = { start = 1e-21, bounds = ["1e-23 m2.s-1", 1e-19] }
+    "SEI resistivity [Ohm.m]" = { prior = [2e5, 0.5] }   # value, sd of its logarithm
     "Dead lithium decay constant [s-1]" = 1e-6     # a start
 
 A number stands for itself, in the unit of the quantity; a text is a number and its unit. Paths
@@ -72,7 +74,9 @@ from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.fitting import Fit, adapt, fit
 from cellmodels.fitting.fit import free_parameters, simpler_levels
+from cellmodels.fitting.loss import LOSSES, Loss
 from cellmodels.fitting.matching import observe_with_protocol
+from cellmodels.fitting.prior import Prior
 from cellmodels.protocol import Protocol
 from cellmodels.record import read_record
 from cellmodels.record.schema import quantity
@@ -170,6 +174,7 @@ class _Coordinates(_Section):
 class _FreeSection(_Section):
     start: _Number | None = None
     bounds: Annotated[list[_Number], Field(min_length=2, max_length=2)] | None = None
+    prior: Annotated[list[_Number], Field(min_length=2, max_length=2)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -189,11 +194,22 @@ def _free(given: Any) -> Any:
     return {name: {} for name in given}
 
 
+class _LossSection(_Section):
+    name: Literal[LOSSES] = "squares"  # type: ignore[valid-type]
+    threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+
 class _FitSection(_Section):
     free: Annotated[dict[str, _FreeSection], BeforeValidator(_free), Field(min_length=1)]
     observables: list[str] | None = None
     coordinate: _Coordinates | None = None
     noise: dict[str, _Number] = {}
+    loss: _LossSection = _LossSection()
     simpler_models: list[str] | None = None
     tolerance: _Number | None = None
     adapt: bool = False
@@ -260,7 +276,7 @@ class FitJob:
     record : xarray.DataTree
     settings : mapping
         Arguments of :func:`cellmodels.fit`: ``free``, ``start``, ``bounds``, ``observables``,
-        ``coordinate``, ``noise``, ``simpler_models``, ``tolerance`` [A.h],
+        ``coordinate``, ``noise``, ``loss``, ``prior``, ``simpler_models``, ``tolerance`` [A.h],
         ``max_evaluations``.
     adapt : bool
         Whether the cell is first scaled to the record with :func:`cellmodels.adapt`.
@@ -520,6 +536,12 @@ def _settings(section: _FitSection, where: str) -> dict[str, Any]:
             "observables": section.observables,
             "coordinate": _coordinates(section.coordinate),
             "noise": {n: _in_record_unit(noise, n) for n, noise in section.noise.items()},
+            "loss": Loss(section.loss.name, section.loss.threshold or 0.0),
+            "prior": {
+                n: (_in_its_unit(f.prior[0], n), f.prior[1].to("-", f"prior of {n}"))
+                for n, f in free.items()
+                if f.prior is not None
+            },
             "simpler_models": section.simpler_models,
             "tolerance": tolerance,
             "max_evaluations": section.max_evaluations,
@@ -547,7 +569,7 @@ def _check(
 ) -> None:
     """Whatever `fit` would refuse, before `adapt` simulates anything."""
     given = {key: settings[key] for key in ("free", "start", "bounds")}
-    free_parameters(cell, **given)
+    Prior.independent(free_parameters(cell, **given), settings["prior"])
     simpler_levels(cell, settings["simpler_models"])
     given = {key: settings[key] for key in ("observables", "coordinate", "noise")}
     with warnings.catch_warnings():

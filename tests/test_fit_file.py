@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cellmodels import Cell, Protocol, fit_file
 from cellmodels.errors import InputError, UnitError
 from cellmodels.fit_file import read_fit_file, read_simulate_file
+from cellmodels.fitting.loss import Loss
 
 SEI = "SEI solvent diffusivity [m2.s-1]"
 
@@ -83,6 +84,20 @@ def test_simpler_models_of_a_fit(files):
     assert read_fit_file(path).settings["simpler_models"] == ["SPMe"]
 
 
+@pytest.mark.parametrize(
+    ("written", "loss"),
+    [
+        ('"Cauchy"', Loss("Cauchy")),
+        ('{ name = "pseudo-Huber", threshold = 2 }', Loss("pseudo-Huber", 2.0)),
+    ],
+)
+def test_loss_and_prior_of_a_fit(files, written, loss):
+    free = f'free = {{ "{SEI}" = {{ prior = ["20 nm2.s-1", 0.5] }} }}\nloss = {written}'
+    settings = read_fit_file(changed(files, f'free = ["{SEI}"]', free)).settings
+    assert settings["loss"] == loss
+    assert settings["prior"] == {SEI: (pytest.approx(2e-17), 0.5)}
+
+
 def test_fit(files):
     job = read_fit_file(files / "run.toml")
     mechanisms = ["SEI", {"mechanism": "lithium plating", "kind": "irreversible"}]
@@ -99,7 +114,7 @@ def test_fit(files):
     assert settings.pop("tolerance") == pytest.approx(1e-4)
     assert settings.pop("noise") == {"discharge_capacity": pytest.approx(2e-3)}
     nothing = {"start": {}, "bounds": {}, "observables": None, "coordinate": None}
-    nothing["simpler_models"] = None
+    nothing |= {"simpler_models": None, "prior": {}, "loss": Loss()}
     assert settings == {"free": [SEI], "max_evaluations": 7, **nothing}
     assert job.output.path(".nc") == files / "here" / "cell B.nc"
     assert set(job.inputs) == {files / n for n in ("run.toml", "protocol.toml", "life.csv")}
@@ -234,6 +249,7 @@ FIT = {
     "no name": (f'["{SEI}"]', "[1]", "fit -> free: the names of parameters, not 1"),
     "nothing": (f'["{SEI}"]', "[]", "fit -> free"),
     "one bound": (f'["{SEI}"]', f'{{ "{SEI}" = {{ bounds = [1] }} }}', "free -> SEI .* -> bounds"),
+    "prior": (f'["{SEI}"]', f'{{ "{SEI}" = {{ prior = [1e-21, 0] }} }}', "fit: .* positive error"),
     "start": (f'["{SEI}"]', f'{{ "{SEI}" = 1e-15 }}', "fit: The start of .* outside its bounds"),
     "start's unit": (f'["{SEI}"]', f'{{ "{SEI}" = "1 m" }}', "fit: SEI .*: the unit 'm' "),
     "option": (f'["{SEI}"]', f'{{ "{SEI}" = {{ strat = 1 }} }}', "unknown key 'strat'. .* 'start'"),
