@@ -42,8 +42,8 @@ class DegradationModes:
         Dimension ``checkup``: ``loss_of_lithium_inventory``, ``loss_of_active_material_negative``,
         ``loss_of_active_material_positive`` [%] and ``capacity`` between the voltage limits at open
         circuit [A.h], each with ``_std``; ``covariance`` [%²] of the modes over ``checkup``,
-        ``mode``, ``other_checkup`` and ``other_mode``. ``number`` is the row of each check-up in the
-        source, the attribute ``reference`` the row here that the losses refer to.
+        ``mode``, ``other_checkup`` and ``other_mode``. ``number`` is the row of each check-up in
+        the source, the attribute ``reference`` the row here that the losses refer to.
     electrodes : xarray.Dataset
         Capacities and stoichiometries of the electrodes, with ``_std``, and the ``rmse`` [V].
     curves : xarray.Dataset

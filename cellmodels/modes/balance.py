@@ -21,10 +21,14 @@ from cellmodels.modes.fitted_curves import curves_dataset
 from cellmodels.modes.half_cells import HalfCells
 from cellmodels.modes.joint import Solution, solve
 from cellmodels.modes.linearised import Noise, Prior, Problem
+from cellmodels.modes.noise import MOST_CURVES
 
 __all__ = ["BalancePrior", "ElectrodeBalance", "balance_electrodes", "fit_curves"]
 
 Array = NDArray[np.float64]
+
+_FAR = 0.98  # of the most
+_WORSE = 1.05  # times the stated error of the half cells, from which on it is said
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,7 @@ class CurvesFit:
             "white_noise_V": float(noise.white),
             "correlated_residuals_V": float(noise.correlated),
             "correlation_length": float(noise.length),
+            "curve_error_factor": float(noise.curves),
             "converged": int(self.solution.converged),
         }
         for side in ("negative", "positive"):
@@ -249,7 +254,7 @@ class ElectrodeBalance:
         return float(self.electrodes["rmse"])
 
     def to_datatree(self) -> xr.DataTree:
-        """Everything, as groups ``/electrodes`` and ``/curves``, to be written with ``to_netcdf``."""
+        """Everything, in ``/electrodes`` and ``/curves``; ``to_netcdf`` writes it."""
         electrodes = self.electrodes.assign(covariance=self.covariance)
         return xr.DataTree.from_dict({"electrodes": electrodes, "curves": self.curves})
 
@@ -271,13 +276,18 @@ class ElectrodeBalance:
 
 def residuals_text(attrs: dict) -> str:
     """What the standard errors hold, in words."""
-    curves = ", ".join(
-        f"{side} {1e3 * attrs[f'{side}_curve_error_V']:.2g} mV" for side in ("negative", "positive")
+    factor = attrs["curve_error_factor"]
+    curves = " and ".join(
+        f"{1e3 * factor * attrs[f'{side}_curve_error_V']:.2g} mV ({side})"
+        for side in ("negative", "positive")
     )
+    worse = f", {factor:.2g} times what was stated" if factor > _WORSE else ""
+    if factor > _FAR * MOST_CURVES:
+        worse += " and no more allowed: these half cells are not those of this cell"
     return (
         f"Errors hold white noise of {1e3 * attrs['white_noise_V']:.2g} mV a point, autocorrelated "
         f"residuals of {1e3 * attrs['correlated_residuals_V']:.2g} mV, and half-cell curves wrong "
-        f"by {curves}."
+        f"by {curves}{worse}."
     )
 
 

@@ -14,20 +14,21 @@ from cellmodels.errors import InputError
 __all__ = ["CurveError"]
 
 _GRID = 201
-_LEFT_OUT = 1e-4  # share of the variance
+_LEFT_OUT = 5e-3  # share of the variance
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class CurveError:
-    r"""What is not known of a half-cell curve.
+    """What is not known of a half-cell curve.
 
     The potential of the electrode is taken as U(x + s g₂(x)) + a g₁(x) with the curve U and two
-    independent Gaussian processes of unit variance and squared-exponential covariance
-    exp(-(x - x')²/2ℓ²) (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006,
-    section 4.2.1). Both belong to the cell, not to one measurement: over its life they are the
-    same.
+    independent Gaussian processes of unit variance and the Matérn covariance of order 3/2,
+    (1 + d) exp(-d) with d = √3 |x - x'| / ℓ (Rasmussen and Williams, Gaussian Processes for Machine
+    Learning, 2006, section 4.2.1). Both belong to the cell, not to one measurement: over its life
+    they are the same. Where the curves of a cell show that the errors are larger, up to five times,
+    they are taken to be.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ class CurveError:
                 raise InputError(f"A curve's error in {name} is from 0 to 1, not {value!r}.")
         if not 0.02 <= self.length <= 10.0:
             raise InputError(
-                f"The correlation length of a curve's error is from 0.02 to 10, not {self.length!r}."
+                f"A curve's error is correlated over 0.02 to 10, not over {self.length!r}."
             )
 
     @property
@@ -86,7 +87,8 @@ class _Modes:
 
     def __init__(self, length: float) -> None:
         at = np.linspace(0.0, 1.0, _GRID)
-        covariance = np.exp(-0.5 * ((at[:, None] - at) / length) ** 2)
+        away = np.sqrt(3.0) * np.abs(at[:, None] - at) / length
+        covariance = (1.0 + away) * np.exp(-away)
         variances, vectors = np.linalg.eigh(covariance)
         variances, vectors = variances[::-1], vectors[:, ::-1]
         kept = 1 + int(np.searchsorted(np.cumsum(variances), (1 - _LEFT_OUT) * _GRID))

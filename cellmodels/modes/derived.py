@@ -37,6 +37,8 @@ MODES = {
     "loss_of_active_material_positive": "positive_capacity",
 }
 
+_BEYOND = 1.1  # stoichiometry up to which, and 0.1 below zero, a voltage limit is looked for
+
 
 @dataclass(frozen=True, eq=False)
 class Values:
@@ -104,7 +106,7 @@ def _quantities(
         (negative * own[2] + positive * own[3], inventory, nothing),
     ]
     empty, full = (_at_voltage(model, own, errors, limit) for limit in limits)
-    rows.append(tuple(e - f for e, f in zip(empty, full, strict=True)))  # type: ignore[arg-type]
+    rows.append((empty[0] - full[0], empty[1] - full[1], empty[2] - full[2]))
     for side, sign, capacity in ((0, -1.0, negative), (1, 1.0, positive)):
         for charge, by_own, by_errors in (full, empty):
             moved = sign * (by_own - charge * unit[side]) / capacity
@@ -132,8 +134,17 @@ def _at_voltage(
         curve = OcvCurve(one, np.ones(1), np.zeros(1), 0.0, (one[0], one[0]))
         return model.voltage(still, errors, curve)
 
-    reach = 1.5 * float(np.exp(own[:2]).min())
-    charge = brentq(lambda q: float(point(q)[0][0]) - voltage, -reach, reach, xtol=1e-12)
+    capacity = np.exp(own[:2])
+    least = -np.min(capacity * [_BEYOND - own[2], own[3] - 1.0 + _BEYOND])
+    most = np.min(capacity * [own[2] - 1.0 + _BEYOND, _BEYOND - own[3]])
+
+    def above(charge: float) -> float:
+        return float(point(charge)[0][0]) - voltage
+
+    if not above(least) > 0 > above(most):  # not reached
+        nothing = np.full(len(PARAMETERS) + errors.size, np.nan)
+        return np.nan, nothing[: len(PARAMETERS)], nothing[len(PARAMETERS) :]
+    charge = brentq(above, least, most, xtol=1e-12)
     _, by_own, by_errors = (each[0] for each in point(charge))
     slope = by_own[3] / np.exp(own[1]) - by_own[2] / np.exp(own[0])
     moved = -by_own / slope

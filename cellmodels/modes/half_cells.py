@@ -18,7 +18,6 @@ from cellmodels.modes.curve_errors import CurveError
 __all__ = ["HalfCell", "HalfCells"]
 
 _EDGE = 1e-4  # nearest that a law's stoichiometry comes to 0 and 1
-_STEEP = 20.0  # V per stoichiometry: beyond its ends a potential falls at least as steeply
 _FEWEST = 8  # rows of a measured curve
 _MOST = 400  # rows that it is reduced to, as means, so that its slope is not that of noise
 _BRANCHES = ("lithiation", "delithiation")
@@ -41,7 +40,7 @@ class HalfCell:
         it one curve serves both directions.
     ends : tuple of (float, float)
         Stoichiometries between which the potential is known. Beyond them it goes on in a straight
-        line that falls with at least 20 V per stoichiometry, as full and empty particles do.
+        line.
     error : CurveError
         How wrong it may be.
     source : str
@@ -68,9 +67,9 @@ class HalfCell:
         potential, derivative : ndarray
             Of the shape of `stoichiometry`.
         """
-        value, slope = self._one(self.mean, stoichiometry, _STEEP)
+        value, slope = self._one(self.mean, stoichiometry)
         if self.gap is not None and share:
-            more, tilt = self._one(self.gap, stoichiometry, 0.0)
+            more, tilt = self._one(self.gap, stoichiometry)
             value, slope = value + share * more, slope + share * tilt
         return value, slope
 
@@ -78,13 +77,11 @@ class HalfCell:
         """Half the difference of both curves [V], zero without hysteresis."""
         if self.gap is None:
             return np.zeros_like(stoichiometry)
-        return self._one(self.gap, stoichiometry, 0.0)[0]
+        return self._one(self.gap, stoichiometry)[0]
 
-    def _one(self, curve: Callable[..., Array], at: Array, least: float) -> tuple[Array, Array]:
+    def _one(self, curve: Callable[..., Array], at: Array) -> tuple[Array, Array]:
         inside = np.clip(at, *self.ends)
         value, slope = np.asarray(curve(inside)), np.asarray(curve(inside, 1))
-        beyond = at != inside
-        slope = np.where(beyond, -np.maximum(np.abs(slope), least) if least else 0.0, slope)
         return value + slope * (at - inside), slope
 
 
@@ -192,13 +189,21 @@ def _law(
     temperature: float | None,
     branch: str | None = None,
 ) -> CubicHermiteSpline:
-    """PyBaMM's potential with its exact derivative at many places, cubic in between."""
+    """The set's law with its exact derivative at many places, cubic in between.
+
+    Without what PyBaMM adds near 0 and 1, which would be a wall that no measurement has seen.
+    """
     parameters = pybamm.LithiumIonParameters()
     electrode = (parameters.n if side == "negative" else parameters.p).prim
-    kelvin = parameters.T_ref if temperature is None else pybamm.Scalar(temperature)
-    formula = values.process_symbol(electrode.U(pybamm.InputParameter("sto"), kelvin, branch))
+    sto, title = pybamm.InputParameter("sto"), side.capitalize()
+    kind = "OCP [V]" if branch is None else f"{branch} OCP [V]"
+    law = pybamm.FunctionParameter(
+        f"{title} electrode {kind}", {f"{title} particle stoichiometry": sto}
+    )
+    if temperature is not None:
+        law = law + (pybamm.Scalar(temperature) - parameters.T_ref) * electrode.dUdT(sto)
     x = casadi.MX.sym("sto")
-    potential = formula.to_casadi(inputs={"sto": x})
+    potential = values.process_symbol(law).to_casadi(inputs={"sto": x})
     function = casadi.Function("potential", [x], [potential, casadi.jacobian(potential, x)])
     value, slope = (np.array(each).ravel() for each in function(at[None, :]))
     if not (np.isfinite(value).all() and np.isfinite(slope).all()):

@@ -171,9 +171,9 @@ def _of_traces(found: CheckupsFound, test: str, direction: Direction | None) -> 
 
 
 def _places(found: CheckupsFound, numbers: list[int]) -> xr.Dataset:
-    checkups = found.record.children.get("checkups")
-    if checkups is None:
+    if "checkups" not in found.record.children:
         cycles = [found.recognition.checkups[k].after_cycle for k in numbers]
         return xr.Dataset(coords={"cycle": ("checkup", cycles)})
-    names = [name for name in COORDINATES if name in checkups.to_dataset().variables]
+    checkups = found.record["checkups"].to_dataset()
+    names = [name for name in COORDINATES if name in checkups.variables]
     return xr.Dataset(coords={name: ("checkup", checkups[name].values[numbers]) for name in names})

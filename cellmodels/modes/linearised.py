@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cellmodels.modes.curves import OcvCurve
-from cellmodels.modes.electrodes import Model
+from cellmodels.modes.electrodes import PARAMETERS, Model
 
 __all__ = [
     "Noise",
@@ -25,6 +25,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+_WALL = 1e-3  # by how much a stoichiometry leaves 0 to 1, that costs as much as a standard error
+
 
 @dataclass(frozen=True)
 class Noise:
@@ -38,11 +40,14 @@ class Noise:
         Standard deviation of what is not [V].
     length : float
         Over which that is forgotten, as a share of the curve's charge.
+    curves : float
+        How many times larger the errors of the half-cell curves are than stated, at least 1.
     """
 
     white: float
     correlated: float = 0.0
     length: float = 0.01
+    curves: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +64,9 @@ class Prior:
     std: Array
 
     @property
-    def free(self) -> Array:
+    def free(self) -> NDArray[np.intp]:
         """Numbers of the parameters that are not known, shape (p,)."""
-        return np.flatnonzero(self.std > 0)
+        return np.asarray(np.flatnonzero(self.std > 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +84,7 @@ class Unknowns:
     values: Array
     errors: Array
 
-    def moved(self, step: Array, free: Array) -> Unknowns:
+    def moved(self, step: Array, free: NDArray[np.intp]) -> Unknowns:
         """With a step of the free parameters, curve by curve, and of the coefficients if any."""
         size = len(self.values) * free.size
         values = self.values.copy()
@@ -103,6 +108,12 @@ class Rows:
     residual: Array
     own: Array
     common: Array
+
+    def with_more(self, other: Rows) -> Rows:
+        """Followed by other rows."""
+        names = ("residual", "own", "common")
+        both = [np.concatenate([getattr(self, n), getattr(other, n)]) for n in names]
+        return Rows(*both)
 
     def mapped(self, function: Callable[[Array], Array]) -> Rows:
         """With a linear function of all rows."""
@@ -140,11 +151,32 @@ class Problem:
             found.append(Rows(voltage - curve.voltage, own[:, self.prior.free], held))
         return found
 
-    def whitened(self, unknowns: Unknowns, noise: Noise) -> list[Rows]:
+    def factors(self, noise: Noise) -> list[Array]:
+        """Inverse Cholesky factors of each curve's covariance."""
+        return of_alike(self.curves, lambda curve: _inverse_factor(curve, noise))
+
+    def whitened(self, unknowns: Unknowns, factors: Sequence[Array]) -> list[Rows]:
         """The curves linearised, in units in which residuals are independent and of size one."""
-        factors = of_alike(self.curves, lambda curve: _inverse_factor(curve, noise))
         rows = self.rows(unknowns)
         return [one.mapped(factor.__matmul__) for one, factor in zip(rows, factors, strict=True)]
+
+    def walls(self, unknowns: Unknowns) -> list[Rows]:
+        """Penalties of stoichiometries that are not between 0 and 1 at either end of a curve."""
+        found = []
+        for curve, values in zip(self.curves, unknowns.values, strict=True):
+            ends = curve.charge[[0, -1], [0, -1]]
+            residual, own = np.zeros(4), np.zeros((4, len(PARAMETERS)))
+            for side, sign in ((0, -1.0), (1, 1.0)):
+                moved = sign * ends / np.exp(values[side])
+                place = values[2 + side] + moved
+                rows = slice(2 * side, 2 * side + 2)
+                beyond = place - np.clip(place, 0.0, 1.0)
+                residual[rows] = beyond / _WALL
+                own[rows, 2 + side] = (beyond != 0) / _WALL
+                own[rows, side] = -moved * (beyond != 0) / _WALL
+            common = np.zeros((4, unknowns.errors.size if self.common else 0))
+            found.append(Rows(residual, own[:, self.prior.free], common))
+        return found
 
 
 def of_alike(curves: Sequence[OcvCurve], make: Callable[[OcvCurve], Array]) -> list[Array]:
@@ -170,7 +202,9 @@ def _inverse_factor(curve: OcvCurve, noise: Noise) -> Array:
     return np.asarray(np.linalg.inv(np.linalg.cholesky(covariance)))
 
 
-def normal(rows: Sequence[Rows], unknowns: Unknowns, prior: Prior) -> tuple[Array, Array]:
+def normal(
+    rows: Sequence[Rows], unknowns: Unknowns, prior: Prior, curves: float
+) -> tuple[Array, Array]:
     """Gauss-Newton matrix and gradient of half the sum of squares, priors included.
 
     Parameters
@@ -180,6 +214,8 @@ def normal(rows: Sequence[Rows], unknowns: Unknowns, prior: Prior) -> tuple[Arra
     unknowns : Unknowns
         Where.
     prior : Prior
+    curves : float
+        Standard deviation of the coefficients of the half cells' errors.
 
     Returns
     -------
@@ -194,15 +230,16 @@ def normal(rows: Sequence[Rows], unknowns: Unknowns, prior: Prior) -> tuple[Arra
         part = np.r_[k * free : (k + 1) * free, own : own + common]
         matrix[np.ix_(part, part)] += both.T @ both
         gradient[part] += both.T @ one.residual
-    weights = np.concatenate([np.tile(prior.std[prior.free] ** -2.0, len(rows)), np.ones(common)])
+    own_weights = np.tile(prior.std[prior.free] ** -2.0, len(rows))
+    weights = np.concatenate([own_weights, np.full(common, curves**-2.0)])
     off = (unknowns.values - prior.mean)[:, prior.free].ravel()
     matrix[np.diag_indices_from(matrix)] += weights
     gradient += weights * np.concatenate([off, unknowns.errors[:common]])
     return matrix, gradient
 
 
-def squares(rows: Sequence[Rows], unknowns: Unknowns, prior: Prior) -> float:
+def squares(rows: Sequence[Rows], unknowns: Unknowns, prior: Prior, curves: float) -> float:
     """Sum of squares of whitened rows, priors included."""
     off = ((unknowns.values - prior.mean)[:, prior.free] / prior.std[prior.free]).ravel()
     total = sum(float(one.residual @ one.residual) for one in rows)
-    return total + float(off @ off + unknowns.errors @ unknowns.errors)
+    return total + float(off @ off + unknowns.errors @ unknowns.errors / curves**2)
