@@ -107,6 +107,14 @@ class CurvesFit:
         """Root mean square of each curve's residuals [V]."""
         return np.array([np.sqrt(np.mean(r**2)) for r in self.solution.residuals])
 
+    def parameters(self, curve: int) -> tuple[Array, Array]:
+        """Parameters of a curve as in :data:`PARAMETERS`, and their standard errors."""
+        free = self.prior.free
+        errors = np.zeros(self.prior.mean.size)
+        variances = np.diag(self.solution.covariance)
+        errors[free] = np.sqrt(variances[curve * free.size : (curve + 1) * free.size])
+        return self.solution.unknowns.values[curve], errors
+
     def dataset(self) -> xr.Dataset:
         """Measured and fitted curves, see :func:`curves_dataset`."""
         return curves_dataset(self.model, self.curves, self.solution)

@@ -27,13 +27,19 @@ __all__ = ["LENGTHS", "MOST_CURVES", "estimate_noise"]
 
 Array = NDArray[np.float64]
 
-LENGTHS: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)  # of autocorrelation, in shares of a curve's charge
+LENGTHS: tuple[float, ...] = (
+    0.01,
+    0.03,
+    0.1,
+    0.3,
+)  # of autocorrelation, in shares of a curve's charge
 MOST_CURVES = 5.0  # times larger than stated that half cells' errors may be found
 _ENOUGH = 6  # curves that tell the noise of all
 # White and correlated noise [V] and the factor on the half cells' errors: what is usual, within
-# which factors, and what is possible.
+# which factors, and what is possible. No two slow curves of a cell have the same overvoltage at
+# every charge: half a millivolt of that is taken for granted.
 _USUAL, _SPREAD = np.log([3e-4, 1e-3, 1.0]), np.array([1.5, 1.5, 1.0])
-_LEAST, _MOST = np.log([1e-5, 1e-5, 1.0]), np.log([0.1, 0.1, MOST_CURVES])
+_LEAST, _MOST = np.log([1e-5, 5e-4, 1.0]), np.log([0.1, 0.1, MOST_CURVES])
 _OUTSIDE = 1e3  # penalty of values beyond these
 
 
