@@ -250,21 +250,29 @@ def _curves(folder: Path, cell: Any) -> Iterator[tuple[str, Array, Array, dict[s
 def _tesla(table: pd.DataFrame, cell: Any) -> Iterator[tuple[str, Array, Array, dict[str, Any]]]:
     """Both directions with the nearest set, and the discharge with the cell's own half cells.
 
-    The file has both electrodes against a reference. Those of the charge, over stoichiometries that
-    are chosen here (0.03 to 0.93 and 0.25 to 0.9), serve as half cells of the discharge.
+    The file has both electrodes against a reference: they are branches of half cells, over
+    stoichiometries that are chosen here (0.03 to 0.93 and 0.25 to 0.9).
     """
     up, down = table[table["I/mA"] > 0], table[table["I/mA"] < 0]
-    for name, part in (("charge", up), ("discharge", down)):
-        charge, voltage = part["Capacity/mA.h"].values / 1e3, part["Ewe-Ece/V"].values
-        yield f"Tesla 4680 T-cell, {name}", charge, voltage, {}
-    share = (up["Capacity/mA.h"] / up["Capacity/mA.h"].max()).values
+    columns = ["Capacity/mA.h", "Ewe-Ece/V", "Ewe/VReal", "Ece/VReal"]
+    parts = [np.array(part[columns], dtype=float).T for part in (up, down)]
+    for name, (charge, voltage, *_) in zip(("charge", "discharge"), parts, strict=True):
+        yield f"Tesla 4680 T-cell, {name}", charge / 1e3, voltage, {}
+    (charged, _, up_positive, up_negative), (out, _, down_positive, down_negative) = parts
+    full = charged / charged[-1], 1.0 - out / charged[-1]  # share of the charge that is stored
     half_cells = cm.HalfCells.of(
         cell,
-        negative=(0.03 + 0.90 * share, up["Ece/VReal"].values),
-        positive=(0.90 - 0.65 * share, up["Ewe/VReal"].values),
+        negative={
+            "lithiation": (0.03 + 0.90 * full[0], up_negative),
+            "delithiation": (0.03 + 0.90 * full[1], down_negative),
+        },
+        positive={
+            "delithiation": (0.90 - 0.65 * full[0], up_positive),
+            "lithiation": (0.90 - 0.65 * full[1], down_positive),
+        },
     )
     options = {"half_cells": half_cells}
-    yield "Tesla 4680 T-cell, discharge, own half cells", charge, voltage, options
+    yield "Tesla 4680 T-cell, discharge, own half cells", out / 1e3, voltage, options
 
 
 def main() -> None:

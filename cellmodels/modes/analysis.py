@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.modes.balance import BalancePrior, fit_curves, residuals_text
-from cellmodels.modes.curves import Direction
+from cellmodels.modes.curves import SETTLE, Direction
 from cellmodels.modes.derived import MODES, degradation
 from cellmodels.modes.figures import plot_balance, plot_curves, plot_modes
 from cellmodels.modes.half_cells import HalfCells
@@ -204,6 +204,7 @@ def degradation_modes(
     prior: BalancePrior | None = None,
     noise: float | None = None,
     end_voltage: float | None = None,
+    settle: float = SETTLE,
 ) -> DegradationModes:
     r"""Losses of lithium and of active materials from slow curves over life.
 
@@ -251,6 +252,9 @@ def degradation_modes(
     end_voltage : float, optional
         Voltage at which the tests of ``/checkups`` ended [V], by default ``end_voltage_<ocv>``. It
         makes of ``capacity_<ocv>`` another point of each curve.
+    settle : float
+        Share of the charge after the current has begun that is left out: until lithium has spread
+        in the particles and the electrolyte the overvoltage is not the later one.
 
     Returns
     -------
@@ -261,7 +265,7 @@ def degradation_modes(
     InputError
         If the cell is none of lithium ion, or there are no such curves.
     """
-    found = curves_over_life(source, ocv, direction, end_voltage)
+    found = curves_over_life(source, ocv, direction, end_voltage, settle)
     count = len(found.curves)
     if not 0 <= reference < count:
         raise InputError(f"reference: there are curves 0 to {count - 1}, not {reference!r}.")

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError, warn
-from cellmodels.modes.curves import Direction, OcvCurve, ocv_curve
+from cellmodels.modes.curves import SETTLE, Direction, OcvCurve, ocv_curve
 from cellmodels.modes.derived import QUANTITIES, Values, electrode_quantities
 from cellmodels.modes.electrodes import Electrodes, Model, electrodes_of, usable_charge
 from cellmodels.modes.figures import plot_balance
@@ -75,7 +75,10 @@ class BalancePrior:
         mean = np.concatenate([np.log(electrodes.capacity), electrodes.full, np.zeros(3)])
         branches = [0.0 if side.gap is None else self.branch for side in sides]
         std = [self.capacity] * 2 + [self.stoichiometry] * 2 + [self.overvoltage, *branches]
-        return Prior(mean, np.array(std))
+        potentials = np.concatenate(
+            [np.arange(2 * side.error.size) < side.error.size for side in sides]
+        )
+        return Prior(mean, np.array(std), potentials)
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,6 +311,7 @@ def balance_electrodes(
     half_cells: HalfCells | None = None,
     prior: BalancePrior | None = None,
     noise: float | None = None,
+    settle: float = SETTLE,
 ) -> ElectrodeBalance:
     """Electrode capacities and stoichiometries from a slow discharge or charge.
 
@@ -334,6 +338,9 @@ def balance_electrodes(
         How far the electrodes may be from those of the set.
     noise : float, optional
         White noise of a fitted point [V], where it is known; by default it is estimated.
+    settle : float
+        Share of the charge after the current has begun that is left out: until lithium has spread
+        in the particles and the electrolyte the overvoltage is not the later one.
 
     Returns
     -------
@@ -344,7 +351,8 @@ def balance_electrodes(
     InputError
         If the cell is none of lithium ion, or the curve is none.
     """
-    fit = fit_curves(cell, [ocv_curve(charge, voltage, direction)], half_cells, prior, noise=noise)
+    curve = ocv_curve(charge, voltage, direction, settle=settle)
+    fit = fit_curves(cell, [curve], half_cells, prior, noise=noise)
     covariance = fit.quantities.covariance(fit.solution.covariance)[0, :, 0]
     names = list(QUANTITIES)
     return ElectrodeBalance(

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.record.cycles.curves import integral_at, rising
 
-__all__ = ["FEWEST", "Direction", "OcvCurve", "ocv_curve"]
+__all__ = ["FEWEST", "SETTLE", "Direction", "OcvCurve", "ocv_curve"]
 
 Array = NDArray[np.float64]
 Direction = Literal["discharge", "charge", "mean"]
@@ -19,6 +19,7 @@ DIRECTIONS: dict[str, float] = {"discharge": 1.0, "charge": -1.0, "mean": 0.0}
 
 FEWEST = 8  # points of a curve
 _INTERVALS = 200
+SETTLE = 0.03
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(3)
 
 
@@ -67,6 +68,7 @@ def ocv_curve(
     voltage: ArrayLike,
     direction: Direction | None = None,
     where: str = "The curve",
+    settle: float = SETTLE,
 ) -> OcvCurve:
     """Bring a measured curve into the form that is fitted.
 
@@ -82,6 +84,10 @@ def ocv_curve(
         the direction in which the voltage runs over the charge given.
     where : str
         What it is, for messages.
+    settle : float
+        Share of the charge after the current has begun that is left out: until lithium has spread
+        in the particles and the electrolyte the overvoltage is not the later one. Of a mean of
+        both directions it is left out at either end.
 
     Returns
     -------
@@ -110,8 +116,15 @@ def ocv_curve(
     if v[-1] > v[0]:
         direction = direction or "charge"
         q, v = rising(q[-1] - q, v)
+    share = DIRECTIONS[direction or "discharge"]
+    if not 0 <= settle < 0.5:
+        raise InputError(f"settle is a share of the charge below 0.5, not {settle!r}.")
     points, weights, means = _points(q, v)
-    return OcvCurve(points, weights, means, DIRECTIONS[direction or "discharge"], (q, v))
+    place = (points @ weights - q[0]) / (q[-1] - q[0])
+    kept = (place >= settle * (share >= 0)) & (place <= 1.0 - settle * (share <= 0))
+    if kept.sum() < FEWEST:
+        raise InputError(f"{where} has {kept.sum()} settled points; {FEWEST} are needed.")
+    return OcvCurve(points[kept], weights, means[kept], share, (q, v))
 
 
 def _points(q: Array, v: Array) -> tuple[Array, Array, Array]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from cellmodels.checkups import CheckupsFound, find_checkups
 from cellmodels.errors import InputError, did_you_mean
-from cellmodels.modes.curves import FEWEST, Direction, OcvCurve, ocv_curve
+from cellmodels.modes.curves import FEWEST, SETTLE, Direction, OcvCurve, ocv_curve
 from cellmodels.record.cycles.checkup_tests import MEAN_CURVE, mean_curve, test_curve
 from cellmodels.record.schema import COORDINATES
 
@@ -46,6 +46,7 @@ def curves_over_life(
     ocv: str,
     direction: Direction | None = None,
     end_voltage: float | None = None,
+    settle: float = SETTLE,
 ) -> CurvesOverLife:
     """Collect the curves of one test over a cell's life.
 
@@ -58,6 +59,8 @@ def curves_over_life(
     direction : {"discharge", "charge", "mean"}, optional
     end_voltage : float, optional
         Voltage at which a test of ``/checkups`` ended [V].
+    settle : float
+        See :func:`cellmodels.modes.curves.ocv_curve`.
 
     Returns
     -------
@@ -72,14 +75,14 @@ def curves_over_life(
     if isinstance(source, xr.DataTree):
         checkups = source.children.get("checkups")
         if checkups is not None and f"voltage_{test}" in checkups:
-            return _of_checkups(checkups.to_dataset(), test, direction, end_voltage)
+            return _of_checkups(checkups.to_dataset(), test, direction, end_voltage, settle)
         if "traces" not in source.children:
             raise InputError(_missing(source, test))
         source = find_checkups(source)
     if isinstance(source, CheckupsFound):
-        return _of_traces(source, test, direction)
+        return _of_traces(source, test, direction, settle)
     curves = tuple(
-        ocv_curve(*_pair(one, k), direction, f"Curve {k}") for k, one in enumerate(source)
+        ocv_curve(*_pair(one, k), direction, f"Curve {k}", settle) for k, one in enumerate(source)
     )
     if not curves:
         raise InputError("There are no curves.")
@@ -102,7 +105,11 @@ def _missing(record: xr.DataTree, test: str) -> str:
 
 
 def _of_checkups(
-    checkups: xr.Dataset, test: str, direction: Direction | None, end_voltage: float | None
+    checkups: xr.Dataset,
+    test: str,
+    direction: Direction | None,
+    end_voltage: float | None,
+    settle: float,
 ) -> CurvesOverLife:
     """Curves of ``voltage_<test>``; where the end of the test is known it is a point too."""
     array = checkups[f"voltage_{test}"].transpose("checkup", ...)
@@ -119,7 +126,7 @@ def _of_checkups(
         known = np.isfinite(at) & np.isfinite(volts)
         if known.sum() >= FEWEST:
             where = f"'voltage_{test}' of check-up {k}"
-            curves.append(ocv_curve(at[known], volts[known], direction, where))
+            curves.append(ocv_curve(at[known], volts[known], direction, where, settle))
             numbers.append(k)
     if not curves:
         raise InputError(
@@ -144,7 +151,9 @@ def _ends(checkups: xr.Dataset, test: str, end_voltage: float | None) -> list[tu
     return list(zip(capacity.tolist(), voltage.tolist(), strict=True))
 
 
-def _of_traces(found: CheckupsFound, test: str, direction: Direction | None) -> CurvesOverLife:
+def _of_traces(
+    found: CheckupsFound, test: str, direction: Direction | None, settle: float
+) -> CurvesOverLife:
     """Curves of slow tests in a trace, with all their rows."""
     curves, numbers, names = [], [], []
     for k, checkup in enumerate(found.recognition.checkups):
@@ -154,13 +163,14 @@ def _of_traces(found: CheckupsFound, test: str, direction: Direction | None) -> 
         names += [MEAN_CURVE] if mean is not None else []
         if test == MEAN_CURVE and mean is not None:
             pair = (mean["charge"].values, mean["voltage"].values)
-            curves.append(ocv_curve(*pair, direction or "mean", f"'{test}' of check-up {k}"))
+            where = f"'{test}' of check-up {k}"
+            curves.append(ocv_curve(*pair, direction or "mean", where, settle))
             numbers.append(k)
         for one in [one for one in slow if one.name == test][:1]:
             q, v = test_curve(found.traces, found.segments, one)
             charged = q[-1] < q[0]
             pair = (q - q.min() if not charged else q[0] - q, v)
-            curves.append(ocv_curve(*pair, direction, f"'{test}' of check-up {k}"))
+            curves.append(ocv_curve(*pair, direction, f"'{test}' of check-up {k}", settle))
             numbers.append(k)
     if not curves:
         raise InputError(

@@ -8,7 +8,7 @@ errors, which all curves have in common. The voltages are
 
 with white noise w and autocorrelated residuals of size s and length ℓ, as those of a fitted
 open-circuit curve are; u is the charge as a share of the curve's. Priors on p and on c (of unit
-variance, or λ² where the data say that the half cells are worse than stated) are Gaussian. The
+variance, or λ² of those of potentials) are Gaussian. The
 estimate is the maximum of the posterior, found by the method of Levenberg (1944),
 doi:10.1090/qam/10666, and Marquardt (1963), doi:10.1137/0111030, with exact derivatives; its
 covariance is the inverse of the Gauss-Newton matrix, in which c is marginalised.
@@ -37,7 +37,7 @@ Array = NDArray[np.float64]
 _FIRST = Noise(5e-3)  # residuals that the first fits assume
 _ROUNDS = 4  # of noise and fit
 _CHANGE = 0.02  # of the noise's logarithms, below which it stays
-_STEPS = 60
+_STEPS = 100
 _SETTLED = 1e-7  # of the sum of squares
 _FARTHEST = 0.3  # that a parameter moves in one step: e-fold, stoichiometry or volt
 _SHIFTS = np.array([0.0, -1.0, 1.0])  # of starts, in standard deviations of the prior
@@ -142,7 +142,7 @@ def _starts(one: Problem) -> list[Array]:
             mean, std = one.prior.mean.copy(), one.prior.std.copy()
             mean[:2] += negative, positive
             std[:2] = np.minimum(std[:2], _HELD)
-            held = replace(one, prior=Prior(mean, std))
+            held = replace(one, prior=Prior(mean, std, one.prior.potentials))
             starts.append(_alone(held, mean, _FEW)[1])
     return starts
 
