@@ -44,6 +44,13 @@ if TYPE_CHECKING:
     from cellmodels.models.zinc_halogen.mechanisms import SeparatorFouling as SeparatorFouling
     from cellmodels.models.zinc_halogen.mechanisms import WaterLoss as WaterLoss
     from cellmodels.models.zinc_halogen.zinc_complexes import ZincComplexes as ZincComplexes
+    from cellmodels.modes.analysis import DegradationModes as DegradationModes
+    from cellmodels.modes.analysis import degradation_modes as degradation_modes
+    from cellmodels.modes.balance import BalancePrior as BalancePrior
+    from cellmodels.modes.balance import ElectrodeBalance as ElectrodeBalance
+    from cellmodels.modes.balance import balance_electrodes as balance_electrodes
+    from cellmodels.modes.curve_errors import CurveError as CurveError
+    from cellmodels.modes.half_cells import HalfCells as HalfCells
     from cellmodels.parameter_set import ParameterSet as ParameterSet
     from cellmodels.protocol import Checkup as Checkup
     from cellmodels.protocol import End as End
@@ -100,6 +107,10 @@ _HOMES = {
         "SeparatorFouling",
         "WaterLoss",
     ),
+    "modes.analysis": ("DegradationModes", "degradation_modes"),
+    "modes.balance": ("BalancePrior", "ElectrodeBalance", "balance_electrodes"),
+    "modes.curve_errors": ("CurveError",),
+    "modes.half_cells": ("HalfCells",),
     "parameter_set": ("ParameterSet",),
     "protocol": ("Checkup", "End", "Protocol", "Step", "Test"),
     "record": (

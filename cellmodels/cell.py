@@ -225,6 +225,7 @@ class Cell:
         values: Mapping[str, float],
         source: str = "set by the user",
         status: Status | None = None,
+        note: str = "",
     ) -> Cell:
         """A new cell with other numbers.
 
@@ -237,6 +238,8 @@ class Cell:
         status
             "measured", "fitted", "literature" or "estimate". By default an estimate stays one,
             as a number that is merely changed is no better known; anything else is "fitted".
+        note
+            Anything else to be kept with them, such as a standard error.
 
         Returns
         -------
@@ -247,9 +250,8 @@ class Cell:
         InputError
             If a parameter is unknown or its value is not possible.
         """
-        return self._with(
-            parameters=self.parameters.replace(dict(values), source=source, status=status)
-        )
+        changed = self.parameters.replace(dict(values), source=source, status=status, note=note)
+        return self._with(parameters=changed)
 
     def with_model(self, model: str) -> Cell:
         """The same cell at another model level.

@@ -9,19 +9,17 @@ chemistry. Before anything about ageing is fitted, three things about the fresh 
 - *Series resistance.* What the measured resistance has more than the simulated one becomes a
   contact resistance.
 - *Electrode balance*, only where a pseudo-open-circuit curve was measured: capacities and
-  stoichiometries of both electrodes, with the parameter set as a prior.
+  stoichiometries of both electrodes, with the parameter set as a prior (`cellmodels.modes`). The
+  notes of these parameters say how well they are known.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pybamm
-import scipy.optimize
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -31,11 +29,15 @@ from cellmodels.fitting.least_squares import FitError
 from cellmodels.fitting.matching import observe_with_protocol
 from cellmodels.fitting.problem import Predictor
 from cellmodels.fitting.residuals import Observations, fitted_variables, observe
+from cellmodels.modes.balance import BalancePrior, fit_curves
+from cellmodels.modes.curves import FEWEST, ocv_curve
+from cellmodels.modes.electrodes import Electrodes, electrodes_of, usable_charge
+from cellmodels.modes.half_cells import HalfCells
 from cellmodels.observations import Points
 from cellmodels.protocol import Protocol
 from cellmodels.simulator import Simulator
 
-__all__ = ["adapt", "adapt_with", "balance_electrodes", "resize"]
+__all__ = ["adapt", "adapt_with", "resize", "with_balance"]
 
 CONTACT_RESISTANCE = "Contact resistance [Ohm]"
 _AREA_LENGTHS = ("Electrode width [m]", "Electrode area [m2]")
@@ -49,14 +51,10 @@ _CAPACITY = ("capacity_", "discharge_capacity")
 _RESISTANCE = "resistance_"
 _FIRST_CYCLES = 3
 _ROUNDS = 3
-_FARADAY = 96485.33212
-_HOUR = 3600.0
 
-_FEWEST_CURVE_POINTS = 8
-_PRIOR_CAPACITY = 0.10  # relative spread of electrode capacities between like cells
-_PRIOR_STOICHIOMETRY = 0.05
-_PRIOR_OFFSET = 0.02  # V, overpotential of a slow discharge
-_MODEL_NOISE = 0.005  # V, how well half-cell curves of the literature describe another cell
+#: Spread between like cells, and the overvoltage of a slow discharge.
+_PRIOR = BalancePrior(capacity=0.10, stoichiometry=0.05, overvoltage=0.02)
+_POSSIBLE = (0.001, 0.999)  # stoichiometries that a model starts from
 
 
 def adapt(
@@ -104,7 +102,7 @@ def adapt_with(
     """:func:`adapt` with anything that predicts the life of a cell without free parameters."""
     source = f"adapted to {record.attrs.get('title') or 'a record'}"
     if ocv is not None:
-        cell = balance_electrodes(cell, record, ocv, source)
+        cell = with_balance(cell, record, ocv, source)
     if protocol is None:
         balanced = ocv is not None
         return cell if balanced else resize(cell, _nominal_ratio(cell, record), source)
@@ -265,34 +263,11 @@ def _with_series_resistance(
 # Electrode balance ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class _Electrodes:
-    """Both electrodes of a lithium-ion cell at full charge.
-
-    Parameters
-    ----------
-    capacity : ndarray, shape (2,)
-        Charge between stoichiometry 0 and 1 of the negative and positive electrode [A.h].
-    full : ndarray, shape (2,)
-        Their stoichiometries in the full cell.
-    """
-
-    capacity: NDArray[np.float64]
-    full: NDArray[np.float64]
-
-    def voltage(self, charge: NDArray[np.float64], potentials: list[Callable]) -> Any:
-        """Open-circuit voltage after discharging `charge` [A.h] from full, shape (k,)."""
-        negative = self.full[0] - charge / self.capacity[0]
-        positive = self.full[1] + charge / self.capacity[1]
-        return potentials[1](positive) - potentials[0](negative)
-
-
-def balance_electrodes(cell: Cell, record: xr.DataTree, ocv: str, source: str = "adapted") -> Cell:
+def with_balance(cell: Cell, record: xr.DataTree, ocv: str, source: str = "adapted") -> Cell:
     """Fit electrode capacities and stoichiometries to a slow discharge of the fresh cell.
 
-    The measured voltage is that of both half cells (Dubarry, Truchot & Liaw 2012,
-    doi:10.1016/j.jpowsour.2012.07.016) less a constant overpotential. The parameter set is the
-    prior: electrode capacities within 10 %, stoichiometries within 0.05.
+    As `cellmodels.balance_electrodes` does, with the parameter set as a closer prior: electrode
+    capacities within 10 %, stoichiometries within 0.05.
 
     Parameters
     ----------
@@ -308,7 +283,7 @@ def balance_electrodes(cell: Cell, record: xr.DataTree, ocv: str, source: str = 
     -------
     Cell
         With other active material fractions and initial concentrations; the latter are those
-        of the full cell.
+        of the full cell. Their notes hold standard errors.
 
     Raises
     ------
@@ -316,26 +291,31 @@ def balance_electrodes(cell: Cell, record: xr.DataTree, ocv: str, source: str = 
         When the curve is missing or has fewer than eight points.
     """
     charge, voltage, capacity = _slow_discharge(record, ocv)
-    prior = _electrodes(cell)
+    half_cells = HalfCells.of(cell)
+    known = electrodes_of(cell)
     # A cell of another size is first brought to size, so that the prior is about the balance.
-    size = capacity / _usable_charge(cell, prior)
-    prior = _Electrodes(prior.capacity * size, prior.full)
-    fitted = _fitted_balance(prior, charge, voltage, _potentials(cell))
-    fraction = {
-        f"{side} electrode active material volume fraction": cell.value(
-            f"{side} electrode active material volume fraction"
-        )
-        * float(fitted.capacity[i] / prior.capacity[i])
-        for i, side in enumerate(("Negative", "Positive"))
-    }
-    concentration = {
-        f"Initial concentration in {side} electrode [mol.m-3]": float(fitted.full[i])
-        * cell.value(f"Maximum concentration in {side} electrode [mol.m-3]")
-        for i, side in enumerate(("negative", "positive"))
-    }
+    size = capacity / usable_charge(known, half_cells, cell.voltage_limits[0])
+    prior = Electrodes(known.capacity * size, known.full)
+    curve = ocv_curve(charge, voltage, "discharge", f"'voltage_{ocv}' of the first check-up")
+    fit = fit_curves(cell, [curve], half_cells, _PRIOR, prior)
+    fitted, errors = fit.parameters(0)
+    cell = resize(cell, size, source)
     note = f"{source}: electrode balance from voltage_{ocv}"
-    found = {**fraction, **concentration}
-    return resize(cell, size, source).with_parameters(found, source=note, status="fitted")
+    for i, side in enumerate(("negative", "positive")):
+        fraction = f"{side.capitalize()} electrode active material volume fraction"
+        largest = cell.value(f"Maximum concentration in {side} electrode [mol.m-3]")
+        change = float(np.exp(fitted[i])) / prior.capacity[i]
+        found = {
+            fraction: (cell.value(fraction) * change, errors[i] * change * cell.value(fraction)),
+            f"Initial concentration in {side} electrode [mol.m-3]": (
+                float(np.clip(fitted[2 + i], *_POSSIBLE)) * largest,
+                errors[2 + i] * largest,
+            ),
+        }
+        for name, (value, error) in found.items():
+            text = f"standard error {error:.2g}"
+            cell = cell.with_parameters({name: value}, source=note, status="fitted", note=text)
+    return cell
 
 
 def _slow_discharge(
@@ -354,83 +334,16 @@ def _slow_discharge(
     curve = np.asarray(array.values[0], dtype=float)
     charge = np.asarray(dataset[array.dims[1]].values, dtype=float)
     good = np.isfinite(curve) & np.isfinite(charge)
-    if good.sum() < _FEWEST_CURVE_POINTS:
+    if good.sum() < FEWEST:
         raise InputError(
             f"{name!r} of the first check-up has {good.sum()} points; electrode balance needs "
-            f"{_FEWEST_CURVE_POINTS}."
+            f"{FEWEST}."
         )
     whole = dataset.get(name.replace("voltage_", "capacity_", 1))
     capacity = float("nan") if whole is None else float(whole.values[0])
     if not np.isfinite(capacity):
         capacity = float(charge[good].max())
     return charge[good], curve[good], capacity
-
-
-def _fitted_balance(
-    prior: _Electrodes,
-    charge: NDArray[np.float64],
-    voltage: NDArray[np.float64],
-    potentials: list[Callable],
-) -> _Electrodes:
-    def electrodes(x: NDArray[np.float64]) -> _Electrodes:
-        return _Electrodes(prior.capacity * np.exp(x[:2]), prior.full + x[2:4])
-
-    def residuals(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        model = electrodes(x).voltage(charge, potentials) - x[4]
-        return np.concatenate([(model - voltage) / _MODEL_NOISE, x / spread])
-
-    spread = np.array([_PRIOR_CAPACITY] * 2 + [_PRIOR_STOICHIOMETRY] * 2 + [_PRIOR_OFFSET])
-    limit = 0.999
-    lower = np.array([-0.5, -0.5, 0.001 - prior.full[0], 0.001 - prior.full[1], -0.1])
-    upper = np.array([0.5, 0.5, limit - prior.full[0], limit - prior.full[1], 0.1])
-    result = scipy.optimize.least_squares(residuals, np.zeros(5), bounds=(lower, upper))
-    return electrodes(result.x)
-
-
-def _electrodes(cell: Cell) -> _Electrodes:
-    """The electrodes of a cell as its parameter set has them."""
-    capacity, full = [], []
-    for side in ("negative", "positive"):
-        title = side.capitalize()
-        largest = cell.value(f"Maximum concentration in {side} electrode [mol.m-3]")
-        volume = (
-            cell.value(f"{title} electrode active material volume fraction")
-            * cell.value(f"{title} electrode thickness [m]")
-            * cell.electrode_area
-        )
-        capacity.append(_FARADAY * largest * volume / _HOUR)
-        full.append(cell.value(f"Initial concentration in {side} electrode [mol.m-3]") / largest)
-    return _Electrodes(np.array(capacity), np.array(full))
-
-
-def _usable_charge(cell: Cell, electrodes: _Electrodes) -> float:
-    """Charge from full to the lower cut-off at open circuit [A.h]."""
-    potentials = _potentials(cell)
-    lower = cell.voltage_limits[0]
-    room = np.array([electrodes.full[0], 1 - electrodes.full[1]]) * electrodes.capacity
-
-    def above(charge: float) -> float:
-        return float(electrodes.voltage(np.array([charge]), potentials)[0]) - lower
-
-    most = 0.9999 * float(room.min())
-    return most if above(most) > 0 else float(scipy.optimize.brentq(above, 0.0, most))
-
-
-def _potentials(cell: Cell) -> list[Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
-    """Open-circuit potentials of negative and positive electrode as functions [V]."""
-    values = cell.parameter_values()
-
-    def potential(side: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-        law = values[f"{side} electrode OCP [V]"]
-
-        def evaluate(stoichiometry: NDArray[np.float64]) -> NDArray[np.float64]:
-            inside = np.clip(stoichiometry, 1e-4, 1 - 1e-4)
-            symbol = values.process_symbol(law(pybamm.Vector(inside)))
-            return np.asarray(symbol.evaluate(), dtype=float).reshape(-1)
-
-        return evaluate
-
-    return [potential("Negative"), potential("Positive")]
 
 
 def _is_number(value: Any) -> bool:

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -8,10 +10,12 @@ from cellmodels.fitting.adapt import (
     CONTACT_RESISTANCE,
     adapt,
     adapt_with,
-    balance_electrodes,
     resize,
+    with_balance,
 )
 from cellmodels.fitting.least_squares import FitError
+from cellmodels.modes.electrodes import electrodes_of, usable_charge
+from cellmodels.modes.half_cells import HalfCells
 from cellmodels.observations import Outcome, Prediction
 
 AREA_RESISTANCE = 0.03 * 5.0  # Ohm of a cell, times its nominal capacity
@@ -153,13 +157,10 @@ LITHIUM = "Initial concentration in negative electrode [mol.m-3]"
 
 def slow_curve(cell, noise=1e-3, points=30):
     """A record with the open-circuit curve of a cell, 8 mV low, as a slow discharge is."""
-    import sys
-
-    module = sys.modules["cellmodels.fitting.adapt"]
-    electrodes = module._electrodes(cell)
-    capacity = module._usable_charge(cell, electrodes)
+    electrodes, half_cells = electrodes_of(cell), HalfCells.of(cell)
+    capacity = usable_charge(electrodes, half_cells, cell.voltage_limits[0])
     charge = np.linspace(0.02, 0.98, points) * capacity
-    voltage = electrodes.voltage(charge, module._potentials(cell)) - 0.008
+    voltage = electrodes.voltage(charge, half_cells) - 0.008
     voltage = voltage + noise * np.random.default_rng(0).standard_normal(points)
     data = {
         "voltage_C20": (("checkup", "charge_C20"), voltage[None]),
@@ -170,16 +171,25 @@ def slow_curve(cell, noise=1e-3, points=30):
 
 
 def test_electrode_balance_is_recovered_from_a_slow_curve(cell):
-    import sys
-
-    module = sys.modules["cellmodels.fitting.adapt"]
     other = resize(cell, 0.6, "test").with_parameters(
         {NEGATIVE: 1.06 * cell.value(NEGATIVE), LITHIUM: 0.97 * cell.value(LITHIUM)}
     )
     record, truth = slow_curve(other)
-    found = module._electrodes(balance_electrodes(cell, record, "C20"))
+    found = electrodes_of(with_balance(cell, record, "C20"))
     np.testing.assert_allclose(found.capacity, truth.capacity, rtol=0.02)
     np.testing.assert_allclose(found.full, truth.full, atol=0.015)
+
+
+def test_the_notes_of_a_balance_hold_standard_errors_that_cover(cell):
+    other = cell.with_parameters({NEGATIVE: 1.06 * cell.value(NEGATIVE)})
+    record, truth = slow_curve(other)
+    found = with_balance(cell, record, "C20")
+    parameter = found.parameters.parameters[NEGATIVE]
+    error = float(re.search("standard error ([-+.e0-9]+)", parameter.note).group(1))
+    relative = error / parameter.value
+    assert 1e-4 < relative < 0.03
+    assert electrodes_of(found).capacity[0] == pytest.approx(truth.capacity[0], rel=3 * relative)
+    assert parameter.status == "fitted"
 
 
 def test_a_curve_of_the_same_cell_leaves_the_balance(cell):

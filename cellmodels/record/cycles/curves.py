@@ -125,10 +125,10 @@ def differential_voltage(
     q, v = _checked(charge, voltage)
     if not 0 < smoothing <= 0.5:
         raise InputError(f"The smoothing is a share of the charge up to 0.5, not {smoothing!r}.")
-    q, v = _rising(q, v)
+    q, v = rising(q, v)
     count = int(np.ceil(_WINDOW / smoothing))
     edges = np.linspace(q[0], q[-1], count + 1)
-    means = np.diff(_integral_at(edges, q, v)) / np.diff(edges)
+    means = np.diff(integral_at(edges, q, v)) / np.diff(edges)
     slope = savgol_filter(means, _WINDOW, _ORDER, deriv=1, delta=float(edges[1] - edges[0]))
     sign = np.sign(v[-1] - v[0]) or 1.0
     return xr.Dataset(
@@ -182,7 +182,7 @@ def pseudo_ocv(
     InputError
         If they have no charge in common, or a number is wrong.
     """
-    down, up = _rising(*_checked(*discharge)), _rising(*_checked(*charge))
+    down, up = rising(*_checked(*discharge)), rising(*_checked(*charge))
     low, high = max(down[0][0], up[0][0]), min(down[0][-1], up[0][-1])
     if not high > low:
         raise InputError(
@@ -208,8 +208,14 @@ def _checked(charge: ArrayLike, voltage: ArrayLike) -> tuple[Array, Array]:
     return q, v
 
 
-def _rising(q: Array, v: Array) -> tuple[Array, Array]:
-    """A curve in the order of rising charge; rows without charge are left out."""
+def rising(q: Array, v: Array) -> tuple[Array, Array]:
+    """A curve in the order of rising charge; rows without charge are left out.
+
+    Raises
+    ------
+    InputError
+        If no charge passes.
+    """
     if q[-1] == q[0]:
         raise InputError("No charge passes along the curve.")
     if q[-1] < q[0]:
@@ -240,7 +246,7 @@ def _ramps(at: Array, start: Array, slope: Array) -> Array:
     return np.asarray(slopes * at - offsets)
 
 
-def _integral_at(at: Array, x: Array, y: Array) -> Array:
+def integral_at(at: Array, x: Array, y: Array) -> Array:
     """Integral of a piecewise linear function from its first point to others."""
     steps = np.diff(x)
     whole = np.concatenate([[0.0], np.cumsum(steps * (y[1:] + y[:-1]) / 2)])
