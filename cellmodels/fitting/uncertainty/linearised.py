@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from cellmodels.fitting.problem import Evaluation
 from cellmodels.fitting.scaling import Scaling
+from cellmodels.fitting.step_model import PastPoint, model_step
 
 __all__ = ["Linearised", "Minimum"]
 
@@ -58,7 +60,7 @@ class Linearised:
         self._lower = np.minimum(lower - at.scaled, 0.0)
         self._upper = np.maximum(upper - at.scaled, 0.0)
         # what is orthogonal to all terms adds a constant: the problem is as small as p + 1
-        small = np.linalg.qr(np.column_stack([at.slopes, at.terms]), mode="r")
+        small = np.asarray(np.linalg.qr(np.column_stack([at.slopes, at.terms]), mode="r"))
         self._slopes, self._terms = small[:, :-1], small[:, -1]
 
     def minimum(self, held: int | None, value: float = 0.0, radius: float = np.inf) -> Minimum:
@@ -93,6 +95,32 @@ class Linearised:
         terms = self._terms + self._slopes @ step
         slope = 0.0 if held is None else float(self._slopes[:, held] @ terms)
         return Minimum(self.at.scaled + step, float(0.5 * terms @ terms), slope)
+
+    def bent_minimum(self, held: int, past: Sequence[Evaluation], radius: float) -> Array:
+        """The minimum with the curvature that past points have shown, shape (p,).
+
+        Parameters
+        ----------
+        held : int
+            Index of the parameter that keeps its value, as it has in all of `past`.
+        past : sequence of Evaluation
+        radius : float
+            Largest change of any other scaled parameter.
+        """
+        here = self.at
+        others = np.arange(here.scaled.size) != held
+        lower, upper = np.maximum(self._lower, -radius), np.minimum(self._upper, radius)
+        others &= lower < upper
+        seen = [
+            PastPoint(e.scaled[others] - here.scaled[others], e.terms, e.slopes[:, others])
+            for e in past
+        ]
+        step, _ = model_step(
+            here.terms, here.slopes[:, others], seen, lower[others], upper[others], radius
+        )
+        scaled = here.scaled.copy()
+        scaled[others] += step
+        return scaled
 
     def tangent(self, held: int, value: float, reach: float = 1e-3) -> Array:
         """Derivative of the minimum's place by the held parameter, shape (p,)."""

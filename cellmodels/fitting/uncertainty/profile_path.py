@@ -169,7 +169,8 @@ class _Follower:
         lower, upper = reference.problem.scaling.bounds
         start = replace(reference.start, slope=side * reference.start.slope)
         self.bound = float((upper if side > 0 else lower)[reference.held])
-        self.inner, self.outer = start, None
+        self.inner = start
+        self.outer: ProfilePoint | None = None
         self.before: ProfilePoint | None = None  # the one inside of `inner`
         self.near = reference.best
         reach = _ERRORS / abs(start.slope) if abs(start.slope) > 1 / _UNITS else _UNITS
@@ -216,14 +217,10 @@ class _Follower:
 
     def _predicted(self, at: float) -> Array:
         """All parameters on the path at a value of one, shape (p,)."""
-        inner, outer = self.inner, self.outer
-        step = at - inner.at
-        guess = inner.scaled + step * inner.tangent
-        other = outer if outer is not None else self.before
+        inner, other = self.inner, self.outer or self.before
+        guess = inner.scaled + (at - inner.at) * inner.tangent
         if other is not None:
-            # the cubic that has the tangents of both: here only its bend at the inner point
-            bend = (other.tangent - inner.tangent) / (other.at - inner.at)
-            guess = guess + 0.5 * step**2 * bend
+            guess = _hermite(inner, other, at, bent=self.outer is None)
         lower, upper = self.reference.problem.scaling.bounds
         guess = np.clip(guess, lower, upper)
         guess[self.reference.held] = at
@@ -246,19 +243,25 @@ class _Follower:
         here = self._evaluate(scaled)
         if not here.ok:
             return None
-        radius, unit = _RADIUS, 0.5 * reference.variance
+        unit: float = 0.5 * reference.variance
+        radius = _RADIUS
         enough = _SETTLED * reference.threshold * unit
+        past: list[Evaluation] = []
         for correction in range(_CORRECTIONS + 1):
             linear = Linearised(here, reference.problem.scaling, reference.variance)
             found = linear.minimum(reference.held, at, radius)
             settled = here.cost - found.cost <= enough
             if settled or correction == _CORRECTIONS:
                 break
-            trial = self._evaluate(found.scaled)
+            trial = self._evaluate(linear.bent_minimum(reference.held, past, radius))
+            size = float(np.max(np.abs(trial.scaled - here.scaled)))
             if trial.ok and trial.cost < here.cost:
+                past.append(here)
                 here, radius = trial, 2.0 * radius
             else:
-                radius = 0.25 * float(np.max(np.abs(found.scaled - here.scaled)))
+                if trial.ok:
+                    past.append(trial)
+                radius = 0.35 * size
         if not settled:
             found = replace(found, cost=here.cost, scaled=here.scaled)
         self.near = here
@@ -329,6 +332,20 @@ def _crossing(inner: ProfilePoint, outer: ProfilePoint, target: float) -> float:
     first = int(np.argmax(cubic >= target))
     part = float(u[first])
     if first > 0:
-        low, high = cubic[first - 1], cubic[first]
-        part = float(u[first - 1] + (target - low) / (high - low) * (u[1] - u[0]))
+        part = float(np.interp(target, cubic[first - 1 : first + 1], u[first - 1 : first + 1]))
     return float(inner.at + np.clip(part, 0.1, 0.9) * width)
+
+
+def _hermite(inner: ProfilePoint, other: ProfilePoint, at: float, bent: bool) -> Array:
+    """All parameters at a value of one, by the positions and tangents of two points, shape (p,).
+
+    Beyond them only the bend that they show together is followed (`bent`), between them the cubic.
+    """
+    width = other.at - inner.at
+    u = (at - inner.at) / width
+    secant = (other.scaled - inner.scaled) - width * inner.tangent
+    if bent:
+        return np.asarray(inner.scaled + (at - inner.at) * inner.tangent + u**2 * secant)
+    turn = width * (other.tangent - inner.tangent)
+    cubic = u**2 * (3.0 - 2.0 * u) * secant + u**2 * (u - 1.0) * turn
+    return np.asarray(inner.scaled + (at - inner.at) * inner.tangent + cubic)

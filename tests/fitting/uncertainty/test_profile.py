@@ -50,7 +50,7 @@ def brute_force(problem, best, name, threshold, reach):
 
 def test_the_profile_of_a_linear_model_is_the_exact_interval(problem_of, line_of):
     rng = np.random.default_rng(0)
-    design = rng.standard_normal((30, 3)) + [2.0, 0.0, 1.0]
+    design = rng.standard_normal((30, 3)) + np.array([2.0, 0.0, 1.0])
     truth, std = np.array([1.0, -0.5, 2.0]), 0.3
     data = design @ truth + std * rng.standard_normal(30)
     problem = problem_of(line_of(design), data, std, [(n, 0.5, -20.0, 20.0) for n in "abc"])
@@ -123,7 +123,7 @@ def test_only_the_product_is_known_and_both_factors_stay_open(problem_of):
         return np.full(10, a * b), np.tile([b, a], (10, 1))
 
     problem = problem_of(
-        model, np.full(10, 6.0), 0.1, [("a", 2.0, 0.3, 20.0), ("b", 2.0, 0.28, 21.0)]
+        model, np.full(10, 6.0), 0.1, [("a", 2.0, 0.3, 20.0), ("b", 2.0, 0.3, 20.0)]
     )
     found = profile_likelihood(problem, fitted(problem))
     assert not found["closed_low"].any() and not found["closed_high"].any()
