@@ -26,7 +26,7 @@ HARD = 2.0
 _GRACE = 30.0  # s, added to that
 
 
-class TimeLimit(KeyboardInterrupt):  # noqa: N818 - as KeyboardInterrupt, which a fit survives
+class TimeLimit(KeyboardInterrupt):
     """The time of a task is over."""
 
 

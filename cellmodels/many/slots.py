@@ -82,9 +82,7 @@ def run_in_slots(jobs: Iterable[Job], workers: int, retries: int, done: Done) ->
             slot.kill()
 
 
-def run_on_executor(
-    executor: Executor, jobs: Iterable[Job], retries: int, done: Done
-) -> list[Job]:
+def run_on_executor(executor: Executor, jobs: Iterable[Job], retries: int, done: Done) -> list[Job]:
     """Run jobs on somebody's executor; what is left when it breaks is returned."""
     running: dict[Future[dict[str, Any]], Job] = {}
     left: list[Job] = []

@@ -24,7 +24,8 @@ __all__ = ["Store", "key_of", "summary_of"]
 
 _SCHEMA = "cellmodels-batch/1"
 _NUMBERS = (
-    "value", "standard_error", "interval_low", "interval_high", "start", "lower_bound", "upper_bound"
+    "value", "standard_error", "interval_low", "interval_high", "start", "lower_bound",
+    "upper_bound",
 )  # fmt: skip
 _FLAGS = ("identifiable", "at_bound")
 
@@ -83,7 +84,7 @@ class Store:
         return [found for key in keys if (found := self.read(key)) is not None]
 
     def write(self, key: str, summary: Mapping[str, Any], tree: xr.DataTree | None) -> None:
-        """Keep an outcome: the fit first, so that a summary never speaks of one that is not there."""
+        """Keep an outcome: the fit first, so that no summary speaks of one that is not there."""
         if tree is not None:
             with replacing(self.fit_path(key)) as temporary:
                 tree.to_netcdf(temporary, engine="h5netcdf")

@@ -100,4 +100,3 @@ def _checkpoint(path: str) -> dict[str, Any]:
     except OSError:
         return {}
     return {"checkpoint": path, "resume": True}
-
