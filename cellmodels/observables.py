@@ -28,6 +28,9 @@ CYCLE_UNITS = {
     "area_specific_resistance": "ohm.m2",
 }
 
+#: The charge that one step of the cycle passes, whatever its direction; steps count from 1.
+_OF_STEP = "charge_of_step_"
+
 #: Charge or energy that counts as none [A.h, W.h].
 _NOTHING = 1e-9
 
@@ -51,7 +54,7 @@ class CycleObservables:
 
     def names(self) -> tuple[str, ...]:
         """The quantities that can be asked for."""
-        return tuple(CYCLE_UNITS)
+        return (*CYCLE_UNITS, *(f"{_OF_STEP}{k + 1}" for k in range(self._hold.size)))
 
     def integer(self, life: Life | BlockLife, name: str, cycle: np.ndarray) -> Values:
         """A quantity in whole cycles, 1 … life.cycles.
@@ -65,6 +68,11 @@ class CycleObservables:
         count = len(FEATURES)
         values = {f: features[:, i::count] for i, f in enumerate(FEATURES)}
         slopes = {f: directions[:, i::count] for i, f in enumerate(FEATURES)}
+        if name.startswith(_OF_STEP):
+            step = int(name.removeprefix(_OF_STEP)) - 1
+            sign = np.where(values["charge"][:, step] < 0.0, -1.0, 1.0)
+            charge, slope = values["charge"][:, step], slopes["charge"][:, step]
+            return sign * charge, sign[:, None] * slope
         if name in ("coulombic_efficiency", "energy_efficiency"):
             kind = "charge" if name.startswith("coulombic") else "energy"
             return _ratio(self._sum(values, slopes, kind, 1), self._sum(values, slopes, kind, -1))

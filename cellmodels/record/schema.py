@@ -7,7 +7,8 @@ A record is an :class:`xarray.DataTree` with up to five groups.
     ``cv_charge_capacity`` [A.h], ``discharge_energy``, ``charge_energy`` [W.h],
     ``coulombic_efficiency``, ``energy_efficiency``, ``voltage_efficiency`` [-] and
     ``area_specific_resistance`` [ohm.m2], half the difference of the mean voltages over the mean
-    current density. From traces also ``mean_discharge_current``, ``mean_charge_current`` [A],
+    current density; also ``charge_of_step_<k>`` [A.h], the charge that the k-th step of the
+    protocol's cycle passes in its direction. From traces also ``mean_discharge_current``, ``mean_charge_current`` [A],
     ``mean_discharge_voltage``, ``mean_charge_voltage``, ``end_of_discharge_voltage``,
     ``end_of_charge_voltage``, ``rest_voltage_after_discharge``, ``rest_voltage_after_charge`` [V],
     ``cv_charge_time`` [s], ``mean_temperature``, ``max_temperature`` [K] and ``gap`` [s], the time
@@ -45,6 +46,7 @@ Simulated lives have the same form, and may hold further variables with their ow
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -110,6 +112,9 @@ SUMMARY_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
         "gap": Quantity("s", "time without samples", -1e-9),
     }
 )
+
+#: Further variables of /cycles: what one step of the protocol's cycle passes.
+STEP_CHARGE = re.compile(r"charge_of_step_[1-9][0-9]?")
 
 TRACE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
     {
@@ -205,6 +210,8 @@ def quantity(group: str, name: str) -> Quantity | None:
     if name in COORDINATES:
         return COORDINATES[name]
     if group == "cycles":
+        if STEP_CHARGE.fullmatch(name):
+            return Quantity("A.h", f"charge of step {name.rpartition('_')[2]}", -1e-9)
         return CYCLE_VARIABLES.get(name) or SUMMARY_VARIABLES.get(name)
     if name in STATE_VARIABLES:
         return STATE_VARIABLES[name]

@@ -1,0 +1,296 @@
+r"""A population of cells: means that follow from each cell's conditions, and spread between cells.
+
+The scaled parameters of cell c are :math:`z_c = X_c \beta + b_c`, :math:`b_c \sim N(0, \Omega)`
+with a diagonal :math:`\Omega`, zero for what all cells share. Of the cell's data only the quadratic
+form around a point is used, :math:`-\log L_c(z) = \tfrac12 z^T H_c z - g_c^T z` and a constant,
+which is exact for a linear model with normal noise. With :math:`\Lambda = \Omega^{1/2}`,
+:math:`M_c = I + \Lambda H_c \Lambda`, the likelihood after integration over :math:`b_c` is
+
+.. math::
+    -2 \log L = \sum_c \log|M_c| + \mu_c^T H_c \mu_c - 2 g_c^T \mu_c
+    - r_c^T \Lambda M_c^{-1} \Lambda r_c, \qquad \mu_c = X_c\beta,\; r_c = g_c - H_c\mu_c
+
+In this form nothing is inverted that may be singular: neither the information :math:`H_c` of
+a cell that says nothing of some parameter, nor the :math:`\Omega` of a shared one. Spread is
+estimated at the maximum of the restricted likelihood, in which :math:`\beta` is integrated out
+(D. A. Harville, J. Am. Stat. Assoc. 72 (1977) 320, doi:10.1080/01621459.1977.10480998), times
+a half-normal prior of the standard deviation (A. Gelman, Bayesian Analysis 1 (2006) 515,
+doi:10.1214/06-BA117A): few cells say little of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.optimize
+import scipy.stats
+from numpy.typing import NDArray
+
+__all__ = [
+    "Cells",
+    "Population",
+    "Settings",
+    "estimate",
+    "sample",
+    "spread_objective",
+    "without_prior_of_means",
+]
+
+Array = NDArray[np.float64]
+
+_SMALLEST, _LARGEST = 1e-5, 20.0  # standard deviations between cells, scaled
+_STARTS = (0.03, 0.3)
+_TAIL, _WIDER = 5.0, 1.3  # degrees of freedom and width of the proposals
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """What the data of each cell say, and its design.
+
+    Parameters
+    ----------
+    design : ndarray, shape (n, p, k)
+        X of each cell.
+    information : ndarray, shape (n, p, p)
+        H, the second derivative of half the sum of squares.
+    pull : ndarray, shape (n, p)
+        g: H times the optimum, where there is one.
+    """
+
+    design: Array
+    information: Array
+    pull: Array
+
+    @property
+    def count(self) -> int:
+        """Number of cells."""
+        return len(self.design)
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What is assumed of a population.
+
+    Parameters
+    ----------
+    varies : ndarray of bool, shape (p,)
+        Which parameters differ between cells.
+    mean, precision : ndarray, shapes (k,) and (k, k)
+        Normal prior of beta; a precision of zero is flat.
+    scale : ndarray, shape (p,)
+        Of the half-normal prior of the spread, as a standard deviation; infinite for none.
+    restricted : bool
+        Whether beta is integrated out in the estimate of the spread (REML), or not (ML).
+    """
+
+    varies: NDArray[np.bool_]
+    mean: Array
+    precision: Array
+    scale: Array
+    restricted: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Estimates.
+
+    Parameters
+    ----------
+    beta, covariance : ndarray, shapes (k,) and (k, k)
+    spread : ndarray, shape (p,)
+        Standard deviations between cells; zero for what is shared.
+    log_spread_covariance : ndarray, shape (v, v)
+        Of the logarithms of those that vary.
+    objective : float
+        -2 log of the (restricted) likelihood times the priors, without constants of the data.
+    centre, shrunk : ndarray, shape (n, p)
+        Mean of the population for each cell, and the cell's own estimate given the population.
+    shrunk_covariance : ndarray, shape (n, p, p)
+        Of the latter, beta's uncertainty included.
+    """
+
+    beta: Array
+    covariance: Array
+    spread: Array
+    log_spread_covariance: Array
+    objective: float
+    centre: Array
+    shrunk: Array
+    shrunk_covariance: Array
+
+
+def estimate(cells: Cells, settings: Settings) -> Population:
+    """Means and spread of the highest (restricted) posterior density.
+
+    Parameters
+    ----------
+    cells : Cells
+    settings : Settings
+
+    Returns
+    -------
+    Population
+    """
+    count = int(settings.varies.sum())
+
+    def objective(logs: Array) -> float:
+        return _objective(cells, settings, _spread(settings, logs))
+
+    if not count:
+        return _population(cells, settings, np.empty(0), np.empty((0, 0)))
+    limits = [(np.log(_SMALLEST), np.log(_LARGEST))] * count
+    found = [
+        scipy.optimize.minimize(
+            objective,
+            np.full(count, np.log(start)),
+            method="L-BFGS-B",
+            bounds=limits,
+            options={"ftol": 1e-13, "gtol": 1e-8},
+        )
+        for start in _STARTS
+    ]
+    best = min(found, key=lambda each: float(each.fun)).x
+    return _population(cells, settings, best, _log_covariance(objective, best))
+
+
+def sample(
+    cells: Cells, settings: Settings, population: Population, draws: int, rng: np.random.Generator
+) -> tuple[Array, Array, float]:
+    """Draws of beta and the spread from their posterior.
+
+    By importance resampling: the logarithms of the spread are proposed from Student's t
+    distribution around their mode and drawn again in proportion to their exact posterior; beta is
+    normal, given the spread. So the doubt about the spread widens what is predicted of a new cell.
+
+    Returns
+    -------
+    beta : ndarray, shape (draws, k)
+    spread : ndarray, shape (draws, p)
+    effective : float
+        Effective number of proposals; of few, draws are repeated.
+    """
+    count = int(settings.varies.sum())
+    if not count:
+        roots = np.linalg.cholesky(population.covariance)
+        beta = population.beta + rng.standard_normal((draws, len(roots))) @ roots.T
+        return beta, np.zeros((draws, settings.varies.size)), float(draws)
+    mode = np.log(population.spread[settings.varies])
+    proposal = scipy.stats.multivariate_t(
+        mode, _WIDER * population.log_spread_covariance, df=_TAIL, seed=rng
+    )
+    logs = np.clip(
+        np.atleast_2d(proposal.rvs(size=3 * draws).reshape(-1, count)),
+        np.log(_SMALLEST),
+        np.log(_LARGEST),
+    )
+    spreads = np.array([_spread(settings, each) for each in logs])
+    heights = np.array([-0.5 * _objective(cells, settings, each) for each in spreads])
+    weights = heights - np.atleast_1d(proposal.logpdf(logs))
+    weights = np.exp(weights - weights.max())
+    weights /= weights.sum()
+    chosen = rng.choice(len(weights), size=draws, p=weights)
+    beta = np.empty((draws, population.beta.size))
+    for i, k in enumerate(chosen):
+        system, right, _ = _system(cells, settings, spreads[k])
+        root = np.linalg.cholesky(np.linalg.inv(system))
+        beta[i] = np.linalg.solve(system, right) + root @ rng.standard_normal(len(right))
+    return beta, spreads[chosen], float(1 / np.sum(weights**2))
+
+
+def without_prior_of_means(settings: Settings, count: int) -> Settings:
+    """The same for likelihoods of `count` means, as tests compare them."""
+    return replace(
+        settings, restricted=False, mean=np.zeros(count), precision=np.zeros((count, count))
+    )
+
+
+def spread_objective(cells: Cells, settings: Settings, spread: Array) -> float:
+    """-2 log of the (restricted) likelihood times priors at a spread, the means at their best."""
+    return _objective(cells, settings, spread)
+
+
+# ------------------------------------------------------------------------------------------
+
+
+def _spread(settings: Settings, logs: Array) -> Array:
+    spread = np.zeros(settings.varies.size)
+    spread[settings.varies] = np.exp(logs)
+    return spread
+
+
+def _whitened(cells: Cells, spread: Array) -> tuple[Array, Array]:
+    """M of each cell, (n, p, p), and Lambda M^-1 Lambda."""
+    scaled = spread[:, None] * cells.information * spread
+    middle = np.eye(spread.size) + scaled
+    return middle, spread[:, None] * np.linalg.inv(middle) * spread
+
+
+def _system(cells: Cells, settings: Settings, spread: Array) -> tuple[Array, Array, float]:
+    """Normal equations of beta, and the part of -2 log L that is left at their solution."""
+    middle, filter_ = _whitened(cells, spread)
+    h, g, x = cells.information, cells.pull, cells.design
+    passed = h @ filter_
+    weights = h - passed @ h
+    pulls = g - np.einsum("npq,nq->np", passed, g)
+    system = np.einsum("npk,npq,nql->kl", x, weights, x) + settings.precision
+    right = np.einsum("npk,np->k", x, pulls) + settings.precision @ settings.mean
+    rest = float(np.linalg.slogdet(middle)[1].sum())
+    rest -= float(np.einsum("np,npq,nq->", g, filter_, g))
+    rest += float(settings.mean @ settings.precision @ settings.mean)
+    return 0.5 * (system + system.T), right, rest
+
+
+def _objective(cells: Cells, settings: Settings, spread: Array) -> float:
+    """-2 log of the posterior density of the logarithms of the spread."""
+    system, right, value = _system(cells, settings, spread)
+    value -= float(right @ np.linalg.solve(system, right))
+    if settings.restricted:
+        value += float(np.linalg.slogdet(system)[1])
+    scale = settings.scale
+    known = settings.varies & np.isfinite(scale)
+    # Of the logarithm the density has the spread itself as a factor: it is not zero for sure.
+    value += float(np.sum((spread[known] / scale[known]) ** 2 - 2 * np.log(spread[known])))
+    return value
+
+
+def _population(cells: Cells, settings: Settings, logs: Array, log_cov: Array) -> Population:
+    spread = _spread(settings, logs)
+    system, right, _ = _system(cells, settings, spread)
+    covariance = np.linalg.inv(system)
+    beta = covariance @ right
+    _, filter_ = _whitened(cells, spread)
+    x, h = cells.design, cells.information
+    centre = x @ beta
+    left = cells.pull - np.einsum("npq,nq->np", h, centre)
+    shrunk = centre + np.einsum("npq,nq->np", filter_, left)
+    carried = x - filter_ @ h @ x
+    spread_left = np.einsum("npk,kl,nql->npq", carried, covariance, carried)
+    return Population(
+        beta=beta,
+        covariance=covariance,
+        spread=spread,
+        log_spread_covariance=log_cov,
+        objective=_objective(cells, settings, spread),
+        centre=centre,
+        shrunk=shrunk,
+        shrunk_covariance=filter_ + spread_left,
+    )
+
+
+def _log_covariance(objective: object, best: Array) -> Array:
+    """Inverse of half the Hessian of the objective, by differences; wide where it is flat."""
+    assert callable(objective)
+    size, step = best.size, 0.05
+    steps = step * np.eye(size)
+    hessian = np.empty((size, size))
+    for i in range(size):
+        for j in range(i + 1):
+            corners = [
+                si * sj * objective(best + si * steps[i] + sj * steps[j])
+                for si in (1, -1)
+                for sj in (1, -1)
+            ]
+            hessian[i, j] = hessian[j, i] = sum(corners) / (4 * step**2)
+    values, vectors = np.linalg.eigh(0.5 * hessian)
+    return (vectors / np.clip(values, 0.05, None)) @ vectors.T

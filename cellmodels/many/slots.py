@@ -1,0 +1,184 @@
+"""Running jobs, one process a job at a time: who dies takes no other along.
+
+In a pool of many workers the death of one breaks the whole pool, and nobody can tell which of
+the running tasks was to blame. Here every slot is a pool of a single process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from cellmodels.errors import warn
+from cellmodels.many.limits import HARD, prepare_worker, set_environment
+from cellmodels.many.worker import run_alone, run_task
+
+__all__ = ["Job", "run_in_slots", "run_on_executor"]
+
+_DIED = "the worker process died: killed, out of memory, or a crash in a library"
+
+
+@dataclass
+class Job:
+    """A task on its way: its plain data, and how often a worker died of it."""
+
+    key: str
+    data: Mapping[str, Any]
+    deaths: int = 0
+
+
+Done = Callable[[str, dict[str, Any]], None]
+
+
+def run_in_slots(jobs: Iterable[Job], workers: int, retries: int, done: Done) -> None:
+    """Run jobs in so many processes at a time.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+    workers : int
+    retries : int
+        How often a job is tried again after its process died.
+    done : callable
+        Called in this process with each job's key and outcome as it arrives.
+    """
+    waiting = deque(jobs)
+    free = [_Slot() for _ in range(min(workers, len(waiting)))]
+    running: dict[Future[dict[str, Any]], tuple[_Slot, Job]] = {}
+    try:
+        while waiting or running:
+            while waiting and free:
+                slot, job = free.pop(), waiting.popleft()
+                running[slot.start(job)] = (slot, job)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                slot, job = running.pop(future)
+                outcome = _outcome(future)
+                if outcome is None:
+                    slot.kill()
+                    slot = _Slot()
+                    outcome = _after_death(job, retries, slot_own=True)
+                free.append(slot)
+                if outcome is None:
+                    waiting.append(job)
+                else:
+                    done(job.key, outcome)
+        for slot in free:
+            slot.close()
+    finally:  # also after Ctrl-C: nothing is left running
+        for slot in [*free, *(slot for slot, _ in running.values())]:
+            slot.kill()
+
+
+def run_on_executor(executor: Executor, jobs: Iterable[Job], retries: int, done: Done) -> list[Job]:
+    """Run jobs on somebody's executor; what is left when it breaks is returned."""
+    running: dict[Future[dict[str, Any]], Job] = {}
+    left: list[Job] = []
+    try:
+        waiting = list(jobs)
+        while waiting or running:
+            for job in waiting:
+                try:
+                    running[executor.submit(run_task, job.data)] = job
+                except BrokenExecutor:
+                    left.append(job)
+            waiting = []
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                if _broken(future):
+                    left.append(job)
+                    continue
+                outcome = _outcome(future) or _after_death(job, retries)
+                if outcome is None:
+                    waiting.append(job)
+                else:
+                    done(job.key, outcome)
+    finally:
+        for future in running:
+            future.cancel()
+    if left:
+        warn(
+            f"The executor broke: one of its workers died. The {len(left)} tasks that are left "
+            "run in processes of their own."
+        )
+    return left
+
+
+def _outcome(future: Future[dict[str, Any]]) -> dict[str, Any] | None:
+    """What a worker returned; None where it died, or nothing came back."""
+    with suppress(Exception):
+        return future.result()
+    return None
+
+
+def _broken(future: Future[dict[str, Any]]) -> bool:
+    return not future.cancelled() and isinstance(future.exception(), BrokenExecutor)
+
+
+def _after_death(job: Job, retries: int, slot_own: bool = False) -> dict[str, Any] | None:
+    """The outcome of a job of which a worker died; None where it is tried again."""
+    job.deaths += 1
+    if job.deaths <= retries:
+        return None
+    limit = job.data["time_limit"]
+    hung = "" if limit is None or not slot_own else f" (or it ran for {HARD:g} times its limit)"
+    times = "once" if job.deaths == 1 else f"{job.deaths} times"
+    return {"state": "failed", "reason": f"{_DIED}{hung}; {times}", "deaths": job.deaths}
+
+
+class _Slot:
+    """A pool of one process, started when it is first used."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._pid: Future[int] | None = None
+
+    def start(self, job: Job) -> Future[dict[str, Any]]:
+        """Begin a job."""
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=prepare_worker)
+            with _worker_environment():
+                self._pid = self._pool.submit(os.getpid)
+        return self._pool.submit(run_alone, job.data)
+
+    def close(self) -> None:
+        """Let the process end."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        self._pool = self._pid = None
+
+    def kill(self) -> None:
+        """End the process now, whatever it does."""
+        if self._pool is None or self._pid is None:
+            return
+        with suppress(Exception):  # a process that never came up
+            number = self._pid.result(timeout=60)
+            for process in multiprocessing.active_children():
+                if process.pid == number:
+                    process.kill()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = self._pid = None
+
+
+@contextmanager
+def _worker_environment() -> Iterator[None]:
+    """The environment that a new process inherits: set before it loads its libraries."""
+    added = set_environment()
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
