@@ -132,9 +132,8 @@ class CheckupSolver:
         if dx.shape[1]:
             interpolated = spec is not None and (spec.curve is not None or spec.times_at)
             keep = (spec.measured,) if spec is not None and interpolated else ()
-            tangents = solver.sensitivity(solution, theta, dx, np.eye(len(theta)), keep_stages=keep)[
-                1
-            ]
+            unit = np.eye(len(theta))
+            _, tangents = solver.sensitivity(solution, theta, dx, unit, keep_stages=keep)
         solved = SolvedTest(solver, theta, solution, tangents)
         if spec is None:
             found = {name: state_at_end(solved, output) for name, output in self._states.items()}

@@ -67,6 +67,13 @@ STATE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
     }
 )
 
+#: Those of them that tell what was lost, compared with the fresh cell.
+DEGRADATION_MODES = (
+    "loss_of_lithium_inventory",
+    "loss_of_active_material_negative",
+    "loss_of_active_material_positive",
+)
+
 #: Quantities of the state that may end a step, and on which side they are reached: "with charge"
 #: rises on a charge and falls otherwise.
 STATE_ENDS: Mapping[str, str] = MappingProxyType(

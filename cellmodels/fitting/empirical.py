@@ -188,6 +188,7 @@ def _subset(observations: Observations, chosen: NDArray[np.bool_]) -> Observatio
         owner=observations.owner[chosen],
         position=observations.position[chosen],
         charge=observations.charge[chosen],
+        time=observations.time[chosen],
     )
 
 

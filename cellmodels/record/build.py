@@ -51,9 +51,9 @@ def build_record(
         The groups, by the schema's names (:mod:`cellmodels.record.schema`) and in its units, or
         with another unit in brackets: ``{"cycle": n, "discharge_capacity [mA.h]": q}``. Arrays
         have the shape (rows,); a voltage curve ``voltage_<test>`` has (rows, places), beside
-        ``charge_<test>`` or ``time_<test>`` (places,). A variable that the schema does not know needs a unit.
-        Currents are positive on discharge, imaginary parts negative where the cell is
-        capacitive.
+        ``charge_<test>`` or ``time_<test>`` (places,). A variable that the schema does not know
+        needs a unit. Currents are positive on discharge, imaginary parts negative where the cell
+        is capacitive.
     title, source : str
         For people.
     synthetic : bool

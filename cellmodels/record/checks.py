@@ -146,7 +146,7 @@ def _check_form(dataset: xr.Dataset, group: str, name: str, rows: Rows) -> None:
     allowed: list[tuple[str, ...]] = [(dimension,)]
     if is_curve:
         test = own.removeprefix("voltage_")
-        places = curve_places(own, dataset.variables)
+        places = curve_places(own, [str(n) for n in dataset.variables])
         if places is None:
             raise InputError(
                 f"{rows.where}: '{own}' needs the charges 'charge_{test}' or the times "

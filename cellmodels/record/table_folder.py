@@ -35,8 +35,8 @@ def write_tables(record: xr.DataTree, folder: str | Path, *, overwrite: bool = F
     folder : str or pathlib.Path
         Made if it is not there. It gets a table for each group: ``cycles.csv``, ``checkups.csv``,
         ``traces.csv``, ``impedance.csv``, with headers ``name [unit]`` and a voltage curve in
-        columns ``voltage_C20 @ 0.5 A.h [V]`` (over time ``voltage_relax @ 10.0 s [V]``); and ``record.json`` with the attributes, last: a
-        folder without it is not complete.
+        columns ``voltage_C20 @ 0.5 A.h [V]`` or, over time, ``voltage_relax @ 10.0 s [V]``; and
+        ``record.json`` with the attributes, last: a folder without it is not complete.
     overwrite : bool
         Whether a record that is there already is replaced.
 

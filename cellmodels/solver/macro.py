@@ -503,8 +503,8 @@ def _growth(element: Element, at: float) -> float:
 def _discharged(features: np.ndarray, names: tuple[str, ...], steps: int) -> np.ndarray:
     """Weights of the features that add up to a cycle's discharged charge, shape (n_features,).
 
-    The first features are those of the steps, with these names. Where no step discharges (a float hold, a
-    rest) all charges count.
+    The first features are those of the steps, with these names. Where no step discharges (a float
+    hold, a rest) all charges count.
     """
     place = np.arange(len(features))
     charge = (place % len(names) == names.index("charge")) & (place < steps * len(names))

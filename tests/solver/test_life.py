@@ -47,7 +47,9 @@ def test_counters_add_up(macro, direct) -> None:
     features = direct.features(np.arange(CYCLES))[0]
     states, _ = direct.states(np.arange(CYCLES + 1))
     assert np.allclose(states[1:, -2], np.cumsum(features[:, 1]), rtol=1e-12)
-    assert np.allclose(states[1:, -1], np.cumsum(features[:, 0 :: len(FEATURES)].sum(axis=1)), rtol=1e-12)
+    assert np.allclose(
+        states[1:, -1], np.cumsum(features[:, 0 :: len(FEATURES)].sum(axis=1)), rtol=1e-12
+    )
     other, _ = macro.states(np.arange(CYCLES + 1))
     assert np.allclose(other[:, -2:], states[:, -2:], rtol=1e-5)
 

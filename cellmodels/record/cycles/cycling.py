@@ -69,9 +69,9 @@ def summarise_cycles(
     xarray.Dataset
         The group /cycles of a record (:mod:`cellmodels.record.schema`), dimension ``point``, one
         row a cycle in which a current flows; NaN where a cycle has no such step, and for
-        efficiencies of more than 1.1, which say that the cycle is not whole. ``mean_temperature`` is
-        the mean over time. ``throughput`` [A.h]
-        and ``elapsed_time`` [s] are those at the end of the cycle. Currents at rest count for
+        efficiencies of more than 1.1, which say that the cycle is not whole. Temperatures are
+        those of all steps; their mean is that over time. ``throughput`` [A.h] and
+        ``elapsed_time`` [s] are those at the end of the cycle. Currents at rest count for
         nothing; steps are those of :func:`cellmodels.record.cycles.segments.segment`, which says
         how they are integrated and that gaps are not. Charge at constant voltage is that of the
         charging steps that hold one, all other charge is that at constant current.
@@ -283,7 +283,10 @@ def _temperatures(
     # steps are sampled at different intervals: their means are weighted by their durations
     means, lengths = steps["temperature"].values, steps["duration"].values - steps["gap"].values
     weights = np.where(np.isfinite(means), np.maximum(lengths, 0.0), 0.0)
-    sums = np.cumsum(np.append(0.0, weights)), np.cumsum(np.append(0.0, weights * np.nan_to_num(means)))
+    sums = (
+        np.cumsum(np.append(0.0, weights)),
+        np.cumsum(np.append(0.0, weights * np.nan_to_num(means))),
+    )
     whole, weighted = (one[end + 1] - one[begin] for one in sums)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = weighted / whole
