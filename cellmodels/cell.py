@@ -213,6 +213,22 @@ class Cell:
         """Quantities of the state (`cellmodels.quantities`) -> the model's variables."""
         return self._family.state_variables(self.chemistry)
 
+    def reported_states(self) -> dict[str, bool]:
+        """Quantities of the state that this cell's model has, and whether each can change.
+
+        Returns
+        -------
+        dict of str to bool
+            By the names of `cellmodels.quantities`; False for a number that nothing moves, such
+            as the temperature of an isothermal cell. The model is built for it.
+        """
+        variables = self.pybamm_model().variables
+        return {
+            name: any(isinstance(s, pybamm.VariableBase) for s in variables[known].pre_order())
+            for name, known in self.state_variables.items()
+            if known in variables
+        }
+
     @property
     def slow_states(self) -> tuple[str, ...]:
         """PyBaMM variables that the mechanisms move, in the mechanisms' order."""

@@ -1,114 +1,20 @@
-"""What a check-up consists of: tests, and the usual check-up made to fit a protocol's cycle."""
+"""Check-ups: tests done together, and the usual ones, made to fit a protocol's cycle."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
-from cellmodels.errors import InputError, did_you_mean
-from cellmodels.quantities import MEASURES, STATE_VARIABLES
-from cellmodels.step_text import read_quantity
-from cellmodels.steps import END_UNITS, End, Step, parse_steps
+from cellmodels.checkup_test import Test
+from cellmodels.errors import InputError
+from cellmodels.steps import End, Step, parse_steps
 
 __all__ = ["Checkup", "StandardCheckup", "Test"]
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,39}")
-_RESERVED = ("_std", "_flag")
 
 #: Where the slow discharge's voltage is given, as fractions of the nominal capacity.
 CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _REST = Step("rest", 0.0, "", max_duration=3600.0)
 _PULSE = Step("current", 1.0, "C", max_duration=10.0)
-
-
-@dataclass(frozen=True)
-class Test:
-    """A sequence of steps run from the cell's state, and what is measured on its last step.
-
-    Parameters
-    ----------
-    name : str
-        Letters, digits and underscores, such as ``"C20"``; it becomes part of variable names.
-    steps : list of str or Step
-        Run in this order.
-    measure : str
-        "capacity": charge that the last step discharges, ``capacity_<name>`` [A.h].
-        "resistance": the last step's pulse, ``resistance_<name>`` [ohm]: voltage at the end of
-        the step before, minus voltage at its own end, divided by the change of current.
-        "discharged": charge that all steps discharge, less what they charge,
-        ``discharged_<name>`` [A.h], such as what a strip finds.
-        "end_voltage": voltage at the end of the last step, ``end_voltage_<name>`` [V].
-        Or a quantity of the cell's state at the end of the last step, such as
-        "aqueous_halogen" or "loss_of_lithium_inventory" (:mod:`cellmodels.quantities`).
-    voltages_at : list of float, str or (float, str)
-        Discharged charges in the last step at which its voltage is wanted,
-        ``voltage_<name>`` [V]: numbers in A.h, texts (``"0.5 A.h"``, ``"10 %"`` of the nominal
-        capacity), or pairs with the unit "A.h" or "nominal". Kept as pairs.
-
-    Raises
-    ------
-    InputError
-        If a step cannot be read, or the last step does not allow the measurement.
-    """
-
-    __test__ = False  # pytest would collect a class of this name
-
-    name: str
-    steps: tuple[Step, ...]
-    measure: str = "capacity"
-    voltages_at: tuple[tuple[float, str], ...] = ()
-
-    def __init__(
-        self,
-        name: str,
-        steps: str | Step | Iterable[str | Step],
-        measure: str = "capacity",
-        voltages_at: Iterable[float | str | tuple[float, str]] = (),
-    ) -> None:
-        _check_name(name)
-        known = (*MEASURES, *STATE_VARIABLES)
-        if measure not in known:
-            hint = did_you_mean(str(measure), known)
-            raise InputError(f"Test '{name}': unknown measure {measure!r}.{hint}")
-        set_ = object.__setattr__
-        set_(self, "name", name)
-        set_(self, "steps", parse_steps(steps, f"test '{name}'"))
-        set_(self, "measure", measure)
-        set_(self, "voltages_at", _charges(voltages_at, name))
-        if measure == "capacity":
-            self._check_capacity()
-        elif self.voltages_at:
-            raise InputError(f"Test '{name}': voltages_at belongs to a capacity test.")
-        elif measure == "resistance":
-            self._check_resistance()
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Names of the variables of ``/checkups`` that it gives."""
-        curve = (f"voltage_{self.name}",) if self.voltages_at else ()
-        return (f"{self.measure}_{self.name}", *curve)
-
-    def _check_capacity(self) -> None:
-        if self.steps[-1].direction != "discharge":
-            raise InputError(
-                f"Test '{self.name}' measures the capacity of its last step, '{self.steps[-1]}', "
-                "which is no discharge."
-            )
-
-    def _check_resistance(self) -> None:
-        before, pulse = self.steps[-2] if len(self.steps) > 1 else None, self.steps[-1]
-        if before is None:
-            raise InputError(
-                f"Test '{self.name}' measures a resistance, so it needs a step before its pulse: "
-                "['Rest for 1 hour', 'Discharge at 1C for 10 seconds']."
-            )
-        if pulse.control in ("voltage", "rest") and before.control == pulse.control:
-            raise InputError(f"Test '{self.name}': its last two steps have the same current.")
-        if (before.control, before.value, before.unit) == (pulse.control, pulse.value, pulse.unit):
-            raise InputError(f"Test '{self.name}': its last two steps have the same current.")
 
 
 @dataclass(frozen=True)
@@ -144,7 +50,8 @@ class Checkup:
         for test in tests:
             if not isinstance(test, Test):
                 raise InputError(f"The tests of a check-up are Test objects, not {test!r}.")
-        _check_unique([test.name for test in tests])
+        _check_unique("tests", [test.name for test in tests])
+        _check_unique("variables", [name for test in tests for name in test.variables])
         if self.counts and not self.disturbs:
             raise InputError("A check-up that does not disturb the life cannot count as a cycle.")
 
@@ -334,49 +241,7 @@ def _highest_voltage(steps: Iterable[Step]) -> float:
 # --- checks ------------------------------------------------------------------------------------
 
 
-def _charges(charges: Iterable[float | str | tuple[float, str]], name: str) -> tuple[Any, ...]:
-    """Charges as pairs of value and unit."""
-    where = f"Test '{name}', voltages_at"
-    if isinstance(charges, str) or not isinstance(charges, Iterable):
-        raise InputError(f"{where}: a list of charges, not {charges!r}.")
-    found = []
-    for charge in charges:
-        value, unit = _charge(charge, where)
-        End("charge", value, unit)  # a positive number, a known unit
-        found.append((float(value), unit))
-    for unit in END_UNITS["charge"]:
-        values = [value for value, own in found if own == unit]
-        if any(b <= a for a, b in pairwise(values)):
-            raise InputError(f"{where}: the charges must increase.")
-    return tuple(found)
-
-
-def _charge(charge: Any, where: str) -> tuple[float, str]:
-    if isinstance(charge, str):
-        try:
-            quantity, value, unit = read_quantity(charge)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from None
-        if quantity != "charge":
-            raise InputError(f"{where}: '{charge}' is a {quantity}, not a charge.")
-        return value, unit
-    if isinstance(charge, tuple | list):
-        if len(charge) != 2:
-            raise InputError(f"{where}: a pair of value and unit, not {charge!r}.")
-        return charge[0], charge[1]
-    return charge, "A.h"
-
-
-def _check_name(name: str) -> None:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InputError(
-            f"A test's name has letters, digits and underscores, such as 'C20', not {name!r}."
-        )
-    if name.endswith(_RESERVED):
-        raise InputError(f"A test's name cannot end in '_std' or '_flag', as {name!r} does.")
-
-
-def _check_unique(names: Sequence[str]) -> None:
+def _check_unique(what: str, names: Sequence[str]) -> None:
     for k, name in enumerate(names):
         if name in names[:k]:
-            raise InputError(f"Two tests of a check-up have the name '{name}'.")
+            raise InputError(f"Two {what} of a check-up have the name '{name}'.")

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cellmodels.cell import Cell
-from cellmodels.checkup_plan import Test
+from cellmodels.checkup_measures import Measured, SolvedTest, measured, state_at_end
+from cellmodels.checkup_test import Test
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.lowering import ampere_hours
 from cellmodels.protocol import Protocol
-from cellmodels.quantities import MEASURES, STATE_VARIABLES
-from cellmodels.solver.curve import voltage_at_charge
+from cellmodels.quantities import CURVE_PLACES, MEASURES, STATE_VARIABLES, unit_of
 from cellmodels.solver.cycle import CycleSolution, SequenceSolver
-from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import StepSensitivity
 from cellmodels.steps import Step
 
@@ -27,29 +26,23 @@ _MOMENT = Step("rest", 0.0, "", max_duration=1.0)
 
 @dataclass(frozen=True)
 class CheckupRun:
-    """One test at one place of a life.
-
-    `values` and `slopes` hold each variable's value, a float or an array over the curve's
-    charges, and its derivatives with a last axis n_theta; `reached` tells which charges
-    of a curve the discharge reached.
-    """
+    """One test at one place of a life, and what it measured."""
 
     place: float
     solution: CycleSolution
-    values: Mapping[str, np.ndarray]
-    slopes: Mapping[str, np.ndarray]
-    reached: Mapping[str, np.ndarray]
+    measured: Mapping[str, Measured]
 
     def value(self, variable: str, column: int | None) -> tuple[float, np.ndarray]:
         """A variable, or one column of a curve, with its derivatives (n_theta,)."""
         where = () if column is None else (column,)
-        return float(self.values[variable][where]), self.slopes[variable][where]
+        found = self.measured[variable]
+        return float(found.value[where]), found.slope[where]
 
     def table(self) -> dict[str, np.ndarray]:
-        """Values for a record: NaN on a curve beyond the end of the discharge."""
+        """Values for a record: NaN where the test ended before it came there."""
         return {
-            name: np.where(self.reached[name], value, np.nan) if name in self.reached else value
-            for name, value in self.values.items()
+            name: np.where(found.reached, found.value, np.nan)
+            for name, found in self.measured.items()
         }
 
     def without_chords(self) -> CheckupRun:
@@ -135,129 +128,49 @@ class CheckupSolver:
             self._solvers[test] = self._sequence((_MOMENT,) if spec is None else spec.steps)
         solver = self._solvers[test]
         solution = solver.solve(x, theta, near.solution if near is not None else None)
-        k = dx.shape[1]
-        steps: tuple[StepSensitivity | None, ...] = (None,) * len(solution.steps)
-        if k:
-            keep = spec is not None and bool(spec.voltages_at)
-            steps = solver.sensitivity(solution, theta, dx, np.eye(len(theta)), keep_stages=keep)[1]
+        tangents: tuple[StepSensitivity | None, ...] = (None,) * len(solution.steps)
+        if dx.shape[1]:
+            interpolated = spec is not None and (spec.curve is not None or spec.times_at)
+            keep = (spec.measured,) if spec is not None and interpolated else ()
+            unit = np.eye(len(theta))
+            _, tangents = solver.sensitivity(solution, theta, dx, unit, keep_stages=keep)
+        solved = SolvedTest(solver, theta, solution, tangents)
         if spec is None:
-            found = {s: self._state(s, solver, theta, solution, steps, k) for s in self._states}
-            values = {name: np.asarray(value) for name, (value, _) in found.items()}
-            slopes = {name: slope for name, (_, slope) in found.items()}
-            return CheckupRun(place, solution, values, slopes, {})
-        if spec.measure == "capacity":
-            return self._capacity(test, place, solver, theta, solution, steps, k)
-        if spec.measure == "resistance":
-            value, slope = _resistance(test, solution, steps, k)
-        elif spec.measure == "discharged":
-            value, slope = _discharged(solution, steps, k)
-        elif spec.measure == "end_voltage":
-            value, slope = _end_voltage(solution, steps, k)
+            found = {name: state_at_end(solved, output) for name, output in self._states.items()}
         else:
-            value, slope = self._state(spec.measure, solver, theta, solution, steps, k)
-        name = spec.variables[0]
-        return CheckupRun(place, solution, {name: np.asarray(value)}, {name: slope}, {})
-
-    def _state(
-        self,
-        name: str,
-        solver: SequenceSolver,
-        theta: np.ndarray,
-        solution: CycleSolution,
-        steps: Sequence[StepSensitivity | None],
-        k: int,
-    ) -> tuple[float, np.ndarray]:
-        """A quantity of the state at the end of the last step."""
-        dae, point = solver.dae, solution.steps[-1].stages[-1, -1]
-        row = dae.output_names.index(self._states[name])
-        value = float(dae.outputs(point[None, :], theta)[0, row])
-        tangent = steps[-1]
-        if tangent is None:
-            return value, np.zeros(k)
-        by_point, by_theta = dae.outputs_jacobian(point, theta)
-        return value, by_point[row] @ tangent.last + by_theta[row]
-
-    def _capacity(
-        self,
-        test: str,
-        place: float,
-        solver: SequenceSolver,
-        theta: np.ndarray,
-        solution: CycleSolution,
-        steps: Sequence[StepSensitivity | None],
-        k: int,
-    ) -> CheckupRun:
-        last, tangent = solution.steps[-1], steps[-1]
-        none = np.zeros(k)
-        values = {f"capacity_{test}": np.asarray(abs(last.charge))}
-        sign = np.sign(last.charge) or 1.0
-        slopes = {f"capacity_{test}": none if tangent is None else sign * tangent.charge}
-        reached = {}
-        charges = self.charges(test)
-        if len(charges) and not last.skipped:
-            name = f"voltage_{test}"
-            values[name], slope, reached[name] = voltage_at_charge(
-                solver.collocation, solver.specs[-1].control, last, theta, charges, tangent
-            )
-            slopes[name] = np.zeros((len(charges), k)) if slope is None else slope
-        elif len(charges):
-            name = f"voltage_{test}"
-            values[name] = np.full(len(charges), last.voltage[-1, -1])
-            slopes[name] = np.zeros((len(charges), k))
-            reached[name] = np.zeros(len(charges), bool)
-        return CheckupRun(place, solution, values, slopes, reached)
+            output = self._states.get(spec.measure, "")
+            found = dict(measured(spec, solved, self.charges(test), output))
+        return CheckupRun(place, solution, found)
 
     def dataset(self, rows: Sequence[Mapping[str, np.ndarray]]) -> dict:
         """Rows of test values as variables of /checkups (NaN where a test was not done)."""
         data: dict[str, tuple] = {}
         for name, test in self._tests.items():
-            first = test.variables[0]
-            known = MEASURES.get(test.measure) or STATE_VARIABLES[test.measure]
-            data[first] = ("checkup", _column(rows, first), {"units": known.unit})
-            charges = self.charges(name)
-            if len(charges):
-                empty = np.full(len(charges), np.nan)
-                curve = np.array([row.get(f"voltage_{name}", empty) for row in rows])
-                data[f"voltage_{name}"] = (("checkup", f"charge_{name}"), curve, {"units": "V"})
-                data[f"charge_{name}"] = (f"charge_{name}", charges, {"units": "A.h"})
+            for variable in test.variables:
+                attrs = {"units": unit_of(variable)}
+                if variable == test.curve:
+                    kind, places = self._places(test)
+                    data[f"{kind}_{name}"] = (
+                        f"{kind}_{name}",
+                        places,
+                        {"units": CURVE_PLACES[kind].unit},
+                    )
+                    empty = np.full(len(places), np.nan)
+                    curve = np.array([row.get(variable, empty) for row in rows])
+                    data[variable] = (("checkup", f"{kind}_{name}"), curve, attrs)
+                else:
+                    data[variable] = ("checkup", _column(rows, variable), attrs)
         for name in self._states:
             known = STATE_VARIABLES[name]
             attrs = {"units": known.unit, "long_name": known.long_name}
             data[name] = ("checkup", _column(rows, name), attrs)
         return data
 
-
-def _discharged(
-    solution: CycleSolution, steps: Sequence[StepSensitivity | None], k: int
-) -> tuple[float, np.ndarray]:
-    """Charge that all steps discharge, less what they charge [A.h]."""
-    value = sum(step.charge for step in solution.steps)
-    return value, sum((step.charge for step in steps if step is not None), np.zeros(k))
-
-
-def _end_voltage(
-    solution: CycleSolution, steps: Sequence[StepSensitivity | None], k: int
-) -> tuple[float, np.ndarray]:
-    """Voltage at the end of the last step [V]."""
-    slope = np.zeros(k) if steps[-1] is None else steps[-1].voltage[-1, -1]
-    return float(solution.steps[-1].voltage[-1, -1]), slope
-
-
-def _resistance(
-    test: str, solution: CycleSolution, steps: Sequence[StepSensitivity | None], k: int
-) -> tuple[float, np.ndarray]:
-    """Pulse resistance: voltage drop over current change, from the step before to the last."""
-    before, pulse = solution.steps[-2], solution.steps[-1]
-    if pulse.skipped:
-        raise SolveFailure(Reason.END_NOT_REACHED, f"the pulse of {test!r} ends before it begins")
-    drop = before.voltage[-1, -1] - pulse.voltage[-1, -1]
-    rise = pulse.current[-1, -1] - before.current[-1, -1]
-    slope = np.zeros(k)
-    if k and steps[-1] is not None and steps[-2] is not None:
-        d_drop = steps[-2].voltage[-1, -1] - steps[-1].voltage[-1, -1]
-        d_rise = steps[-1].current[-1, -1] - steps[-2].current[-1, -1]
-        slope = (d_drop - drop / rise * d_rise) / rise
-    return float(drop / rise), slope
+    def _places(self, test: Test) -> tuple[str, np.ndarray]:
+        """Of which kind the places along a test's curve are, and where they are."""
+        if test.times_at:
+            return "time", np.array(test.times_at)
+        return "charge", self.charges(test.name)
 
 
 def _column(rows: Sequence[Mapping[str, np.ndarray]], name: str) -> np.ndarray:

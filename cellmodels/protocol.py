@@ -284,7 +284,7 @@ def _checkup_of(entry: CheckupSection) -> Checkup | StandardCheckup:
     """A check-up of a file; the usual one where no tests are given."""
     if not entry.test:
         return Checkup.default(disturbs=entry.disturbs, counts=entry.counts)
-    tests = [Test(t.name, t.steps, t.measure, t.voltages_at) for t in entry.test]
+    tests = [Test(t.name, t.steps, t.measure, t.voltages_at, t.times_at) for t in entry.test]
     return Checkup(tuple(tests), entry.disturbs, entry.counts)
 
 
@@ -299,6 +299,7 @@ def _checkup_dict(every: int, checkup: Checkup) -> dict[str, Any]:
                 "measure": test.measure,
                 "steps": [str(step) for step in test.steps],
                 "voltages_at": [format_quantity(*charge) for charge in test.voltages_at],
+                **({"times_at": list(test.times_at)} if test.times_at else {}),
             }
             for test in checkup.tests
         ],
@@ -340,10 +341,14 @@ def _cut_offs(cycle: Sequence[Step], direction: str) -> list[float]:
 
 def _check_same_tests(checkups: Mapping[int, Checkup]) -> None:
     known: dict[str, Test] = {}
+    owners: dict[str, str] = {}
     for checkup in checkups.values():
         for test in checkup.tests:
             if known.setdefault(test.name, test) != test:
                 raise InputError(f"Two different check-up tests have the name '{test.name}'.")
+            for name in test.variables:
+                if owners.setdefault(name, test.name) != test.name:
+                    raise InputError(f"Two check-up tests give '{name}'.")
 
 
 def _check_distinct(numbers: Sequence[int], what: str) -> None:

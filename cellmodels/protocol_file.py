@@ -33,6 +33,7 @@ class TestSection(_Section):
     steps: _Steps
     measure: str = "capacity"
     voltages_at: Annotated[list[float | str], Field(max_length=10_000)] = []
+    times_at: Annotated[list[float | str], Field(max_length=10_000)] = []
 
 
 class CheckupSection(_Section):

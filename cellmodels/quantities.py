@@ -67,6 +67,13 @@ STATE_VARIABLES: Mapping[str, Quantity] = MappingProxyType(
     }
 )
 
+#: Those of them that tell what was lost, compared with the fresh cell.
+DEGRADATION_MODES = (
+    "loss_of_lithium_inventory",
+    "loss_of_active_material_negative",
+    "loss_of_active_material_positive",
+)
+
 #: Quantities of the state that may end a step, and on which side they are reached: "with charge"
 #: rises on a charge and falls otherwise.
 STATE_ENDS: Mapping[str, str] = MappingProxyType(
@@ -86,11 +93,44 @@ STATE_ENDS: Mapping[str, str] = MappingProxyType(
 MEASURES: Mapping[str, Quantity] = MappingProxyType(
     {
         "capacity": Quantity("A.h", "capacity", 0.0),
+        "energy": Quantity("W.h", "energy", 0.0),
+        "voltage": Quantity("V", "voltage", 0.0, 1e4),
         "resistance": Quantity("ohm", "resistance", 0.0),
         "discharged": Quantity("A.h", "charge discharged by the whole test"),
         "end_voltage": Quantity("V", "voltage at the end", -1e4, 1e4),
     }
 )
+
+
+#: What stands before the test in the names of the places along a voltage curve, by their kind.
+CURVE_PLACES: Mapping[str, Quantity] = MappingProxyType(
+    {
+        "charge": Quantity("A.h", "discharged charge", 0.0, 1e4),
+        "time": Quantity("s", "time since the step began", 0.0),
+    }
+)
+#: The test of pulses whose resistances are named by their time alone.
+PULSE = "pulse"
+
+
+def pulse_variable(time: float, test: str) -> str:
+    """The name of a pulse's resistance at a time after its start.
+
+    Parameters
+    ----------
+    time : float
+        [s], a whole number of milliseconds.
+    test : str
+        Name of the test.
+
+    Returns
+    -------
+    str
+        Such as ``"resistance_10s_d20"`` or ``"resistance_100ms"``.
+    """
+    whole = time == round(time)
+    text = f"{round(time)}s" if whole else f"{round(1000 * time)}ms"
+    return f"resistance_{text}" if test == PULSE else f"resistance_{text}_{test}"
 
 
 def measure_of(variable: str) -> tuple[str, str] | None:
@@ -110,3 +150,28 @@ def measure_of(variable: str) -> tuple[str, str] | None:
     measure = max(found, key=len, default="")
     test = variable[len(measure) + 1 :]
     return (measure, test) if measure and test else None
+
+
+def unit_of(variable: str) -> str:
+    """The unit of a check-up variable, such as that of ``"capacity_C20"``.
+
+    Parameters
+    ----------
+    variable : str
+        A quantity of the state, or one that begins with what was measured.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    KeyError
+        If it is neither.
+    """
+    if variable in STATE_VARIABLES:
+        return STATE_VARIABLES[variable].unit
+    found = measure_of(variable)
+    if found is None:
+        raise KeyError(variable)
+    return (MEASURES.get(found[0]) or STATE_VARIABLES[found[0]]).unit

@@ -15,7 +15,6 @@ from cellmodels.errors import InputError, did_you_mean
 from cellmodels.estimates import ATTRIBUTE, as_attribute
 from cellmodels.lowering import check_held, step_specs
 from cellmodels.observables import (
-    CYCLE_UNITS,
     CycleObservables,
     between,
     counters,
@@ -137,7 +136,10 @@ class Simulator:
         self.dae = self._export()
         self._collocation = Collocation(self.dae)
         self.specs = step_specs(protocol.cycle, cell)
-        self._observables = CycleObservables(self.specs, cell.electrode_area)
+        self._follow = self._temperature()
+        self._observables = CycleObservables(
+            self.specs, cell.electrode_area, temperature=self._follow is not None
+        )
         self._cycle = {method: self._map(protocol.cycle, method) for method in METHODS[1:]}
         kept = {n: v for n, v in self._states.items() if v in self.dae.output_names}
         self._checkups = CheckupSolver(protocol, cell, self._checkup_sequence, kept)
@@ -236,10 +238,11 @@ class Simulator:
         if options.method != "macro" or found is None or cycles < _BLOCKS * found[0]:
             return None
         every, before = found
-        block = Block(len(before), len(self.protocol.cycle), every)
+        features = len(self._cycle["macro"].features.names)
+        block = Block(len(before), len(self.protocol.cycle), every, features)
         if self._block is None:
             steps = (*before, *self.protocol.cycle * every)
-            self._block = CycleMap(self._sequence(steps), kept=block.ends)
+            self._block = CycleMap(self._sequence(steps), kept=block.ends, follow=self._follow)
         macro = replace(options.macro, tolerance=every * options.macro.tolerance)
         of_blocks = replace(options, macro=macro, settle=_SETTLING_BLOCKS, first_element=_FIRST)
         plain = self.life_solver(cycles, replace(options, method="direct"))
@@ -442,7 +445,14 @@ class Simulator:
 
     def _map(self, steps: Sequence[Step], method: str, may_be_empty: bool = False) -> CycleMap:
         mesh = self.options.mesh.finer(_FINER) if method == "direct" else self.options.mesh
-        return CycleMap(self._sequence(steps, mesh), may_be_empty)
+        return CycleMap(self._sequence(steps, mesh), may_be_empty, follow=self._follow)
+
+    def _temperature(self) -> str | None:
+        """The model's output that is the cell's temperature, if that changes at all."""
+        name = self._states.get("cell_temperature")
+        if name not in self.dae.output_names or not len(self.dae.output_sees(name)):
+            return None
+        return name
 
     def _checkup_sequence(self, steps: Sequence[Step]) -> SequenceSolver:
         """A looser one: the errors of check-ups do not add up as those of cycles do."""
@@ -518,7 +528,7 @@ class Simulator:
         cycle_data = (
             {
                 name: ("point", self._observables.integer(life, name, n)[0], {"units": unit})
-                for name, unit in CYCLE_UNITS.items()
+                for name, unit in self._observables.units.items()
             }
             if life.cycles
             else {}

@@ -33,8 +33,42 @@ def test_a_test_keeps_steps_and_charges():
     found = Test("C20", CAPACITY.steps, voltages_at=["10 %", 0.5, "600 mAh", (0.7, "nominal")])
     assert found.steps == CAPACITY.steps
     assert found.voltages_at == ((0.1, "nominal"), (0.5, "A.h"), (0.6, "A.h"), (0.7, "nominal"))
-    assert found.variables == ("capacity_C20", "voltage_C20")
+    assert found.variables == ("capacity_C20", "energy_C20", "voltage_C20")
     assert PULSE.variables == ("resistance_10s",)
+
+
+def test_a_charge_is_measured_with_its_hold():
+    charge = Test("C2_charge", CYCLE, voltages_at=[1.0])
+    assert charge.measured == 1 and charge.curve == "voltage_C2_charge"
+    assert Test("C20", CAPACITY.steps).measured == 1
+    # a resistance is that of the last step, also where it is a hold
+    assert Test("hold", CYCLE, "resistance").measured == 2
+
+
+def test_times_of_a_pulse_are_part_of_its_names():
+    steps = ["Rest for 1 hour", "Discharge at 1C for 30 seconds"]
+    pulse = Test("pulse", steps, "resistance", times_at=[0.1, "1 s", 10, "0.5 min"])
+    assert pulse.times_at == (0.1, 1.0, 10.0, 30.0)
+    names = ("resistance_100ms", "resistance_1s", "resistance_10s", "resistance_30s")
+    assert pulse.variables == names and pulse.curve is None
+    other = Test("d20", steps, "resistance", times_at=[10])
+    assert other.variables == ("resistance_10s_d20",)
+    assert Test("d20", steps, "resistance").variables == ("resistance_d20",)
+
+
+def test_a_voltage_over_time_is_a_curve():
+    relax = Test("relax", ["Discharge at 1C for 10 s", "Rest for 1 h"], "voltage", times_at=[1, 60])
+    assert relax.variables == ("voltage_relax",) and relax.curve == "voltage_relax"
+    protocol = Protocol(CYCLE, every={10: Checkup(relax)})
+    assert Protocol.from_dict(json.loads(json.dumps(protocol.to_dict()))) == protocol
+
+
+def test_two_tests_do_not_give_the_same_variable():
+    times = Test("pulse", PULSE.steps, "resistance", times_at=[10])
+    with pytest.raises(InputError, match="variables of a check-up have the name 'resistance_10s'"):
+        Checkup((PULSE, times))
+    with pytest.raises(InputError, match="Two check-up tests give 'resistance_10s'"):
+        Protocol(CYCLE, every={10: Checkup(PULSE), 20: Checkup(times)})
 
 
 @pytest.mark.parametrize(
@@ -45,7 +79,23 @@ def test_a_test_keeps_steps_and_charges():
         (("C20_std", CAPACITY.steps), "cannot end in '_std'"),
         (("C20", []), "no steps in test 'C20'"),
         (("C20", ["Dicharge at 1C until 2.5 V"]), "Step 1 of test 'C20'"),
-        (("C20", CYCLE), "'Hold at 4.2 V until C/50', which is no discharge"),
+        (("C20", ["Charge at 1C for 1 h", "Rest for 1 h"]), "'Rest for 1 hour', which is neither"),
+        (("C20", [*CAPACITY.steps, "Hold at 2.5 V for 1 h"]), "a charge or the hold after it"),
+        (("C20", ["Hold at 2.5 V for 1 h"], "energy"), "the energy of its last step"),
+        (("10s", PULSE.steps, "resistance", [], [1, 20]), "20 s is after the end"),
+        (("10s", PULSE.steps, "resistance", [], [0.0001]), "no whole number of milliseconds"),
+        (("10s", PULSE.steps, "resistance", [], [10, 1]), "must increase"),
+        (("10s", PULSE.steps, "resistance", [], ["1 A.h"]), "is a charge, not a time"),
+        (("10s", PULSE.steps, "resistance", [], ["10"]), "has no unit"),
+        (("10s", PULSE.steps, "resistance", [], [True]), "a positive number of seconds"),
+        (("10s", PULSE.steps, "resistance", [], "10 s"), "a list of times"),
+        (("10s", PULSE.steps, "voltage"), "say when, times_at="),
+        (("10s", PULSE.steps, "end_voltage", [], [1]), "measures 'voltage' and 'resistance'"),
+        (("C20", CAPACITY.steps, "capacity", [], [1]), "measures 'voltage' and 'resistance'"),
+        (
+            ("10s", ["Rest for 1 h", "Discharge at 5 W for 10 s"], "resistance", [], [1]),
+            "a pulse of constant current",
+        ),
         (("C20", CAPACITY.steps, "capcity"), "Did you mean 'capacity'?"),
         (("C20", CAPACITY.steps, "capacity", [0.2, 0.1]), "must increase"),
         (("C20", CAPACITY.steps, "capacity", [-0.2]), "must be positive"),

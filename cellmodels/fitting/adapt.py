@@ -203,7 +203,7 @@ def _first_points(observations: Observations) -> Observations:
     row = np.concatenate(rows)
     arrays = {
         name: getattr(observations, name)[row]
-        for name in ("data", "std", "owner", "position", "charge")
+        for name in ("data", "std", "owner", "position", "charge", "time")
     }
     return dataclasses.replace(observations, points=Points(tuple(sets)), **arrays)
 

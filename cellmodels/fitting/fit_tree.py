@@ -78,6 +78,7 @@ def observations(tree: xr.DataTree) -> Observations:
         owner=owner,
         position=points["position"].values.astype(np.int64),
         charge=points["charge"].values,
+        time=points["time"].values,
     )
 
 
@@ -112,6 +113,7 @@ def _variable(variables: xr.Dataset, key: str) -> Variable:
         flagged=int(row["flagged"]),
         missing=int(row["missing"]),
         noise=str(row["noise_origin"].item()),
+        along=str(row["along"].item()),
     )
 
 
@@ -250,6 +252,11 @@ def _points(observations: Observations, optimum: Optimum, scaling: Scaling) -> x
                 {"long_name": "column of a voltage curve, -1 for scalars"},
             ),
             "charge": ("point", observations.charge, {"units": "A.h"}),
+            "time": (
+                "point",
+                observations.time,
+                {"units": "s", "long_name": "since the step began"},
+            ),
             "coordinate": ("point", repeated([points.coordinate for points in sets])),
             "at": ("point", np.concatenate([points.at for points in sets])),
             "position": ("point", observations.position, {"long_name": "index in the record"}),
@@ -268,6 +275,7 @@ def _variables(observations: Observations, fits: Sequence[VariableFit]) -> xr.Da
         {
             "unit": ("variable", [v.unit for v in variables]),
             "coordinate": ("variable", [v.coordinate for v in variables]),
+            "along": ("variable", [v.along for v in variables]),
             "used": ("variable", [v.used for v in variables]),
             "flagged": ("variable", [v.flagged for v in variables]),
             "missing": ("variable", [v.missing for v in variables]),

@@ -1,14 +1,15 @@
 """From a record to the sum that a fit makes small.
 
 ``observe`` picks variables of a record, the coordinate that places their points, and the
-noise of each point. Flagged outliers and missing values stay in the record; here they are
-left out of the sum, counted, and reported.
+noise of each point: any mixture of them makes one sum, in which each point is weighted by its own
+noise. Flagged outliers and missing values stay in the record; here they are left out of the sum,
+counted, and reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,14 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from cellmodels.errors import InputError, did_you_mean
-from cellmodels.observations import COORDINATES, GROUPS, Points, PointSet
+from cellmodels.fitting.instruments import instrument_of
+from cellmodels.fitting.selection import fitted_variables, left_out, listed, schema_unit
+from cellmodels.observations import COORDINATES, Points, PointSet
 from cellmodels.record.noise import series_noise
 
 __all__ = ["Observations", "Variable", "fitted_variables", "observe"]
 
 _DIMENSIONS = {"cycles": "point", "checkups": "checkup"}
-_DEFAULT_CYCLES = ("discharge_capacity",)
-_DEFAULT_CHECKUPS = ("capacity_", "resistance_", "voltage_")
-_COMPANIONS = ("_std", "_flag")
-
-_RELATIVE_FLOOR = 1e-4
-"""No series is believed better than this fraction of its median: the gain accuracy of good
-cyclers is some 1e-4 of a reading, and a smooth (e.g. filtered or synthetic) series would
-otherwise get an absurd weight."""
-_ASSUMED = {"resistance": 0.02, "voltage": 0.001}
-_ASSUMED_DEFAULT = 0.005
 _FEWEST_FOR_ESTIMATE = 6
 
 TOLERANCE_TO_NOISE = 0.1
@@ -56,6 +49,8 @@ class Variable:
         without noise or without a coordinate.
     noise : {"given", "record", "estimated", "assumed"}
         Where its standard deviations come from.
+    along : {"", "charge", "time"}
+        Along what a voltage curve goes; empty for scalars.
     """
 
     group: str
@@ -66,6 +61,7 @@ class Variable:
     flagged: int
     missing: int
     noise: str
+    along: str = ""
 
     @property
     def key(self) -> str:
@@ -88,7 +84,12 @@ class Observations:
     position : ndarray of int, shape (k,)
         Index of each point along its group's dimension in the record.
     charge : ndarray, shape (k,)
-        Discharged charge of points of voltage curves [A.h]; NaN for scalars.
+        Discharged charge of points of voltage curves over charge [A.h]; NaN for others.
+    time : ndarray, shape (k,)
+        Time since the step began of points of voltage curves over time [s]; NaN for others, and
+        by default for all.
+    left_out : mapping of str to str
+        Variables of the record that are not in the sum, as ``group/name``, and why.
     """
 
     points: Points
@@ -98,6 +99,12 @@ class Observations:
     owner: NDArray[np.int64]
     position: NDArray[np.int64]
     charge: NDArray[np.float64]
+    time: NDArray[np.float64] = None  # type: ignore[assignment]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.time is None:
+            object.__setattr__(self, "time", np.full(np.size(self.data), np.nan))
 
     @property
     def size(self) -> int:
@@ -131,6 +138,8 @@ class Observations:
             owner=owner,
             position=self.position[chosen],
             charge=self.charge[chosen],
+            time=self.time[chosen],
+            left_out=self.left_out,
         )
 
     @property
@@ -165,14 +174,17 @@ def observe(
     observables : iterable of str, optional
         Names such as ``"discharge_capacity"`` or ``"checkups/capacity_C20"``. By default
         the discharge capacity of ``/cycles`` and every ``capacity_*``, ``resistance_*`` and
-        ``voltage_*`` of ``/checkups`` that has values.
+        ``voltage_*`` of ``/checkups`` that has values; also the degradation modes
+        (``loss_of_lithium_inventory``, ``loss_of_active_material_*``) if the record says how
+        well it knows them, as ``<name>_std``.
     coordinate : str or mapping of group to str, optional
         Coordinate that places the points; by default the first of cycle, throughput and
         elapsed time that is known for every point (or else for most).
     noise : mapping of str to array_like, optional
         Standard deviations by variable, in the record's units: a number, or an array of the
         variable's shape. Others come from ``<name>_std`` of the record, or are estimated
-        from the scatter between neighbouring points.
+        from the scatter between neighbouring points, but not below what instruments allow
+        (:mod:`cellmodels.fitting.instruments`).
 
     Returns
     -------
@@ -181,50 +193,19 @@ def observe(
     Raises
     ------
     InputError
-        On an unknown variable or coordinate, a noise that is not positive, or when no point
-        is left.
+        On an unknown variable or coordinate, a unit that is not the schema's, a noise that is not
+        positive, or when no point is left.
     """
     variables = fitted_variables(record, observables)
     noise = dict(noise or {})
     _check_noise_names(noise, variables)
     parts = [_collect(record, group, name, coordinate, noise) for group, name in variables]
-    parts = [part for part in parts if part.variable.used or observables is not None]
+    unused = [p.variable.key for p in parts if not p.variable.used and observables is None]
+    parts = [part for part in parts if part.variable.key not in unused]
     if not any(part.variable.used for part in parts):
-        raise InputError(f"The record has no usable point of {_listed(variables)}.")
-    return _join(parts)
-
-
-def fitted_variables(
-    record: xr.DataTree, observables: Iterable[str] | None = None
-) -> tuple[tuple[str, str], ...]:
-    """Group and name of the variables that would be fitted.
-
-    Raises
-    ------
-    InputError
-        When a requested variable is not in the record, or none could be found.
-    """
-    available = {
-        group: [str(n) for n in record[group].data_vars if not str(n).endswith(_COMPANIONS)]
-        for group in GROUPS
-        if group in record.children
-    }
-    if observables is None:
-        found = [("cycles", n) for n in available.get("cycles", []) if n in _DEFAULT_CYCLES]
-        found += [
-            ("checkups", n)
-            for n in available.get("checkups", [])
-            if n.startswith(_DEFAULT_CHECKUPS)
-        ]
-    else:
-        found = [pair for name in _names(observables) for pair in _find(name, available)]
-    if not found:
-        raise InputError(
-            "The record holds nothing that a fit uses by default (discharge_capacity of "
-            "/cycles; capacity_*, resistance_* or voltage_* of /checkups); it has "
-            + (_listed([(g, n) for g in available for n in available[g]]) or "no variables")
-        )
-    return tuple(dict.fromkeys(found))
+        raise InputError(f"The record has no usable point of {listed(variables)}.")
+    reasons = left_out(record, variables) | dict.fromkeys(unused, "it has no usable point")
+    return replace(_join(parts), left_out=reasons)
 
 
 # ------------------------------------------------------------------------------------------
@@ -239,7 +220,7 @@ class _Part:
     data: tuple[NDArray[np.float64], ...]
     std: tuple[NDArray[np.float64], ...]
     position: tuple[NDArray[np.int64], ...]
-    charge: tuple[float, ...]
+    place: tuple[float, ...]
 
 
 def _collect(
@@ -265,12 +246,13 @@ def _collect(
     variable = Variable(
         group=group,
         name=name,
-        unit=str(array.attrs.get("units", "")),
+        unit=schema_unit(group, name),
         coordinate=place,
         used=int(use.sum()),
         flagged=int((flags & good).sum()),
         missing=int((~good).sum()),
         noise=origin,
+        along="" if array.ndim == 1 else str(array.dims[1]).partition("_")[0],
     )
     return _Part(
         variable,
@@ -280,7 +262,7 @@ def _collect(
         tuple(values[rows[c], c] for c in kept),
         tuple(std[rows[c], c] for c in kept),
         tuple(rows[c] for c in kept),
-        tuple(_charges(dataset, array)[c] for c in kept),
+        tuple(_places(dataset, array)[c] for c in kept),
     )
 
 
@@ -293,13 +275,19 @@ def _join(parts: Sequence[_Part]) -> Observations:
         variables=tuple(part.variable for part in parts),
         owner=np.concatenate(owner).astype(np.int64),
         position=np.concatenate([p for part in parts for p in part.position]).astype(np.int64),
-        charge=np.concatenate(
-            [
-                np.full(points.size, charge)
-                for part in parts
-                for points, charge in zip(part.sets, part.charge, strict=True)
-            ]
-        ),
+        charge=_along(parts, "charge"),
+        time=_along(parts, "time"),
+    )
+
+
+def _along(parts: Sequence[_Part], along: str) -> NDArray[np.float64]:
+    """Where on its curve each point lies; NaN for scalars and for curves along something else."""
+    return np.concatenate(
+        [
+            np.full(points.size, place if part.variable.along == along else np.nan)
+            for part in parts
+            for points, place in zip(part.sets, part.place, strict=True)
+        ]
     )
 
 
@@ -313,6 +301,7 @@ def _coordinate(
         if name in dataset.variables
     }
     counts = {name: int(np.isfinite(values).sum()) for name, values in known.items()}
+    several = {name for name, values in known.items() if len(set(values[np.isfinite(values)])) > 1}
     if wanted is not None:
         if not counts.get(wanted):
             have = ", ".join(name for name, count in counts.items() if count) or "none"
@@ -320,7 +309,8 @@ def _coordinate(
         return wanted, known[wanted]
     if not counts or not max(counts.values()):
         raise InputError(f"/{group} of the record needs one of {', '.join(COORDINATES)}.")
-    best = max(counts, key=lambda name: counts[name])  # the first of equals: COORDINATES' order
+    # one that is the same everywhere, as the throughput of a stored cell, places nothing
+    best = max(counts, key=lambda name: (name in several or not several, counts[name]))
     return best, known[best]
 
 
@@ -345,6 +335,7 @@ def _noise(
     if not usable.any():
         return np.ones_like(values), "assumed"
     size = float(np.median(np.abs(values[usable])))
+    instrument = instrument_of(name, schema_unit(group, name))
     estimates = [
         (int(usable[:, c].sum()), series_noise(at[usable[:, c]], values[usable[:, c], c]))
         for c in range(values.shape[1])
@@ -356,9 +347,8 @@ def _noise(
         variance = np.average([s**2 for _, s in estimates], weights=weights)
         origin, std_value = "estimated", float(np.sqrt(variance))
     else:
-        fraction = _ASSUMED.get(name.split("_")[0], _ASSUMED_DEFAULT)
-        origin, std_value = "assumed", fraction * size
-    return np.full_like(values, max(std_value, _RELATIVE_FLOOR * size) or 1.0), origin
+        origin, std_value = "assumed", instrument.guess(size)
+    return np.full_like(values, max(std_value, instrument.least(size)) or 1.0), origin
 
 
 def _checked_noise(std: NDArray[np.float64], name: str) -> NDArray[np.float64]:
@@ -383,8 +373,8 @@ def _flags(dataset: xr.Dataset, name: str, array: xr.DataArray) -> NDArray[np.bo
     return _columns(np.nan_to_num(flags)) != 0
 
 
-def _charges(dataset: xr.Dataset, array: xr.DataArray) -> NDArray[np.float64]:
-    """Discharged charge of each column [A.h]; NaN for a scalar."""
+def _places(dataset: xr.Dataset, array: xr.DataArray) -> NDArray[np.float64]:
+    """Charge [A.h] or time [s] of each column; NaN for a scalar."""
     if array.ndim == 1:
         return np.array([np.nan])
     dimension = array.dims[1]
@@ -414,19 +404,6 @@ def _columns(values: Any) -> NDArray[np.float64]:
     return values.reshape(values.shape[0], -1)
 
 
-def _names(observables: Iterable[str]) -> list[str]:
-    return [observables] if isinstance(observables, str) else list(observables)
-
-
-def _find(name: str, available: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    group, _, short = name.strip("/").rpartition("/")
-    found = [(g, short) for g in available if short in available[g] and group in ("", g)]
-    if not found:
-        names = [n for g in available for n in (*available[g], *(f"{g}/{x}" for x in available[g]))]
-        raise InputError(f"The record has no variable {name!r}." + did_you_mean(name, names))
-    return found
-
-
 def _check_noise_names(
     noise: Mapping[str, ArrayLike], variables: Sequence[tuple[str, str]]
 ) -> None:
@@ -436,7 +413,3 @@ def _check_noise_names(
             raise InputError(
                 f"Noise is given for {name!r}, which is not fitted." + did_you_mean(name, known)
             )
-
-
-def _listed(variables: Iterable[tuple[str, str]]) -> str:
-    return ", ".join(f"{group}/{name}" for group, name in variables)

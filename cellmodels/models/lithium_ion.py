@@ -55,6 +55,7 @@ _STATE_VARIABLES: Mapping[str, str] = MappingProxyType(
         "sei_lithium_loss": "Loss of lithium to negative SEI [mol]",
         "plating_lithium_loss": "Loss of lithium to negative lithium plating [mol]",
         "total_lithium": "Total lithium [mol]",
+        "cell_temperature": "Volume-averaged cell temperature [K]",
     }
 )
 _SEI_OPTION = {

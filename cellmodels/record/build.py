@@ -17,6 +17,8 @@ from cellmodels.record.schema import (
     COORDINATES,
     DIMENSIONS,
     SCHEMA,
+    curve_places,
+    is_places,
     known_names,
     quantity,
     without_companion,
@@ -48,10 +50,10 @@ def build_record(
     cycles, checkups, traces, impedance : mapping of str to array_like or DataFrame, optional
         The groups, by the schema's names (:mod:`cellmodels.record.schema`) and in its units, or
         with another unit in brackets: ``{"cycle": n, "discharge_capacity [mA.h]": q}``. Arrays
-        have the shape (rows,); a voltage curve ``voltage_<test>`` has (rows, charges), beside
-        ``charge_<test>`` (charges,). A variable that the schema does not know needs a unit.
-        Currents are positive on discharge, imaginary parts negative where the cell is
-        capacitive.
+        have the shape (rows,); a voltage curve ``voltage_<test>`` has (rows, places), beside
+        ``charge_<test>`` or ``time_<test>`` (places,). A variable that the schema does not know
+        needs a unit. Currents are positive on discharge, imaginary parts negative where the cell
+        is capacitive.
     title, source : str
         For people.
     synthetic : bool
@@ -146,7 +148,8 @@ def make_group(group: str, columns: Columns, rows: Rows, possible: bool = True) 
         if known is not None and not ending:
             attrs["long_name"] = known.long_name
         place = coordinates if _is_coordinate(group, name) else variables
-        place[name] = (_dimensions(group, own, scaled), _as_counts(name, scaled), attrs)
+        dimensions = _dimensions(group, own, scaled, columns)
+        place[name] = (dimensions, _as_counts(name, scaled), attrs)
     dataset = xr.Dataset(variables, coordinates)
     check_group(dataset, group, rows, possible)
     return dataset
@@ -229,7 +232,7 @@ def _numbers(values: ArrayLike, what: str) -> NDArray[np.float64]:
 def _check_lengths(group: str, columns: Columns, rows: Rows) -> None:
     """All rows, and all charges of a curve, are as many."""
     lengths = {
-        name: len(values) for name, (values, _) in columns.items() if not _is_charge(group, name)
+        name: len(values) for name, (values, _) in columns.items() if not is_places(group, name)
     }
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -239,31 +242,33 @@ def _check_lengths(group: str, columns: Columns, rows: Rows) -> None:
         is_curve = group == "checkups" and own.startswith("voltage_")
         if values.ndim == 2 and not is_curve:
             raise InputError(f"{rows.where}: '{name}' has two dimensions instead of one.")
-        charge = f"charge_{own.removeprefix('voltage_')}"
-        if is_curve and charge not in columns:
-            raise InputError(f"{rows.where}: '{name}' needs the charges '{charge}'.")
-        if is_curve and values.ndim == 2 and values.shape[1] != len(columns[charge][0]):
+        if not is_curve:
+            continue
+        places = curve_places(own, columns)
+        if places is None:
+            test = own.removeprefix("voltage_")
+            raise InputError(
+                f"{rows.where}: '{name}' needs the charges 'charge_{test}' or the times "
+                f"'time_{test}'."
+            )
+        if values.ndim == 2 and values.shape[1] != len(columns[places][0]):
             raise InputError(
                 f"{rows.where}: '{name}' has {values.shape[1]} columns, but there are "
-                f"{len(columns[charge][0])} charges."
+                f"{len(columns[places][0])} in '{places}'."
             )
 
 
 def _is_coordinate(group: str, name: str) -> bool:
-    return group in ("cycles", "checkups") and (name in COORDINATES or _is_charge(group, name))
+    return group in ("cycles", "checkups") and (name in COORDINATES or is_places(group, name))
 
 
-def _is_charge(group: str, name: str) -> bool:
-    """Whether it holds the charges of a voltage curve."""
-    return group == "checkups" and name.startswith("charge_")
-
-
-def _dimensions(group: str, own: str, values: NDArray[np.float64]) -> tuple[str, ...]:
-    if _is_charge(group, own):
+def _dimensions(
+    group: str, own: str, values: NDArray[np.float64], columns: Columns
+) -> tuple[str, ...]:
+    if is_places(group, own):
         return (own,)
-    if values.ndim == 2:
-        return DIMENSIONS[group], f"charge_{own.removeprefix('voltage_')}"
-    return (DIMENSIONS[group],)
+    places = curve_places(own, columns) if values.ndim == 2 else None
+    return (DIMENSIONS[group],) if places is None else (DIMENSIONS[group], places)
 
 
 def _as_counts(name: str, values: NDArray[np.float64]) -> NDArray[Any]:

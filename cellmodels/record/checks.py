@@ -19,6 +19,8 @@ from cellmodels.record.schema import (
     DIMENSIONS,
     SCHEMA,
     TEST_TEXTS,
+    curve_places,
+    is_places,
     known_names,
     quantity,
     without_companion,
@@ -140,15 +142,19 @@ def _check_form(dataset: xr.Dataset, group: str, name: str, rows: Rows) -> None:
         raise InputError(f"{rows.where}: '{name}' holds no numbers.")
     own, ending = without_companion(name)
     expected = quantity(group, own)
-    is_charge = group == "checkups" and own.startswith("charge_")
     is_curve = group == "checkups" and own.startswith("voltage_")
     allowed: list[tuple[str, ...]] = [(dimension,)]
     if is_curve:
-        curve = (dimension, f"charge_{own.removeprefix('voltage_')}")
+        test = own.removeprefix("voltage_")
+        places = curve_places(own, [str(n) for n in dataset.variables])
+        if places is None:
+            raise InputError(
+                f"{rows.where}: '{own}' needs the charges 'charge_{test}' or the times "
+                f"'time_{test}'."
+            )
+        curve = (dimension, places)
         allowed = [curve, (dimension,)] if ending else [curve]
-        if curve[1] not in dataset.variables:
-            raise InputError(f"{rows.where}: '{own}' needs the charges '{curve[1]}'.")
-    if is_charge:
+    if is_places(group, own):
         allowed = [(own,)]
     if array.dims not in allowed:
         raise InputError(

@@ -2,8 +2,8 @@
 
 A header is a name and a unit: ``"discharge_capacity [A.h]"``, ``"Capacity (Ah)"``,
 ``"Voltage / V"``, ``"capacity_mAh"``. Names are compared without regard to capitals, spaces and
-signs, and common other names are known. A column of a voltage curve says at which charge:
-``"voltage_C20 @ 0.5 A.h [V]"``.
+signs, and common other names are known. A column of a voltage curve says at which charge, or how
+long after its step began: ``"voltage_C20 @ 0.5 A.h [V]"``, ``"voltage_relax at 10 s [V]"``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cellmodels.record.schema import (
     quantity,
     without_companion,
 )
-from cellmodels.units import convert
+from cellmodels.units import convert, parse_unit
 
 #: Other names of variables of /cycles and of the coordinates.
 _OTHER_NAMES: dict[str, tuple[str, ...]] = {
@@ -89,7 +89,8 @@ _SLASH = re.compile(r"(.*\S)\s+/\s+(\S+)")
 _GLUED = re.compile(r"(.*)_([A-Za-z]+)")
 _CELSIUS = re.compile(r"(.*temperature)_C", re.IGNORECASE)
 _CURVE = re.compile(
-    r"voltage_(?P<test>\w+?)\s*@\s*(?P<charge>[0-9.eE+-]+)\s*(?P<unit>\S+)", re.IGNORECASE
+    r"voltage_(?P<test>\w+?)(?:\s*@\s*|\s+at\s+)(?P<place>[0-9.eE+-]+)\s*(?P<unit>\S+)",
+    re.IGNORECASE,
 )
 _BDF_CURRENT = re.compile(r"current(\s+/\s+A|_ampere)", re.IGNORECASE)
 _OWN_CURRENT = re.compile(r"current\s*\[\w+\]")  # and not PyProBE's "Current [A]"
@@ -114,20 +115,23 @@ class Meaning:
         Name in the schema, with the ending of a companion if it is one.
     unit : str or None
         As written in the header, not checked.
-    charge : float, optional
-        Discharged charge [A.h] of a column of a voltage curve.
+    place : float, optional
+        Of a column of a voltage curve: discharged charge [A.h] or time since the step began [s].
+    along : str
+        Which of them: "charge", "time", or empty.
     """
 
     header: str
     group: str
     name: str
     unit: str | None
-    charge: float | None = None
+    place: float | None = None
+    along: str = ""
 
     @property
     def key(self) -> tuple[str, float | None]:
         """What must be different in two columns."""
-        return self.name, self.charge
+        return self.name, self.place
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ class Column:
     name : str
     unit : str
         Unit in the file.
-    charge : float, optional
+    place, along
         As in `Meaning`.
     direction : {1, -1, 0}
         Of a current: 1 where positive values discharge, -1 where they charge, 0 where the header
@@ -153,13 +157,14 @@ class Column:
     group: str
     name: str
     unit: str
-    charge: float | None = None
+    place: float | None = None
+    along: str = ""
     direction: int = 1
 
     @property
     def key(self) -> tuple[str, float | None]:
         """What must be different in two columns."""
-        return self.name, self.charge
+        return self.name, self.place
 
 
 def split_header(header: str) -> tuple[str, str | None]:
@@ -231,7 +236,7 @@ def _of_trace(headers: Iterable[str]) -> set[str]:
     return {name for own, unit in split if (name := _trace_name(plain_name(own), unit))}
 
 
-def identify(header: str, trace: bool = False) -> Meaning | None:
+def identify(header: str, trace: bool = False, named: bool = False) -> Meaning | None:
     """Say which variable a header stands for.
 
     Parameters
@@ -240,6 +245,8 @@ def identify(header: str, trace: bool = False) -> Meaning | None:
         As in the file.
     trace : bool
         Whether the file is a trace.
+    named : bool
+        Whether it is a name that the user has given, and no file's own.
 
     Returns
     -------
@@ -249,7 +256,7 @@ def identify(header: str, trace: bool = False) -> Meaning | None:
     Raises
     ------
     InputError
-        If the charge of a voltage curve cannot be read.
+        If the charge or time of a voltage curve cannot be read.
     """
     own, unit = split_header(header)
     plain, ending = without_companion(plain_name(own))
@@ -258,16 +265,18 @@ def identify(header: str, trace: bool = False) -> Meaning | None:
         plain = plain_name(own)
     if (curve := None if trace else _CURVE.fullmatch(own.strip())) is not None:
         test, ending = without_companion(curve["test"])
-        charge = _charge(curve["charge"], curve["unit"], header)
-        return Meaning(header, "checkups", f"voltage_{test}{ending}", unit, charge)
+        place, along = _place(curve["place"], curve["unit"], header)
+        return Meaning(header, "checkups", f"voltage_{test}{ending}", unit, place, along)
     if plain in ("charge", "discharge") and (of := _PER_HOUR.fullmatch(unit or "")) is not None:
         plain = f"{plain}_{_BY_UNIT[of[1]]}"
     if trace:
         in_trace = _trace_name(plain, unit)
         return None if in_trace is None else Meaning(header, "traces", in_trace + ending, unit)
-    if plain in SUMMARY_VARIABLES or STEP_CHARGE.fullmatch(plain):  # known where it has a unit: other files use such names too
+    if plain in SUMMARY_VARIABLES or STEP_CHARGE.fullmatch(
+        plain
+    ):  # known where it has a unit: other files use such names too
         return None if unit is None else Meaning(header, "cycles", plain + ending, unit)
-    found = _name(own, plain)
+    found = _name(own, plain, named)
     if found is None:
         return None
     group, name = found
@@ -297,7 +306,8 @@ def recognise(meaning: Meaning) -> Column:
         meaning.group,
         meaning.name,
         _checked_unit(meaning),
-        meaning.charge,
+        meaning.place,
+        meaning.along,
         _direction(meaning.header) if is_current else 1,
     )
 
@@ -326,7 +336,7 @@ def mapped(header: str, target: str, trace: bool = False) -> Column:
     """
     if not isinstance(target, str):
         raise InputError(f"columns: '{header}' is mapped to {target!r}, which is no text.")
-    meaning = identify(target, trace)
+    meaning = identify(target, trace, named=True)
     if meaning is None:
         names = known_names("traces") if trace else [*known_names("cycles"), *_CHECKUP_EXAMPLES]
         hint = did_you_mean(split_header(target)[0], names)
@@ -385,7 +395,7 @@ def _trace_name(plain: str, unit: str | None) -> str | None:
     return _TRACE_ALIASES.get(plain)
 
 
-def _name(own: str, plain: str) -> tuple[str, str] | None:
+def _name(own: str, plain: str, named: bool) -> tuple[str, str] | None:
     """Group and name of a column of /cycles or /checkups."""
     if plain in _ALIASES:
         return "cycles", _ALIASES[plain]
@@ -394,17 +404,24 @@ def _name(own: str, plain: str) -> tuple[str, str] | None:
     found = measure_of(plain)
     if found is None:
         return None
-    kind, _ = found
+    kind, test = found
+    # "voltage_mean" and "energy_throughput" of other files are no tests, such as "energy_C20" is
+    if kind == "voltage" or (kind == "energy" and not named and not re.search("[0-9]", test)):
+        return None
     # the test keeps its capitals: "capacity_C20"
     written = re.sub(r"[^A-Za-z0-9]+", "_", own.strip())[len(kind) + 1 :]
     written = without_companion(written.strip("_"))[0]
     return "checkups", f"{kind}_{written}"
 
 
-def _charge(number: str, unit: str, header: str) -> float:
-    """The charge of a column of a voltage curve [A.h]."""
+def _place(number: str, unit: str, header: str) -> tuple[float, str]:
+    """The place of a column along a voltage curve [A.h or s], and which of both it is."""
+    unit = _spelling(unit)
     try:
-        return convert(float(number), _spelling(unit), "A.h", what="the charge")
+        is_time = parse_unit(unit).dimensionality == parse_unit("s").dimensionality
+        if is_time:
+            return convert(float(number), unit, "s", what="the time"), "time"
+        return convert(float(number), unit, "A.h", what="the charge"), "charge"
     except ValueError as error:
         raise InputError(f"Column '{header}': {error}") from None
 

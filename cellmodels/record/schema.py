@@ -8,16 +8,18 @@ A record is an :class:`xarray.DataTree` with up to five groups.
     ``coulombic_efficiency``, ``energy_efficiency``, ``voltage_efficiency`` [-] and
     ``area_specific_resistance`` [ohm.m2], half the difference of the mean voltages over the mean
     current density; also ``charge_of_step_<k>`` [A.h], the charge that the k-th step of the
-    protocol's cycle passes in its direction. From traces also ``mean_discharge_current``, ``mean_charge_current`` [A],
-    ``mean_discharge_voltage``, ``mean_charge_voltage``, ``end_of_discharge_voltage``,
-    ``end_of_charge_voltage``, ``rest_voltage_after_discharge``, ``rest_voltage_after_charge`` [V],
+    protocol's cycle passes in its direction. From traces also ``mean_discharge_current``,
+    ``mean_charge_current`` [A], ``mean_discharge_voltage``, ``mean_charge_voltage``,
+    ``end_of_discharge_voltage``, ``end_of_charge_voltage``, ``rest_voltage_after_discharge``, ``rest_voltage_after_charge`` [V],
     ``cv_charge_time`` [s], ``mean_temperature``, ``max_temperature`` [K] and ``gap`` [s], the time
     without samples.
 ``/checkups``, dimension ``checkup``
-    One row a check-up: ``capacity_<test>``, ``discharged_<test>`` [A.h], ``resistance_<test>``
-    [ohm], ``end_voltage_<test>`` [V], ``voltage_<test>`` [V] with the second dimension
-    ``charge_<test>`` [A.h], and quantities of the cell's state, before any test (``hydrogen``)
-    or at the end of one (``aqueous_halogen_<test>``), see :mod:`cellmodels.quantities`.
+    One row a check-up: ``capacity_<test>``, ``discharged_<test>`` [A.h], ``energy_<test>`` [W.h],
+    ``resistance_<test>`` [ohm], ``end_voltage_<test>`` [V], ``voltage_<test>`` [V] with the second
+    dimension ``charge_<test>`` [A.h], discharged charge from the full cell (of a charge what is
+    missing to its end), or ``time_<test>`` [s], time since the step began, and quantities of the
+    cell's state, before any test (``hydrogen``) or at the end of one
+    (``aqueous_halogen_<test>``), see :mod:`cellmodels.quantities`.
 ``/traces``, dimension ``sample``
     ``time`` [s], ``voltage`` [V], ``current`` [A], positive on discharge; also
     ``temperature``, ``ambient_temperature`` [K], ``cycle``, ``step``, and the instrument's own
@@ -47,10 +49,10 @@ Simulated lives have the same form, and may hold further variables with their ow
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import MappingProxyType
 
-from cellmodels.quantities import MEASURES, STATE_VARIABLES, Quantity, measure_of
+from cellmodels.quantities import CURVE_PLACES, MEASURES, STATE_VARIABLES, Quantity, measure_of
 
 SCHEMA = "cellmodels-record/1"
 
@@ -215,15 +217,40 @@ def quantity(group: str, name: str) -> Quantity | None:
         return CYCLE_VARIABLES.get(name) or SUMMARY_VARIABLES.get(name)
     if name in STATE_VARIABLES:
         return STATE_VARIABLES[name]
-    for kind, unit, words in (("charge", "A.h", "discharged charge"), ("voltage", "V", "voltage")):
+    for kind, known in CURVE_PLACES.items():
         if name.startswith(f"{kind}_"):
-            return Quantity(unit, f"{words}, {name[len(kind) + 1 :]}", 0.0, 1e4)
+            words = f"{known.long_name}, {name[len(kind) + 1 :]}"
+            return Quantity(known.unit, words, known.above, known.most)
     found = measure_of(name)
     if found is None:
         return None
     measure, test = found
     known = MEASURES.get(measure) or STATE_VARIABLES[measure]
     return Quantity(known.unit, f"{known.long_name}, {test}", known.above, known.most)
+
+
+def curve_places(name: str, names: Container[str]) -> str | None:
+    """The name of the places along a voltage curve of /checkups.
+
+    Parameters
+    ----------
+    name : str
+        Of the curve, such as ``"voltage_C20"``.
+    names : container of str
+        What the group has.
+
+    Returns
+    -------
+    str or None
+        The one of ``"charge_C20"`` and ``"time_C20"`` that is there.
+    """
+    test = name.removeprefix("voltage_")
+    return next((f"{kind}_{test}" for kind in CURVE_PLACES if f"{kind}_{test}" in names), None)
+
+
+def is_places(group: str, name: str) -> bool:
+    """Whether a variable holds the places along a voltage curve."""
+    return group == "checkups" and name.startswith(tuple(f"{kind}_" for kind in CURVE_PLACES))
 
 
 def without_companion(name: str) -> tuple[str, str]:
@@ -254,6 +281,6 @@ def known_names(group: str) -> list[str]:
     if group == "tests":
         return list(TEST_VARIABLES)
     if group == "cycles":
-        return [*COORDINATES, *CYCLE_VARIABLES]
-    tests = ("capacity_1C", "resistance_10s", "voltage_C20", "charge_C20")
+        return [*COORDINATES, *CYCLE_VARIABLES, *SUMMARY_VARIABLES]
+    tests = ("capacity_1C", "energy_1C", "resistance_10s", "voltage_C20", "charge_C20")
     return [*COORDINATES, *tests, *STATE_VARIABLES]

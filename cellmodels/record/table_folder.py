@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from cellmodels.errors import InputError
+from cellmodels.quantities import CURVE_PLACES
 from cellmodels.record.checks import check_record
 from cellmodels.record.files.contents import contents, whole
 from cellmodels.record.netcdf import plain_record
@@ -34,8 +35,8 @@ def write_tables(record: xr.DataTree, folder: str | Path, *, overwrite: bool = F
     folder : str or pathlib.Path
         Made if it is not there. It gets a table for each group: ``cycles.csv``, ``checkups.csv``,
         ``traces.csv``, ``impedance.csv``, with headers ``name [unit]`` and a voltage curve in
-        columns ``voltage_C20 @ 0.5 A.h [V]``; and ``record.json`` with the attributes, last: a
-        folder without it is not complete.
+        columns ``voltage_C20 @ 0.5 A.h [V]`` or, over time, ``voltage_relax @ 10.0 s [V]``; and
+        ``record.json`` with the attributes, last: a folder without it is not complete.
     overwrite : bool
         Whether a record that is there already is replaced.
 
@@ -91,16 +92,21 @@ def group_table(dataset: xr.Dataset, group: str) -> pd.DataFrame:
         if variable.dims == (rows,):
             columns[_header(str(name), None, variable.attrs)] = variable.values
         elif rows in variable.dims:
-            charges = dataset[variable.dims[1]].values
-            if len(set(charges.tolist())) < len(charges):
-                raise InputError(f"'{variable.dims[1]}' has a charge twice.")
-            for k, charge in enumerate(charges):
-                columns[_header(str(name), charge, variable.attrs)] = variable.values[:, k]
+            dimension = str(variable.dims[1])
+            places = dataset[dimension].values
+            if len(set(places.tolist())) < len(places):
+                raise InputError(f"'{dimension}' has a value twice.")
+            for k, place in enumerate(places):
+                header = _header(str(name), (place, dimension), variable.attrs)
+                columns[header] = variable.values[:, k]
     return pd.DataFrame(columns)
 
 
-def _header(name: str, charge: float | None, attrs: Mapping[str, Any]) -> str:
-    at = "" if charge is None else f" @ {float(charge)!r} A.h"
+def _header(name: str, place: tuple[float, str] | None, attrs: Mapping[str, Any]) -> str:
+    """A column's header; `place` is its place along a curve, and what that is."""
+    at = ""
+    if place is not None:
+        at = f" @ {float(place[0])!r} {CURVE_PLACES[place[1].partition('_')[0]].unit}"
     unit = attrs.get("units", "-")
     return f"{name}{at}" if unit == "-" else f"{name}{at} [{unit}]"
 
@@ -184,8 +190,9 @@ def _dataset(path: Path, group: str, said: dict[str, Any]) -> xr.Dataset:
         if dims == (name,):
             values = np.asarray(about["values"])
         else:
-            charges = said["variables"][dims[1]]["values"] if len(dims) > 1 else [None]
-            headers = [_header(name, charge, attrs) for charge in charges]
+            values = said["variables"][dims[1]]["values"] if len(dims) > 1 else []
+            places = [(value, dims[1]) for value in values] if len(dims) > 1 else [None]
+            headers = [_header(name, place, attrs) for place in places]
             missing = [header for header in headers if header not in frame.columns]
             if missing:
                 raise InputError(f"{path}: there is no column '{missing[0]}'.")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cellmodels.solver.cycle import Counts
-from cellmodels.solver.cycle_map import FEATURES
+from cellmodels.solver.features import FEATURES
 from cellmodels.solver.life import Life, LifeSolver
 from cellmodels.solver.outcome import SolveFailure
 
@@ -31,11 +31,14 @@ class Block:
         Steps of a cycle.
     cycles : int
         Cycles of a block.
+    features : int
+        How many each step has.
     """
 
     before: int
     steps: int
     cycles: int
+    features: int = len(FEATURES)
 
     @property
     def ends(self) -> tuple[int, ...]:
@@ -45,7 +48,7 @@ class Block:
     def of_cycle(self, place: int) -> slice:
         """Where the features of the cycle in this place are among those of all steps."""
         first = self.before + self.steps * place
-        return slice(first * len(FEATURES), (first + self.steps) * len(FEATURES))
+        return slice(first * self.features, (first + self.steps) * self.features)
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class BlockLife:
         self, value: np.ndarray, slope: np.ndarray, row: np.ndarray, turn: np.ndarray, place: int
     ) -> None:
         """From a block's start to the end of one of its cycles, in place."""
-        block, count = self.block, len(FEATURES)
+        block, count = self.block, self.block.features
         steps = block.before + block.steps * block.cycles
         first = steps * count + (place - 1) * self.nx
         kept = slice(first, first + self.nx)

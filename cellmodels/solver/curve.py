@@ -42,8 +42,10 @@ def voltage_at_charge(
     theta: np.ndarray,
     charges: np.ndarray,
     sensitivity: StepSensitivity | None = None,
+    *,
+    from_end: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Voltage when so much charge has passed since the step began.
+    """Voltage when so much charge has passed since the step began, or is missing to its end.
 
     Parameters
     ----------
@@ -53,12 +55,14 @@ def voltage_at_charge(
         Magnitudes [A.h], shape (m,).
     sensitivity : StepSensitivity, optional
         Derivatives of the step along the parameters, with its stages.
+    from_end : bool
+        Whether charges are those that are missing to the step's end.
 
     Returns
     -------
     voltage : numpy.ndarray
-        [V], shape (m,). Beyond the step's end it is continued with a fixed slope, `BEYOND`, so
-        that a fit knows in which direction the curve is too short.
+        [V], shape (m,). Beyond the step's end (with `from_end` its start) it is continued with a
+        fixed slope, `BEYOND`, so that a fit knows in which direction the curve is too short.
     directions : numpy.ndarray or None
         Shape (m, n_theta).
     reached : numpy.ndarray of bool
@@ -73,19 +77,22 @@ def voltage_at_charge(
     passed = np.concatenate(
         [[0.0], np.cumsum(sign * (step.quadrature * step.current).sum(axis=1) / HOUR)]
     )
+    # beyond its limit the curve goes on downwards, or upwards
+    falls = sign * BEYOND / float(np.max(charges)) * (-1.0 if from_end else 1.0)
     within = charges <= passed[-1]
-    steepness = BEYOND / float(np.max(charges))
-    values = step.voltage[-1, -1] - sign * steepness * (charges - passed[-1])
-    slopes = None
+    since = np.maximum(passed[-1] - charges, 0.0) if from_end else np.minimum(charges, passed[-1])
+    moved = None
     if sensitivity is not None:
-        end = sensitivity.voltage[-1, -1] + steepness * sensitivity.charge
-        slopes = np.tile(end, (len(charges), 1))
-    if np.any(within):
-        values[within], inner = _before_the_end(
-            collocation, control, step, theta, passed, charges[within], sensitivity
-        )
-        if slopes is not None:
-            slopes[within] = inner
+        longer = sign * sensitivity.charge
+        moved = np.where(from_end & within[:, None], longer, 0.0)
+    values, slopes = _before_the_end(
+        collocation, control, step, theta, passed, since, sensitivity, moved
+    )
+    values -= np.where(within, 0.0, falls * (charges - passed[-1]))
+    if slopes is not None and sensitivity is not None:
+        if not from_end:
+            slopes[~within] = sensitivity.voltage[-1, -1]
+        slopes[~within] += falls * longer
     return values, slopes, np.asarray(charges) <= passed[-1] * (1.0 + 1e-9)
 
 
@@ -97,8 +104,12 @@ def _before_the_end(
     passed: np.ndarray,
     charges: np.ndarray,
     sensitivity: StepSensitivity | None,
+    moved: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """`voltage_at_charge` for charges that the step passes; `passed` is that at interval ends."""
+    """Voltage at charges that the step passes, which move along `moved`, shape (m, k).
+
+    `passed` is the charge at interval ends.
+    """
     sign, widths = np.sign(step.charge) or 1.0, np.diff(step.mesh)
     owner = np.clip(np.searchsorted(passed, charges, side="right") - 1, 0, len(widths) - 1)
     place = np.array(
@@ -129,7 +140,7 @@ def _before_the_end(
             for i, s in zip(owner, place, strict=True)
         ]
     )
-    return values, slopes[:, :-1] - slopes[:, -1:] * shift / rate[:, None]
+    return values, slopes[:, :-1] + slopes[:, -1:] * (moved - shift) / rate[:, None]
 
 
 def _position(step: StepSolution, i: int, sign: float, charge: float) -> float:

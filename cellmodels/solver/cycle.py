@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -189,7 +189,7 @@ class SequenceSolver:
         start: np.ndarray,
         parameters: np.ndarray,
         *,
-        keep_stages: bool = False,
+        keep_stages: Collection[int] = (),
     ) -> tuple[np.ndarray, tuple[StepSensitivity, ...]]:
         """Derivatives along directions of start state and parameters.
 
@@ -199,8 +199,8 @@ class SequenceSolver:
             dx_0, shape (nx, k).
         parameters : numpy.ndarray
             dtheta, shape (n_theta, k).
-        keep_stages : bool
-            Whether the directions of all collocation points of the last step are kept.
+        keep_stages : collection of int
+            Steps of which the directions of all collocation points are kept.
 
         Returns
         -------
@@ -210,10 +210,15 @@ class SequenceSolver:
             One for each step.
         """
         out: list[StepSensitivity] = []
-        for spec, step in zip(self.specs, solution.steps, strict=True):
-            keep = keep_stages and step is solution.steps[-1]
+        for k, (spec, step) in enumerate(zip(self.specs, solution.steps, strict=True)):
             one = step_sensitivity(
-                self.collocation, spec, step, theta, start, parameters, keep_stages=keep
+                self.collocation,
+                spec,
+                step,
+                theta,
+                start,
+                parameters,
+                keep_stages=k in keep_stages,
             )
             out.append(one)
             start = one.end

@@ -1,9 +1,10 @@
 """One cycle of a life as a map of the life state, with its measurable features.
 
 The life state is y = [x, throughput, elapsed time]: the cell's differential states, the
-charge discharged so far [A.h] and the time so far [s]. The features of a cycle are the
-duration [s], charge [A.h] and energy [W.h] of each of its steps, flattened; a map may keep the
-state x at the end of some of the steps as further features.
+charge discharged so far [A.h] and the time so far [s]. The features of a cycle are those of each
+of its steps (`cellmodels.solver.features`), flattened: duration [s], charge [A.h], energy [W.h],
+voltage at the end [V], and where an output of the model is followed, its integral and its highest
+value. A map may keep the state x at the end of some of the steps as further features.
 """
 
 from __future__ import annotations
@@ -14,12 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cellmodels.solver.cycle import CycleSolution, SequenceSolver
+from cellmodels.solver.features import StepFeatures
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import StepSensitivity, step_pull_back
 from cellmodels.solver.step import StepSolution
-
-#: Features of a step, in their order.
-FEATURES = ("duration", "charge", "energy")
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class CyclePoint:
     start, end : numpy.ndarray
         Life states before and after, shape (ny,).
     features : numpy.ndarray
-        Shape (n_steps * 3,).
+        Shape (n_features,).
     solution : CycleSolution
         The solved steps, a warm start for neighbours.
     start_directions, end_directions, feature_directions : numpy.ndarray
@@ -71,19 +70,28 @@ class CycleMap:
         that does is that of an exhausted cell.
     kept : sequence of int
         Steps at whose end x is kept among the features.
+    follow : str, optional
+        An output of the model that is followed along the steps.
 
     Attributes
     ----------
+    features : StepFeatures
+        Which features each step has.
     calls : int
         How many cycles have been simulated, those that failed included.
     """
 
     def __init__(
-        self, sequence: SequenceSolver, may_be_empty: bool = False, kept: Sequence[int] = ()
+        self,
+        sequence: SequenceSolver,
+        may_be_empty: bool = False,
+        kept: Sequence[int] = (),
+        follow: str | None = None,
     ) -> None:
         self.sequence = sequence
         self.may_be_empty = may_be_empty
         self.kept = tuple(kept)
+        self.features = StepFeatures(sequence.dae, follow)
         self.calls = 0
         self.nx = sequence.dae.nx
         self.ny = self.nx + 2
@@ -114,7 +122,7 @@ class CycleMap:
         if solution.duration == 0.0 and not self.may_be_empty:
             raise SolveFailure(Reason.EXHAUSTED, "every step ends before it begins")
         end = np.concatenate([solution.end, y[self.nx :] + _advance(solution)])
-        counted = np.array([getattr(s, f) for s in solution.steps for f in FEATURES])
+        counted = self.features.values(solution.steps, theta)
         features = np.concatenate([counted, *(solution.steps[k].end for k in self.kept)])
         none, no_features = np.zeros((self.ny, 0)), np.zeros((len(features), 0))
         point = CyclePoint(y, end, features, solution, none, none, no_features)
@@ -133,9 +141,12 @@ class CycleMap:
         Factorised matrices that belong to this very solution are used again.
         """
         dy, dtheta = directions
-        dx, steps = self.sequence.sensitivity(point.solution, theta, dy[: self.nx], dtheta)
+        followed = () if self.features.follow is None else range(len(point.solution.steps))
+        dx, steps = self.sequence.sensitivity(
+            point.solution, theta, dy[: self.nx], dtheta, keep_stages=followed
+        )
         solution = point.solution.with_chords([step.factors for step in steps])
-        counted = np.array([getattr(s, f) for s in steps for f in FEATURES])
+        counted = self.features.directions(point.solution.steps, steps, theta, dtheta)
         counters = dy[self.nx :] + _advance_directions(solution.steps, steps)
         return replace(
             point,

@@ -170,6 +170,8 @@ class Dae:
         self._parametric = _evaluator(ca.Function("P", [v, p], [_shared(_nonzeros(parametric))]))
         ve, pe = _symbols_like(extra)
         extra_value = extra(ve, pe)
+        self._extra_symbols = (ve, pe, extra_value)
+        self._followed: dict[str, tuple[np.ndarray, Callable]] = {}
         self._extra = _evaluator(ca.Function("extra", [ve, pe], [ca.densify(extra_value)]))
         self._extra_jacobian = ca.Function(
             "dextra", [ve, pe], [ca.jacobian(extra_value, ve), ca.jacobian(extra_value, pe)]
@@ -270,6 +272,30 @@ class Dae:
     def outputs(self, points: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """The named outputs at M points, shape (M, len(output_names))."""
         return self._extra(points[:, self._seen], theta)[:, : len(self.output_names)]
+
+    def output_sees(self, name: str) -> np.ndarray:
+        """The unknowns of a point on which an output depends, shape (s,)."""
+        return self._following(name)[0]
+
+    def output_slopes(
+        self, name: str, points: np.ndarray, theta: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """An output at M points, (M,), its derivatives by `output_sees`, (M, s), and theta."""
+        sees, evaluate = self._following(name)
+        both = evaluate(points[:, self._seen], theta)
+        return both[:, 0], both[:, 1 : 1 + len(sees)], both[:, 1 + len(sees) :]
+
+    def _following(self, name: str) -> tuple[np.ndarray, Callable]:
+        if name not in self._followed:
+            v, p, values = self._extra_symbols
+            value = values[self.output_names.index(name)]
+            slope = ca.jacobian(value, v)
+            columns = np.unique(Pattern.of(slope.sparsity()).cols)
+            by_point = ca.densify(slope[:, columns.tolist()])
+            both = ca.vertcat(ca.densify(value), by_point.T, ca.densify(ca.jacobian(value, p)).T)
+            function = ca.Function("output", [v, p], [_shared(both)])
+            self._followed[name] = self._seen[columns], _evaluator(function)
+        return self._followed[name]
 
     def outputs_jacobian(
         self, point: np.ndarray, theta: np.ndarray

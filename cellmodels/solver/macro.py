@@ -28,7 +28,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cellmodels.solver import radau
-from cellmodels.solver.cycle_map import FEATURES, CycleMap, CyclePoint
+from cellmodels.solver.cycle_map import CycleMap, CyclePoint
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.secants import Secants
 from cellmodels.solver.slow import SlowSpace, needed_tolerance, slow_space
@@ -474,7 +474,7 @@ def element_error(cycle: CycleMap, element: Element, theta: np.ndarray, newton: 
     completes the estimate.
     """
     begin = element.points[0]
-    charge_of = _discharged(begin.features, len(FEATURES) * len(cycle.sequence.specs))
+    charge_of = _discharged(begin.features, cycle.features.names, len(cycle.sequence.specs))
     low, high = place(element.nodes[[0, -1]], element.origin)
     where = element.origin + (low + CHECK_AT * (high - low)) ** 2
     state = (element.basis(where) @ element.states)[0]
@@ -500,13 +500,13 @@ def _growth(element: Element, at: float) -> float:
     return float(np.max(np.abs(sums)) / abs(np.prod(place(at, element.origin) - nodes)))
 
 
-def _discharged(features: np.ndarray, counted: int) -> np.ndarray:
+def _discharged(features: np.ndarray, names: tuple[str, ...], steps: int) -> np.ndarray:
     """Weights of the features that add up to a cycle's discharged charge, shape (n_features,).
 
-    The first `counted` features are those of the steps. Where no step discharges (a float hold, a
-    rest) all charges count.
+    The first features are those of the steps, with these names. Where no step discharges (a float
+    hold, a rest) all charges count.
     """
     place = np.arange(len(features))
-    charge = (place % len(FEATURES) == FEATURES.index("charge")) & (place < counted)
+    charge = (place % len(names) == names.index("charge")) & (place < steps * len(names))
     discharges = charge & (features > 0.0)
     return np.asarray(discharges if np.any(discharges) else charge, float)

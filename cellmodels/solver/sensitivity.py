@@ -47,6 +47,11 @@ class StepSensitivity:
     stages: np.ndarray | None = None
     factors: Factors | None = None
 
+    @property
+    def end_voltage(self) -> np.ndarray:
+        """Of the voltage at the end [V], shape (k,); zero where the step is skipped."""
+        return self.voltage[-1, -1]
+
 
 def step_sensitivity(
     collocation: Collocation,

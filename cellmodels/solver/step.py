@@ -183,6 +183,11 @@ class StepSolution:
         return float(np.sum(self.quadrature * self.current * self.voltage)) / HOUR
 
     @property
+    def end_voltage(self) -> float:
+        """Voltage at the end [V]."""
+        return float(self.voltage[-1, -1])
+
+    @property
     def times(self) -> np.ndarray:
         """Times of the collocation points [s], shape (N, 3)."""
         widths = np.diff(self.mesh)[:, None]

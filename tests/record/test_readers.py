@@ -132,9 +132,23 @@ def test_the_schemas_own_names_are_known(name):
 
 
 def test_a_column_of_a_curve_has_a_charge():
-    assert recognise(identify("voltage_C20 @ 500 mAh [mV]")).charge == pytest.approx(0.5)
+    column = recognise(identify("voltage_C20 @ 500 mAh [mV]"))
+    assert (column.along, column.place) == ("charge", pytest.approx(0.5))
     with pytest.raises(InputError, match="the charge"):
         identify("voltage_C20 @ 500 mV [V]")
+
+
+def test_a_column_of_a_curve_over_time_has_a_time():
+    for header in ("voltage_relax @ 2 min [mV]", "voltage_relax at 120 s [V]"):
+        column = recognise(identify(header))
+        assert (column.name, column.along, column.place) == ("voltage_relax", "time", 120.0)
+
+
+def test_words_that_begin_as_a_test_do_are_none():
+    assert identify("energy_C20 [W.h]").name == "energy_C20"
+    for header in ("energy_Throughput [W.h]", "voltage mean [V]", "voltage_charge [V]"):
+        assert identify(header) is None
+    assert mapped("E", "energy_slow [mW.h]").name == "energy_slow"
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def test_a_variable_of_ones_own_needs_a_unit():
         ({"checkups": {k: v for k, v in CURVE.items() if k != "charge_C20"}}, "needs the charges"),
         (
             {"checkups": CURVE | {"charge_C20": [0.5, 1.0]}},
-            "has 3 columns, but there are 2 charges",
+            "has 3 columns, but there are 2 in 'charge_C20'",
         ),
         ({"traces": {"time": [0, 1], "voltage": [4, 4]}}, "a trace needs 'current'"),
     ],

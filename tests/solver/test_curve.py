@@ -30,7 +30,7 @@ def test_derivatives_agree_with_central_differences(dae) -> None:
     where = next(s for n, s in dae.state_names.items() if "egative particle concentration" in n)
     moved[where, 0] = 0.02
     base = one.solve(start, ones(dae))
-    _, (tangent,) = one.sensitivity(base, ones(dae), moved, np.eye(k), keep_stages=True)
+    _, (tangent,) = one.sensitivity(base, ones(dae), moved, np.eye(k), keep_stages=(0,))
     _, slopes, _ = voltage_at_charge(
         one.collocation, SLOW.control, base.steps[0], ones(dae), CHARGES, tangent
     )
@@ -59,7 +59,7 @@ def test_a_discharge_at_constant_power(model, request) -> None:
     where = next(s for n, s in dae.state_names.items() if "egative particle concentration" in n)
     moved[where, 0] = 0.02
     base = one.solve(start, ones(dae))
-    _, (tangent,) = one.sensitivity(base, ones(dae), moved, np.eye(k), keep_stages=True)
+    _, (tangent,) = one.sensitivity(base, ones(dae), moved, np.eye(k), keep_stages=(0,))
 
     def curve(shift: float, *given):
         theta, x = ones(dae) + shift * np.eye(k)[0], start + shift * moved[:, 0]
@@ -91,7 +91,7 @@ def test_derivatives_beyond_the_end_agree_with_central_differences(spm) -> None:
     moved[where, 0] = 0.02
     base = one.solve(start, ones(spm))
     beyond = base.steps[0].charge * np.array([1.05, 1.3])
-    _, (tangent,) = one.sensitivity(base, ones(spm), moved, np.eye(k), keep_stages=True)
+    _, (tangent,) = one.sensitivity(base, ones(spm), moved, np.eye(k), keep_stages=(0,))
     step = base.steps[0]
     _, slopes, _ = voltage_at_charge(
         one.collocation, SLOW.control, step, ones(spm), beyond, tangent

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cellmodels.solver.cycle_map import CycleMap
+from cellmodels.solver.features import FEATURES
 from cellmodels.solver.life import Life, LifeOptions, LifeSolver
 from cellmodels.solver.macro import Element, MacroOptions, cycle_tolerance
 from cellmodels.solver.newton import NewtonOptions
@@ -46,7 +47,9 @@ def test_counters_add_up(macro, direct) -> None:
     features = direct.features(np.arange(CYCLES))[0]
     states, _ = direct.states(np.arange(CYCLES + 1))
     assert np.allclose(states[1:, -2], np.cumsum(features[:, 1]), rtol=1e-12)
-    assert np.allclose(states[1:, -1], np.cumsum(features[:, 0::3].sum(axis=1)), rtol=1e-12)
+    assert np.allclose(
+        states[1:, -1], np.cumsum(features[:, 0 :: len(FEATURES)].sum(axis=1)), rtol=1e-12
+    )
     other, _ = macro.states(np.arange(CYCLES + 1))
     assert np.allclose(other[:, -2:], states[:, -2:], rtol=1e-5)
 

@@ -101,7 +101,8 @@ def checkup_rows(
     -------
     dict of str to ndarray
         ``capacity_<test>`` of whole discharges (without a hold) and of charges (with it) that
-        give at least 80 % of the check-up's largest discharge,
+        give at least 80 % of the check-up's largest discharge, ``energy_<test>`` of both (not of
+        discharges that end in a hold),
         ``voltage_<test>`` of slow ones over the discharged charge (of a charge: what is missing to
         its end), ``voltage_pocv`` between a slow discharge and a slow charge,
         ``resistance_<time>`` of the test named "pulse" and ``resistance_<time>_<test>`` of other
@@ -381,10 +382,14 @@ def _scalars(test: xr.Dataset, whole: float) -> dict[str, float]:
     """Variables of a check-up that one test gives."""
     name, kind = str(test["name"].values), str(test["kind"].values)
     charge, held = float(test["charge"]), float(test["cv_charge"])
+    energy = float(test["energy"])
     if kind in _FULL_KINDS:
-        return {f"capacity_{name}": -charge} if -charge >= whole else {}
+        found = {f"capacity_{name}": -charge, f"energy_{name}": -energy}
+        return found if -charge >= whole else {}
     if kind in _CAPACITY_KINDS:
-        return {f"capacity_{name}": charge - held}
+        # the energy of the discharge alone is not known where a hold follows it
+        alone = {f"energy_{name}": energy} if held == 0 else {}
+        return {f"capacity_{name}": charge - held} | alone
     if kind.endswith("pulse"):
         ending = "" if name == "pulse" else f"_{name}"
         found = {f"resistance_{t:g}s{ending}": float(test[f"resistance_{t:g}s"]) for t in TIMES}

@@ -69,8 +69,9 @@ def summarise_cycles(
     xarray.Dataset
         The group /cycles of a record (:mod:`cellmodels.record.schema`), dimension ``point``, one
         row a cycle in which a current flows; NaN where a cycle has no such step, and for
-        efficiencies of more than 1.1, which say that the cycle is not whole. ``throughput`` [A.h]
-        and ``elapsed_time`` [s] are those at the end of the cycle. Currents at rest count for
+        efficiencies of more than 1.1, which say that the cycle is not whole. Temperatures are
+        those of all steps; their mean is that over time. ``throughput`` [A.h] and
+        ``elapsed_time`` [s] are those at the end of the cycle. Currents at rest count for
         nothing; steps are those of :func:`cellmodels.record.cycles.segments.segment`, which says
         how they are integrated and that gaps are not. Charge at constant voltage is that of the
         charging steps that hold one, all other charge is that at constant current.
@@ -279,8 +280,18 @@ def _temperatures(
         for a, b in zip(steps["first"].values[begin], steps["last"].values[end], strict=True)
     ]
     known = [one[np.isfinite(one)] for one in rows]
+    # steps are sampled at different intervals: their means are weighted by their durations
+    means, lengths = steps["temperature"].values, steps["duration"].values - steps["gap"].values
+    weights = np.where(np.isfinite(means), np.maximum(lengths, 0.0), 0.0)
+    sums = (
+        np.cumsum(np.append(0.0, weights)),
+        np.cumsum(np.append(0.0, weights * np.nan_to_num(means))),
+    )
+    whole, weighted = (one[end + 1] - one[begin] for one in sums)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = weighted / whole
     return {
-        "mean_temperature": np.array([one.mean() if one.size else np.nan for one in known]),
+        "mean_temperature": np.where(whole > 0, mean, np.nan),
         "max_temperature": np.array([one.max() if one.size else np.nan for one in known]),
     }
 

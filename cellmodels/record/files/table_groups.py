@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from cellmodels.errors import InputError, did_you_mean, warn
+from cellmodels.quantities import CURVE_PLACES
 from cellmodels.record.build import in_unit, make_group
 from cellmodels.record.checks import Rows
 from cellmodels.record.columns import (
@@ -350,21 +351,24 @@ def _group(
     chosen = _with_any_value([values[c.key] for c in own])
     if not chosen.any():
         raise InputError(f"{table.where}: the columns of /{group} are empty.")
-    simple = [c for c in (*placed, *own) if c.charge is None]
+    simple = [c for c in (*placed, *own) if c.place is None]
     columns = {c.name: (values[c.key][chosen], c.unit) for c in simple}
-    for name in dict.fromkeys(c.name for c in own if c.charge is not None):
-        parts = sorted((c for c in own if c.name == name and c.charge is not None), key=_charge)
+    for name in dict.fromkeys(c.name for c in own if c.place is not None):
+        parts = sorted((c for c in own if c.name == name and c.place is not None), key=_place)
+        along = parts[0].along
+        if any(part.along != along for part in parts):
+            raise InputError(f"{table.where}: '{name}' is given over charge and over time.")
         scaled = [in_unit(values[c.key], c.unit, "V", c.header, name != c.name) for c in parts]
         columns[name] = (np.stack(scaled, axis=1)[chosen], "V")
         if not name.endswith(("_std", "_flag")):
-            charges = np.array([_charge(c) for c in parts])
-            columns[f"charge_{name.removeprefix('voltage_')}"] = (charges, "A.h")
+            places = np.array([_place(c) for c in parts])
+            columns[f"{along}_{name.removeprefix('voltage_')}"] = places, CURVE_PLACES[along].unit
     rows = _rows(table, chosen)
     return make_group(group, columns, rows), rows
 
 
-def _charge(column: Column) -> float:
-    return float("nan") if column.charge is None else column.charge
+def _place(column: Column) -> float:
+    return float("nan") if column.place is None else column.place
 
 
 def _with_any_value(columns: Any) -> NDArray[np.bool_]:
