@@ -8,7 +8,7 @@ errors, which all curves have in common. The voltages are
 
 with white noise w and autocorrelated residuals of size s and length ℓ, as those of a fitted
 open-circuit curve are; u is the charge as a share of the curve's. Priors on p and on c (of unit
-variance, or λ² of those of potentials) are Gaussian. The
+variance, or λ² where the half cells are worse than stated) are Gaussian. The
 estimate is the maximum of the posterior, found by the method of Levenberg (1944),
 doi:10.1090/qam/10666, and Marquardt (1963), doi:10.1137/0111030, with exact derivatives; its
 covariance is the inverse of the Gauss-Newton matrix, in which c is marginalised.
@@ -142,7 +142,7 @@ def _starts(one: Problem) -> list[Array]:
             mean, std = one.prior.mean.copy(), one.prior.std.copy()
             mean[:2] += negative, positive
             std[:2] = np.minimum(std[:2], _HELD)
-            held = replace(one, prior=Prior(mean, std, one.prior.potentials))
+            held = replace(one, prior=Prior(mean, std))
             starts.append(_alone(held, mean, _FEW)[1])
     return starts
 
