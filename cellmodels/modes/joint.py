@@ -165,7 +165,7 @@ def _fit(
             damped = matrix + damping * np.diag(np.diag(matrix))
             step = -cho_solve(cho_factor(damped), gradient)
             own = np.abs(step[: unknowns.values.shape[0] * problem.prior.free.size]).max()
-            tried = unknowns.moved(step * min(1.0, _FARTHEST / own), problem.prior.free)
+            tried = unknowns.moved(step * (_FARTHEST / max(own, _FARTHEST)), problem.prior.free)
             next_rows = _walled(problem, tried, factors)
             next_cost = squares(next_rows, tried, problem.prior, noise.curves)
             if next_cost <= cost:
