@@ -8,14 +8,13 @@ errors, which all curves have in common. The voltages are
 
 with white noise w and autocorrelated residuals of size s and length ℓ, as those of a fitted
 open-circuit curve are; u is the charge as a share of the curve's. Priors on p and on c (of unit
-variance, or λ² where the half cells are worse than stated) are Gaussian. The
-estimate is the maximum of the posterior, found by the method of Levenberg (1944),
-doi:10.1090/qam/10666, and Marquardt (1963), doi:10.1137/0111030, with exact derivatives; its
-covariance is the inverse of the Gauss-Newton matrix, in which c is marginalised.
-Where a stoichiometry would leave 0 to 1 it is held there, and the covariance is that without. w, s,
-ℓ and λ ≥ 1 maximise the marginal likelihood of the linearised model (Rasmussen and Williams,
-Gaussian Processes for Machine Learning, 2006, section 5.4.1), which counts what the parameters
-have absorbed.
+variance, or λ² where the half cells are worse than stated) are Gaussian. The estimate is the
+maximum of the posterior, found by the method of Levenberg (1944), doi:10.1090/qam/10666, and
+Marquardt (1963), doi:10.1137/0111030, with exact derivatives; its covariance is the inverse of the
+Gauss-Newton matrix, in which c is marginalised. Where a stoichiometry would leave 0 to 1 it is held
+there, and the covariance is that without. w, s, ℓ and λ ≥ 1 maximise the marginal likelihood of the
+linearised model (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section
+5.4.1), which counts what the parameters have absorbed; they count as known afterwards.
 """
 
 from __future__ import annotations

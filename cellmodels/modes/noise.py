@@ -38,7 +38,7 @@ _ENOUGH = 6  # curves that tell the noise of all
 # White and correlated noise [V] and the factor on the half cells' errors: what is usual, within
 # which factors, and what is possible. No two slow curves of a cell have the same overvoltage at
 # every charge: half a millivolt of that is taken for granted.
-_USUAL, _SPREAD = np.log([3e-4, 1e-3, 1.0]), np.array([1.5, 1.5, 1.0])
+_USUAL, _SPREAD = np.log([3e-4, 1e-3, 1.0]), np.array([1.5, 1.5, 0.5])
 _LEAST, _MOST = np.log([1e-4, 5e-4, 1.0]), np.log([0.1, 0.1, MOST_CURVES])
 _OUTSIDE = 1e3  # penalty of values beyond these
 
