@@ -75,10 +75,7 @@ class BalancePrior:
         mean = np.concatenate([np.log(electrodes.capacity), electrodes.full, np.zeros(3)])
         branches = [0.0 if side.gap is None else self.branch for side in sides]
         std = [self.capacity] * 2 + [self.stoichiometry] * 2 + [self.overvoltage, *branches]
-        potentials = np.concatenate(
-            [np.arange(2 * side.error.size) < side.error.size for side in sides]
-        )
-        return Prior(mean, np.array(std), potentials)
+        return Prior(mean, np.array(std))
 
 
 @dataclass(frozen=True, eq=False)

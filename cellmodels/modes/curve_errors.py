@@ -27,7 +27,7 @@ class CurveError:
     independent Gaussian processes of unit variance and the Matérn covariance of order 3/2,
     (1 + d) exp(-d) with d = √3 |x - x'| / ℓ (Rasmussen and Williams, Gaussian Processes for Machine
     Learning, 2006, section 4.2.1). Both belong to the cell, not to one measurement: over its life
-    they are the same. Where the curves of a cell show that the errors are larger, up to five times,
+    they are the same. Where the curves of a cell show that the errors are larger, up to ten times,
     they are taken to be.
 
     Parameters

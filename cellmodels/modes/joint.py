@@ -8,14 +8,13 @@ errors, which all curves have in common. The voltages are
 
 with white noise w and autocorrelated residuals of size s and length ℓ, as those of a fitted
 open-circuit curve are; u is the charge as a share of the curve's. Priors on p and on c (of unit
-variance, or λ² of those of potentials) are Gaussian. The
-estimate is the maximum of the posterior, found by the method of Levenberg (1944),
-doi:10.1090/qam/10666, and Marquardt (1963), doi:10.1137/0111030, with exact derivatives; its
-covariance is the inverse of the Gauss-Newton matrix, in which c is marginalised.
-Where a stoichiometry would leave 0 to 1 it is held there, and the covariance is that without. w, s,
-ℓ and λ ≥ 1 maximise the marginal likelihood of the linearised model (Rasmussen and Williams,
-Gaussian Processes for Machine Learning, 2006, section 5.4.1), which counts what the parameters
-have absorbed.
+variance, or λ² where the half cells are worse than stated) are Gaussian. The estimate is the
+maximum of the posterior, found by the method of Levenberg (1944), doi:10.1090/qam/10666, and
+Marquardt (1963), doi:10.1137/0111030, with exact derivatives; its covariance is the inverse of the
+Gauss-Newton matrix, in which c is marginalised. Where a stoichiometry would leave 0 to 1 it is held
+there, and the covariance is that without. w, s, ℓ and λ ≥ 1 maximise the marginal likelihood of the
+linearised model (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, section
+5.4.1), which counts what the parameters have absorbed; they count as known afterwards.
 """
 
 from __future__ import annotations
@@ -142,7 +141,7 @@ def _starts(one: Problem) -> list[Array]:
             mean, std = one.prior.mean.copy(), one.prior.std.copy()
             mean[:2] += negative, positive
             std[:2] = np.minimum(std[:2], _HELD)
-            held = replace(one, prior=Prior(mean, std, one.prior.potentials))
+            held = replace(one, prior=Prior(mean, std))
             starts.append(_alone(held, mean, _FEW)[1])
     return starts
 
@@ -165,7 +164,7 @@ def _fit(
             damped = matrix + damping * np.diag(np.diag(matrix))
             step = -cho_solve(cho_factor(damped), gradient)
             own = np.abs(step[: unknowns.values.shape[0] * problem.prior.free.size]).max()
-            tried = unknowns.moved(step * min(1.0, _FARTHEST / own), problem.prior.free)
+            tried = unknowns.moved(step * (_FARTHEST / max(own, _FARTHEST)), problem.prior.free)
             next_rows = _walled(problem, tried, factors)
             next_cost = squares(next_rows, tried, problem.prior, noise.curves)
             if next_cost <= cost:

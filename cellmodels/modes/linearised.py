@@ -41,7 +41,7 @@ class Noise:
     length : float
         Over which that is forgotten, as a share of the curve's charge.
     curves : float
-        How many times larger the errors of the half cells' potentials are than stated, at least 1.
+        How many times larger the errors of the half cells are than stated, at least 1.
     """
 
     white: float
@@ -58,17 +58,10 @@ class Prior:
     ----------
     mean, std : ndarray, shape (7,)
         Of :data:`cellmodels.modes.electrodes.PARAMETERS`. Where std is zero, it is known.
-    potentials : ndarray of bool, shape (m,)
-        Which coefficients are of errors of the half cells' potentials, not of stoichiometries.
     """
 
     mean: Array
     std: Array
-    potentials: NDArray[np.bool_]
-
-    def errors(self, curves: float) -> Array:
-        """Standard deviation of the coefficients, where potentials are worse than stated."""
-        return np.where(self.potentials, curves, 1.0)
 
     @property
     def free(self) -> NDArray[np.intp]:
@@ -238,7 +231,7 @@ def normal(
         matrix[np.ix_(part, part)] += both.T @ both
         gradient[part] += both.T @ one.residual
     own_weights = np.tile(prior.std[prior.free] ** -2.0, len(rows))
-    weights = np.concatenate([own_weights, prior.errors(curves)[:common] ** -2.0])
+    weights = np.concatenate([own_weights, np.full(common, curves**-2.0)])
     off = (unknowns.values - prior.mean)[:, prior.free].ravel()
     matrix[np.diag_indices_from(matrix)] += weights
     gradient += weights * np.concatenate([off, unknowns.errors[:common]])
@@ -249,5 +242,4 @@ def squares(rows: Sequence[Rows], unknowns: Unknowns, prior: Prior, curves: floa
     """Sum of squares of whitened rows, priors included."""
     off = ((unknowns.values - prior.mean)[:, prior.free] / prior.std[prior.free]).ravel()
     total = sum(float(one.residual @ one.residual) for one in rows)
-    errors = unknowns.errors / prior.errors(curves)
-    return total + float(off @ off + errors @ errors)
+    return total + float(off @ off + unknowns.errors @ unknowns.errors / curves**2)

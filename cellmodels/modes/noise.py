@@ -33,12 +33,12 @@ LENGTHS: tuple[float, ...] = (
     0.1,
     0.3,
 )  # of autocorrelation, in shares of a curve's charge
-MOST_CURVES = 5.0  # times larger than stated that half cells' errors may be found
+MOST_CURVES = 10.0  # times larger than stated that half cells' errors may be found
 _ENOUGH = 6  # curves that tell the noise of all
 # White and correlated noise [V] and the factor on the half cells' errors: what is usual, within
 # which factors, and what is possible. No two slow curves of a cell have the same overvoltage at
 # every charge: half a millivolt of that is taken for granted.
-_USUAL, _SPREAD = np.log([3e-4, 1e-3, 1.0]), np.array([1.5, 1.5, 1.0])
+_USUAL, _SPREAD = np.log([3e-4, 1e-3, 1.0]), np.array([1.5, 1.5, 0.5])
 _LEAST, _MOST = np.log([1e-4, 5e-4, 1.0]), np.log([0.1, 0.1, MOST_CURVES])
 _OUTSIDE = 1e3  # penalty of values beyond these
 
@@ -122,6 +122,6 @@ class _Turned:
         least -= float(gradient @ cho_solve(factor, gradient))
         determinants = float(np.log(np.diag(factor[0])).sum())
         determinants += sum(float(np.log(std).sum()) for std in stds)
-        determinants += float(np.log(prior.errors(curves)).sum())
+        determinants += unknowns.errors.size * inside[2]
         unusual, beyond = (inside - _USUAL) / _SPREAD, logarithms - inside
         return least + 2 * determinants + float(unusual @ unusual + _OUTSIDE * beyond @ beyond)
