@@ -146,6 +146,16 @@ class Simulator:
         self._between: dict[tuple[str, tuple[Step, ...]], CycleMap] = {}
         self._block: CycleMap | None = None
 
+    @property
+    def cycle_variables(self) -> tuple[str, ...]:
+        """What each cycle gives: names of /cycles."""
+        return self._observables.names()
+
+    @property
+    def checkup_variables(self) -> tuple[str, ...]:
+        """What check-ups give: names of /checkups."""
+        return self._checkups.variables()
+
     # --- simulation ----------------------------------------------------------------------------
 
     @single_threaded
