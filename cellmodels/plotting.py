@@ -40,6 +40,7 @@ AXIS_NAMES = {
     "spectrum": "Spectrum",
 }
 _COORDINATES = ("cycle", "throughput", "elapsed_time")
+_ALONG = {"charge": "Discharged charge [A·h]", "time": "Time since the step began [s]"}
 _POINTS = "frequency_point"
 _SECONDS_A_DAY = 86400.0
 _MANY = 8  # panels, from which on there are more columns
@@ -284,6 +285,7 @@ class _Panel:
     """What one panel shows: points of one variable, and those that were left out."""
 
     title: str
+    kind: str
     unit: str
     coordinate: str
     points: xr.Dataset
@@ -291,8 +293,10 @@ class _Panel:
     flagged: NDArray[np.float64]
 
     @property
-    def curve(self) -> bool:
-        return bool(np.isfinite(self.points["charge"].values).any())
+    def along(self) -> str:
+        """Along what a voltage curve goes, "charge" or "time"; empty for scalars."""
+        known = (name for name in _ALONG if name in self.points.coords)
+        return next((n for n in known if np.isfinite(self.points[n].values).any()), "")
 
 
 def _fit_panels(tree: xr.DataTree) -> list[_Panel]:
@@ -308,7 +312,8 @@ def _fit_panels(tree: xr.DataTree) -> list[_Panel]:
         at, values = _flagged(tree, group, name, coordinate)
         unit = str(mine["unit"].values[0])
         where = "" if group == "cycles" else " at check-ups"
-        panels.append(_Panel(_title(name) + where, unit, coordinate, mine, at, values))
+        title, kind = _title(name) + where, _kind(unit, name)
+        panels.append(_Panel(title, kind, unit, coordinate, mine, at, values))
     return panels
 
 
@@ -334,8 +339,8 @@ def _draw_panel(subfigure: SubFigure, panel: _Panel) -> None:
     upper.set_title(panel.title)
     upper.tick_params(axis="x", length=0)
     upper.spines["bottom"].set_color(GREY)
-    upper.set_ylabel(_with_unit(_kind(panel.unit), panel.unit))
-    if panel.curve:
+    upper.set_ylabel(_with_unit(panel.kind, panel.unit))
+    if panel.along:
         _draw_curve_panel(subfigure, upper, lower, panel)
     else:
         _draw_scalar_panel(upper, lower, panel)
@@ -408,15 +413,15 @@ def _draw_curve_panel(subfigure: SubFigure, upper: Axes, lower: Axes, panel: _Pa
     shown = _shown(at, panel.coordinate)
     norm = Normalize(shown.min(), shown.max() if np.ptp(shown) else shown.min() + 1)
     for place in np.unique(at):
-        curve = points.isel(point=at == place).sortby("charge")
+        curve = points.isel(point=at == place).sortby(panel.along)
         colour = CURVES(0.92 * norm(_shown(place, panel.coordinate)))
-        charge = curve["charge"].values
-        upper.plot(charge, curve["prediction"].values, color=colour, lw=1.2)
+        x = curve[panel.along].values
+        upper.plot(x, curve["prediction"].values, color=colour, lw=1.2)
         upper.errorbar(
-            charge, curve["data"].values, yerr=curve["std"].values, fmt="o", ms=3.2,
+            x, curve["data"].values, yerr=curve["std"].values, fmt="o", ms=3.2,
             color=colour, elinewidth=0.8, mew=0,
         )  # fmt: skip
-        lower.plot(charge, curve["normalised_residual"].values, "o", ms=3, color=colour, mew=0)
+        lower.plot(x, curve["normalised_residual"].values, "o", ms=3, color=colour, mew=0)
     upper.legend(
         handles=[
             Line2D([], [], marker="o", ls="", ms=4, color=DATA, mew=0, label="data ± noise"),
@@ -425,7 +430,7 @@ def _draw_curve_panel(subfigure: SubFigure, upper: Axes, lower: Axes, panel: _Pa
         loc="best",
     )
     colour_bar(subfigure, [upper, lower], norm, panel.coordinate)
-    lower.set_xlabel("Discharged charge [A·h]")
+    _name_places(lower, panel.along)
 
 
 def _finish_residuals(ax: Axes, residuals: NDArray[np.float64]) -> None:
@@ -593,13 +598,20 @@ def _draw_voltage_curves(figure: Figure, ax: Axes, dataset: xr.Dataset, name: st
     at = _shown(np.asarray(dataset[coordinate].values, dtype=float), coordinate)
     norm = Normalize(np.nanmin(at), np.nanmax(at) if np.ptp(at) else np.nanmin(at) + 1)
     array = dataset[name].transpose("checkup", ...)
-    charge = np.asarray(dataset[array.dims[1]].values, dtype=float)
+    places = np.asarray(dataset[array.dims[1]].values, dtype=float)
     for place, curve in zip(at, array.values, strict=True):
-        ax.plot(charge, curve, "o-", ms=2.5, lw=1.2, mew=0, color=CURVES(0.92 * norm(place)))
+        ax.plot(places, curve, "o-", ms=2.5, lw=1.2, mew=0, color=CURVES(0.92 * norm(place)))
     colour_bar(figure, [ax], norm, coordinate)
     ax.set_title(_title(name))
-    ax.set_xlabel("Discharged charge [A·h]")
+    _name_places(ax, str(array.dims[1]).partition("_")[0])
     ax.set_ylabel("Voltage [V]")
+
+
+def _name_places(ax: Axes, along: str) -> None:
+    """The axis of a voltage curve: times go over decades."""
+    ax.set_xlabel(_ALONG.get(along, along))
+    if along == "time":
+        ax.set_xscale("log")
 
 
 # Small things -----------------------------------------------------------------------------

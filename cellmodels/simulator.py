@@ -45,6 +45,9 @@ _MACRO_CYCLES = 30
 _BLOCKS, _SETTLING_BLOCKS, _FIRST = 30, 3, 12
 
 
+#: A short cycle [s].
+_SHORT = 7200.0
+
 #: How many times longer than expected a life may become to reach the last point.
 _LONGEST = 10
 
@@ -63,7 +66,7 @@ class SolverOptions:
     ----------
     method : str
         "macro" integrates over cycle number, "direct" simulates every cycle, "auto" chooses
-        the first for lives from 30 cycles on.
+        the first for lives from 30 cycles on, unless the cell only rests.
     tolerance : float
         Accepted error of a cycle's capacity in the macro integration, relative to the
         nominal capacity.
@@ -145,6 +148,16 @@ class Simulator:
         self._checkups = CheckupSolver(protocol, cell, self._checkup_sequence, kept)
         self._between: dict[tuple[str, tuple[Step, ...]], CycleMap] = {}
         self._block: CycleMap | None = None
+
+    @property
+    def cycle_variables(self) -> tuple[str, ...]:
+        """What each cycle gives: names of /cycles."""
+        return self._observables.names()
+
+    @property
+    def checkup_variables(self) -> tuple[str, ...]:
+        """What check-ups give: names of /checkups."""
+        return self._checkups.variables()
 
     # --- simulation ----------------------------------------------------------------------------
 
@@ -351,8 +364,12 @@ class Simulator:
             elif asked.coordinate == "throughput":
                 guess = max(guess, 1.2 * last / self.cell.nominal_capacity)
             else:
-                guess = max(guess, min(last / 7200.0, 50.0))
+                guess = max(guess, min(last / max(_SHORT, self._shortest()), 50.0))
         return max(math.ceil(guess), 1)
+
+    def _shortest(self) -> float:
+        """Time that a cycle takes at least, by its steps of given duration [s]."""
+        return sum(spec.limit for spec in self.specs if spec.limit_is_end and not spec.stops)
 
     def _point_set(
         self,
@@ -467,7 +484,9 @@ class Simulator:
             ampere_hours = tolerance
         method = self.options.method
         if method == "auto":
-            method = "macro" if cycles >= _MACRO_CYCLES else "direct"
+            # the macro integration measures its error by charge, of which a rest passes none
+            stored = all(step.control == "rest" for step in self.protocol.cycle)
+            method = "macro" if cycles >= _MACRO_CYCLES and not stored else "direct"
         options = LifeOptions(method=method, macro=MacroOptions(tolerance=ampere_hours))
         return self._block_solver(cycles, options) or self.life_solver(cycles, options)
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from cellmodels.quantities import DEGRADATION_MODES, STATE_VARIABLES, measure_of
+from cellmodels.quantities import DEGRADATION_MODES, measure_of
 
 __all__ = ["Instrument", "instrument_of"]
 
@@ -109,6 +109,7 @@ def instrument_of(name: str, unit: str) -> Instrument:
     -------
     Instrument
     """
-    found = None if name in STATE_VARIABLES else measure_of(name)
-    quantity = found[0] if found else name
-    return _BY_NAME.get(quantity) or _BY_UNIT.get(unit, _OTHER)
+    # a quantity of the state may be that at the end of a test, such as "ph_negative_top"
+    found = measure_of(name)
+    own = _BY_NAME.get(name) or (_BY_NAME.get(found[0]) if found else None)
+    return own or _BY_UNIT.get(unit, _OTHER)

@@ -100,7 +100,7 @@ class _Followed:
         highest = weights @ change[3 * interval : 3 * interval + 4]
         if step.skipped:
             return [np.zeros_like(highest), highest]
-        stages = change[1:].reshape(-1, 3, change.shape[1])
+        stages = change[1:].reshape(*self._values.shape, change.shape[1])
         integral = np.einsum("ij,ijk->k", step.quadrature, stages)
         whole = float(np.sum(step.quadrature * self._values))
         return [integral + whole / step.duration * moved.duration, highest]
@@ -114,7 +114,7 @@ class _Followed:
             stages[:, : step.nx] = moved.start
         else:
             assert moved.stages is not None
-            stages = moved.stages.reshape(-1, n, k)
+            stages = moved.stages.reshape(3 * len(moved.stages), n, k)
         start = np.concatenate([moved.start, stages[0, step.nx :]])
         seen = np.concatenate([start[None, self._sees], stages[:, self._sees]])
         return np.einsum("ms,msk->mk", self._slopes, seen) + self._by_theta @ parameters
