@@ -120,7 +120,7 @@ class _Loose:
 
     def error(self, weights: Array) -> float:
         """Standard error of a combination of scaled parameters."""
-        return float(np.sqrt(max(weights @ self.covariance @ weights, 0.0)))
+        return float(np.sqrt(max(float(weights @ self.covariance @ weights), 0.0)))
 
 
 def _sentences(group: _Loose, combined: Sequence[Array]) -> list[str]:

@@ -17,12 +17,7 @@ ANYWHERE = "A is not determined: it may lie anywhere between its bounds."
 
 
 def parameters(names, linear="", unit="m2.s-1"):
-    return [
-        FreeParameter(
-            f"{n} [{unit}]", 1.0, -1.0 if n in linear else 0.01, top(n, linear), unit=unit
-        )
-        for n in names
-    ]
+    return [FreeParameter(f"{n} [{unit}]", 1.0, *bounds(n in linear), unit=unit) for n in names]
 
 
 def said(names, *known, linear="", variance=1.0):
