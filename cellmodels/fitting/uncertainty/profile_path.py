@@ -317,7 +317,7 @@ def _scaled_error(slopes: Array, held: int) -> float:
     mine = slopes[:, held]
     if others.shape[1]:
         mine = mine - others @ np.linalg.lstsq(others, mine, rcond=None)[0]
-    return float(1.0 / max(np.linalg.norm(mine), 1e-9))
+    return 1.0 / max(float(np.linalg.norm(mine)), 1e-9)
 
 
 def _crossing(inner: ProfilePoint, outer: ProfilePoint, target: float) -> float:
