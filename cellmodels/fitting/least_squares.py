@@ -128,7 +128,7 @@ class Optimum:
 def minimise(
     problem: Problem,
     *,
-    start: NDArray[np.float64] | None = None,
+    start: NDArray[np.float64] | Evaluation | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -144,8 +144,9 @@ def minimise(
     ----------
     problem : Problem
         Its predictor is called once a point.
-    start : ndarray, shape (p,), optional
-        Scaled coordinates to begin at; those of the parameters' starts by default.
+    start : ndarray, shape (p,), or Evaluation, optional
+        Scaled coordinates to begin at, or an evaluation of this problem there, which succeeded;
+        by default those of the parameters' starts.
     checkpoint : path, optional
         File rewritten after every accepted point.
     resume : bool
@@ -184,7 +185,8 @@ def minimise(
     saved = read_checkpoint(file, mark) if resume and file is not None and file.exists() else None
     if saved is not None and saved.scaled:
         simpler = saved.simpler  # those that this fit came from
-    first = np.zeros(problem.size) if start is None else np.asarray(start, dtype=float)
+    known = start if isinstance(start, Evaluation) else None
+    first = np.zeros(problem.size) if start is None or known is not None else np.array(start, float)
     with tqdm(total=max_evaluations, desc=label, unit="run", disable=not progress) as bar:
         run = _Run(
             problem,
@@ -197,7 +199,7 @@ def minimise(
         if saved is not None and saved.scaled:
             optimum = _search(run, np.array(saved.scaled))
         else:
-            optimum = _search(run, problem.scaling.inside(first), simpler)
+            optimum = _search(run, problem.scaling.inside(first), simpler, known)
         bar.total = bar.n
         bar.refresh()
     return replace(optimum, simpler=tuple(simpler))
@@ -351,11 +353,16 @@ class _Run:
         return sum(not trial.ok for trial in self.trials)
 
 
-def _search(run: _Run, start: NDArray[np.float64], simpler: Sequence[SimplerFit] = ()) -> Optimum:
-    """From a start to the end, whatever the reason for ending."""
+def _search(
+    run: _Run,
+    start: NDArray[np.float64],
+    simpler: Sequence[SimplerFit] = (),
+    known: Evaluation | None = None,
+) -> Optimum:
+    """From a start, or what is known there, to the end, whatever the reason for ending."""
     interrupted = False
     try:
-        first = _first(run, start, simpler)
+        first = known or _first(run, start, simpler)
         run.accept(first)
         if run.promise > STOP:
             _trust_region(run, first)

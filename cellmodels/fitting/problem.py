@@ -151,6 +151,12 @@ class Problem:
             self.observations.size,
             self.size,
         )
+        return self.evaluation(scaled, prediction)
+
+    def evaluation(self, scaled: ArrayLike, prediction: Prediction) -> Evaluation:
+        """The residuals of a prediction that was made at a point, shape (p,)."""
+        scaled = np.array(scaled, dtype=float)
+        values = self.scaling.to_values(scaled)
         if not prediction.outcome.ok:
             return self._failed(scaled, values, prediction)
         assert prediction.values is not None and prediction.jacobian is not None
@@ -163,6 +169,39 @@ class Problem:
             terms = np.concatenate([terms, self.prior.residuals(scaled)])
             slopes = np.vstack([slopes, self.prior.root])
         return Evaluation(scaled, values, prediction, residuals, jacobian, terms, slopes)
+
+    def log_density(self, scaled: ArrayLike, near: Evaluation | None = None) -> tuple[float, float]:
+        """Logarithms of the likelihood and the prior, but for constants, without derivatives.
+
+        Parameters
+        ----------
+        scaled : array_like, shape (p,)
+            Scaled coordinates, inside the bounds.
+        near : Evaluation, optional
+            As in :meth:`evaluate`.
+
+        Returns
+        -------
+        likelihood, prior : float
+            Minus half the sums of squares; the likelihood is minus infinity where the
+            simulation failed.
+        """
+        scaled = np.array(scaled, dtype=float)
+        prediction = self.predict(
+            self.scaling.to_values(scaled),
+            self.observations.points,
+            jacobian=False,
+            tolerance=self.tolerance,
+            state=None if near is None else near.prediction.state,
+        )
+        prior = 0.0
+        if self.prior is not None:
+            prior = -0.5 * float(np.sum(self.prior.residuals(scaled) ** 2))
+        if not prediction.outcome.ok or prediction.values is None:
+            return -np.inf, prior
+        residuals = self.observations.residuals(prediction.values)
+        cost = 0.5 * float(np.sum(self.loss.rho(residuals)))
+        return (-cost if np.isfinite(cost) else -np.inf), prior
 
     def evaluate_optimum(self, values: ArrayLike) -> Evaluation:
         """The evaluation at parameter values in their own units, shape (p,)."""

@@ -1,0 +1,1 @@
+"""What a fitted value is worth beyond its standard error: profiles, restarts, samples."""

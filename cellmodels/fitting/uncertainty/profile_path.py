@@ -1,0 +1,351 @@
+"""One side of a profile: from the optimum to where the deviance crosses its threshold.
+
+The parameter is moved outwards and the others follow. Where they go is predicted from the
+linearised problem and the curvature of the path so far; an evaluation there gives residuals
+and exact derivatives, whose linearised minimum is the profile's value and slope if it promises
+little, and the next trial if it promises much. The crossing is searched on the signed root of
+the deviance, which is nearly linear in the parameter (exactly so for a linear model).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cellmodels.fitting.problem import Evaluation, Problem
+from cellmodels.fitting.uncertainty.linearised import Linearised
+
+__all__ = ["ACCURACY", "Path", "ProfilePoint", "Reference", "follow", "reference_point"]
+
+Array = NDArray[np.float64]
+
+#: A root of the deviance this near the threshold's is corrected by its slope and taken; what is
+#: left is of second order.
+ACCURACY = 0.03
+#: The others are where they belong when the linearised problem promises less than this fraction
+#: of the threshold; what it promises is counted in.
+_SETTLED = 0.02
+_CORRECTIONS = 6
+#: Largest change of another scaled parameter in one correction.
+_RADIUS = 1.5
+#: Steps of the root of the deviance, and parts of the way to the bound, at most.
+_ROOT_STEP = 1.1
+_PARTS = 4
+#: Without a bound, so many standard errors are followed, or units if these are not known.
+_ERRORS, _UNITS = 40.0, 20.0
+_FAILURES = 5
+_MOST = 40
+_NARROW = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class ProfilePoint:
+    """A point of the profile.
+
+    Parameters
+    ----------
+    at : float
+        The profiled parameter, scaled.
+    scaled : ndarray, shape (p,)
+        All of them.
+    deviance : float
+        Twice the rise of the cost over the variance.
+    slope : float
+        Derivative of the root of the deviance by the parameter.
+    tangent : ndarray, shape (p,)
+        Derivative of all parameters by it.
+    settled : bool
+        Whether the others are at their minimum; if not, the deviance is too large.
+    """
+
+    at: float
+    scaled: Array
+    deviance: float
+    slope: float
+    tangent: Array
+    settled: bool = True
+
+    @property
+    def root(self) -> float:
+        """Root of the deviance; negative where a lower cost than the optimum's was found."""
+        return float(np.sign(self.deviance) * np.sqrt(abs(self.deviance)))
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The optimum from which a parameter is profiled.
+
+    Parameters
+    ----------
+    problem : Problem
+    held : int
+        Index of the parameter.
+    best : Evaluation
+    cost : float
+        Least cost, what the linearised problem still promises counted in.
+    variance : float
+    threshold : float
+        Of the deviance.
+    start : ProfilePoint
+        The optimum, its slope that for growing values of the parameter.
+    """
+
+    problem: Problem
+    held: int
+    best: Evaluation
+    cost: float
+    variance: float
+    threshold: float
+    start: ProfilePoint
+
+
+@dataclass(eq=False)
+class Path:
+    """One side of a profile.
+
+    Attributes
+    ----------
+    points : list of ProfilePoint
+        From the optimum outwards, without it; in the order of evaluation.
+    end : str
+        ``"closed"``; ``"bound"``: the threshold is not crossed before the parameter's bound;
+        ``"blocked"``: simulations fail before; ``"limit"``: given up after many evaluations, or
+        far out where there is no bound.
+    crossing : float
+        Scaled parameter at the threshold; the bound where the side is not closed.
+    evaluations, failures : int
+    best : Evaluation, optional
+        Of the lowest cost on the way.
+    """
+
+    points: list[ProfilePoint] = field(default_factory=list)
+    end: str = "limit"
+    crossing: float = np.nan
+    evaluations: int = 0
+    failures: int = 0
+    best: Evaluation | None = None
+
+
+def reference_point(
+    problem: Problem, held: int, best: Evaluation, variance: float, threshold: float
+) -> Reference:
+    """The optimum of the linearised problem, with the profile's slope there."""
+    linear = Linearised(best, problem.scaling, variance)
+    found = linear.minimum(None)
+    at = float(found.scaled[held])
+    error = _scaled_error(best.slopes, held) * np.sqrt(variance)
+    tangent = linear.tangent(held, at)
+    start = ProfilePoint(at, found.scaled, 0.0, 1.0 / error, tangent)
+    return Reference(problem, held, best, found.cost, variance, threshold, start)
+
+
+def follow(reference: Reference, side: int, tell: Callable[[], object] = lambda: None) -> Path:
+    """Follow the profile upwards or downwards.
+
+    Parameters
+    ----------
+    reference : Reference
+    side : {-1, 1}
+    tell : callable
+        Called after each evaluation.
+
+    Returns
+    -------
+    Path
+    """
+    return _Follower(reference, side, tell).run()
+
+
+class _Follower:
+    """The state of one side while it is followed."""
+
+    def __init__(self, reference: Reference, side: int, tell: Callable[[], object]) -> None:
+        self.reference, self.side, self.tell = reference, side, tell
+        self.path = Path()
+        self.target = float(np.sqrt(reference.threshold))
+        lower, upper = reference.problem.scaling.bounds
+        start = replace(reference.start, slope=side * reference.start.slope)
+        self.bound = float((upper if side > 0 else lower)[reference.held])
+        self.inner = start
+        self.outer: ProfilePoint | None = None
+        self.before: ProfilePoint | None = None  # the one inside of `inner`
+        self.near = reference.best
+        reach = _ERRORS / abs(start.slope) if abs(start.slope) > 1 / _UNITS else _UNITS
+        self.far = start.at + side * reach
+        if np.isfinite(self.bound):
+            self.far = self.bound
+        self.step = abs(self.far - start.at) / _PARTS
+        self.wall = np.inf * side  # where a simulation failed
+
+    def run(self) -> Path:
+        if abs(self.far - self.inner.at) <= 1e-9:
+            return self._ended("bound", self.bound)
+        while self.path.evaluations < _MOST:
+            at = self._next()
+            point = self._settle(at, self._predicted(at))
+            if point is None:
+                if self._stopped(at):
+                    return self.path
+                continue
+            self.path.points.append(point)
+            if self._placed(point):
+                return self.path
+        return self._ended("limit", self.bound)
+
+    # Where to look ------------------------------------------------------------------------
+
+    def _next(self) -> float:
+        """The next value of the parameter."""
+        inner, outer = self.inner, self.outer
+        halfway = 0.5 * abs(self.wall - inner.at)
+        if outer is not None:
+            at = _crossing(inner, outer, self.target)
+            return inner.at + self.side * min(abs(at - inner.at), halfway)
+        wanted = min(self.target, max(inner.root, 0.0) + _ROOT_STEP)
+        rising = self.side * inner.slope
+        step = min(self.step, halfway)
+        if rising > 0.0:
+            step = min(step, (wanted - inner.root) / rising)
+        ahead = inner.at + self.side * step
+        # nearly there is there: no point is spent just in front of the end
+        close = abs(self.far - ahead) < 0.1 * abs(self.far - self.reference.start.at)
+        beyond = self.side * (ahead - self.far) >= 0.0
+        return self.far if beyond or (close and step == self.step) else ahead
+
+    def _predicted(self, at: float) -> Array:
+        """All parameters on the path at a value of one, shape (p,)."""
+        inner, other = self.inner, self.outer or self.before
+        guess = inner.scaled + (at - inner.at) * inner.tangent
+        if other is not None:
+            guess = _hermite(inner, other, at, bent=self.outer is None)
+        lower, upper = self.reference.problem.scaling.bounds
+        guess = np.clip(guess, lower, upper)
+        guess[self.reference.held] = at
+        return guess
+
+    # What is found ------------------------------------------------------------------------
+
+    def _evaluate(self, scaled: Array) -> Evaluation:
+        found = self.reference.problem.evaluate(scaled, self.near)
+        self.path.evaluations += 1
+        self.path.failures += not found.ok
+        self.tell()
+        if found.ok and (self.path.best is None or found.cost < self.path.best.cost):
+            self.path.best = found
+        return found
+
+    def _settle(self, at: float, scaled: Array) -> ProfilePoint | None:
+        """The profile at a value; None where the simulation fails."""
+        reference = self.reference
+        here = self._evaluate(scaled)
+        if not here.ok:
+            return None
+        unit: float = 0.5 * reference.variance
+        radius = _RADIUS
+        enough = _SETTLED * reference.threshold * unit
+        past: list[Evaluation] = []
+        for correction in range(_CORRECTIONS + 1):
+            linear = Linearised(here, reference.problem.scaling, reference.variance)
+            found = linear.minimum(reference.held, at, radius)
+            settled = here.cost - found.cost <= enough
+            if settled or correction == _CORRECTIONS:
+                break
+            trial = self._evaluate(linear.bent_minimum(reference.held, past, radius))
+            size = float(np.max(np.abs(trial.scaled - here.scaled)))
+            if trial.ok and trial.cost < here.cost:
+                past.append(here)
+                here, radius = trial, 2.0 * radius
+            else:
+                if trial.ok:
+                    past.append(trial)
+                radius = 0.35 * size
+        if not settled:
+            found = replace(found, cost=here.cost, scaled=here.scaled)
+        self.near = here
+        deviance = (found.cost - reference.cost) / unit
+        root = np.sqrt(max(abs(deviance), 1e-12))
+        slope = float(found.slope / unit / (2.0 * root))
+        tangent = linear.tangent(reference.held, at)
+        return ProfilePoint(at, found.scaled, float(deviance), slope, tangent, settled)
+
+    def _placed(self, point: ProfilePoint) -> bool:
+        """Take a point into the search; whether the search is over."""
+        if abs(point.root / self.target - 1.0) <= ACCURACY and self.side * point.slope > 0.0:
+            ahead = point.at + (self.target - point.root) / point.slope
+            inside = self.side * (self.bound - ahead) >= 0.0
+            self._ended("closed", ahead if inside else point.at)
+            return True
+        if point.root > self.target:
+            self.outer = point
+        else:
+            if self.outer is None:
+                self.step *= 2.0
+            self.before, self.inner = self.inner, point
+            if point.at == self.far:
+                self._ended("bound" if np.isfinite(self.bound) else "limit", self.bound)
+                return True
+        if self.outer is not None:
+            width = abs(self.outer.at - self.inner.at)
+            if width < _NARROW * abs(self.outer.at - self.reference.start.at):
+                self._ended("closed", self.outer.at)  # the profile jumps
+                return True
+        return False
+
+    def _stopped(self, at: float) -> bool:
+        """Step back from a failed simulation; whether there is no way on."""
+        self.wall = at
+        walls = abs(at - self.inner.at) < _NARROW * max(abs(at - self.reference.start.at), 1e-9)
+        if self.path.failures <= _FAILURES and not walls:
+            return False
+        if self.outer is not None:
+            self._ended("closed", self.outer.at)
+        else:
+            self._ended("blocked", self.bound)
+        return True
+
+    def _ended(self, end: str, crossing: float) -> Path:
+        self.path.end, self.path.crossing = end, crossing
+        return self.path
+
+
+def _scaled_error(slopes: Array, held: int) -> float:
+    """Standard error of a scaled parameter for unit variance; huge where nothing is known."""
+    others = np.delete(slopes, held, axis=1)
+    mine = slopes[:, held]
+    if others.shape[1]:
+        mine = mine - others @ np.linalg.lstsq(others, mine, rcond=None)[0]
+    return 1.0 / max(float(np.linalg.norm(mine)), 1e-9)
+
+
+def _crossing(inner: ProfilePoint, outer: ProfilePoint, target: float) -> float:
+    """Where the cubic through two points and slopes meets the target, safely between them."""
+    width = outer.at - inner.at
+    u = np.linspace(0.0, 1.0, 201)
+    h00, h10 = (1 + 2 * u) * (1 - u) ** 2, u * (1 - u) ** 2
+    h01, h11 = u**2 * (3 - 2 * u), u**2 * (u - 1)
+    cubic = (
+        h00 * inner.root + h10 * width * inner.slope + h01 * outer.root + h11 * width * outer.slope
+    )
+    first = int(np.argmax(cubic >= target))
+    part = float(u[first])
+    if first > 0:
+        part = float(np.interp(target, cubic[first - 1 : first + 1], u[first - 1 : first + 1]))
+    return float(inner.at + np.clip(part, 0.1, 0.9) * width)
+
+
+def _hermite(inner: ProfilePoint, other: ProfilePoint, at: float, bent: bool) -> Array:
+    """All parameters at a value of one, by the positions and tangents of two points, shape (p,).
+
+    Beyond them only the bend that they show together is followed (`bent`), between them the cubic.
+    """
+    width = other.at - inner.at
+    u = (at - inner.at) / width
+    secant = (other.scaled - inner.scaled) - width * inner.tangent
+    if bent:
+        return np.asarray(inner.scaled + (at - inner.at) * inner.tangent + u**2 * secant)
+    turn = width * (other.tangent - inner.tangent)
+    cubic = u**2 * (3.0 - 2.0 * u) * secant + u**2 * (u - 1.0) * turn
+    return np.asarray(inner.scaled + (at - inner.at) * inner.tangent + cubic)
