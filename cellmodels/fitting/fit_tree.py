@@ -48,7 +48,7 @@ def make_tree(
     groups = {
         "parameters": _parameters(problem, estimates, summary),
         "points": _points(observed, optimum, scaled),
-        "variables": _variables(observed, fits),
+        "variables": _variables(observed, fits, summary),
         "trials": _trials(optimum, scaled),
     }
     if optimum.simpler:
@@ -204,6 +204,11 @@ def _parameters(
             "upper_bound": column("upper", "upper bound"),
             "standard_error": column("standard_error", "standard error"),
             "scaled_standard_error": column("scaled_error", "standard error, scaled parameter"),
+            "widening": (
+                "parameter",
+                summary.widening,
+                {"long_name": "standard error over that of noise of the stated size alone"},
+            ),
             "interval_low": ("parameter", [e.interval[0] for e in estimates]),
             "interval_high": ("parameter", [e.interval[1] for e in estimates]),
             "unit": column("unit", "unit"),
@@ -265,8 +270,17 @@ def _points(observations: Observations, optimum: Optimum, scaling: Scaling) -> x
     )
 
 
-def _variables(observations: Observations, fits: Sequence[VariableFit]) -> xr.Dataset:
+def _variables(
+    observations: Observations, fits: Sequence[VariableFit], summary: Summary
+) -> xr.Dataset:
     variables = observations.variables
+    found = {each.key: each for each in summary.discrepancies}
+
+    def assumed(name: str, about: str) -> tuple[str, Any, dict[str, str]]:
+        each = [getattr(found[v.key], name) if v.used else np.nan for v in variables]
+        return "variable", np.array(each, dtype=float), {"long_name": about}
+
+    sentences = [found[v.key].sentence if v.used else "" for v in variables]
     std = [
         float(np.median(observations.std[observations.owner == i])) if v.used else np.nan
         for i, v in enumerate(variables)
@@ -285,6 +299,13 @@ def _variables(observations: Observations, fits: Sequence[VariableFit]) -> xr.Da
             "rms_natural": ("variable", [f.rms_natural for f in fits]),
             "autocorrelation": ("variable", [f.autocorrelation for f in fits]),
             "autocorrelation_p": ("variable", [f.p_value for f in fits]),
+            "discrepancy": ("variable", sentences, {"long_name": "what residuals are taken for"}),
+            "drift": assumed("size", "standard deviation at the end of the data, in the unit"),
+            "drift_length": assumed("length", "over which its rate keeps its value"),
+            "wander": assumed("wander", "standard deviation of noise that is alike, in the unit"),
+            "wander_length": assumed("wander_length", "over which it is alike"),
+            "noise_factor": assumed("noise_factor", "on the variance of white noise"),
+            "discrepancy_p": assumed("p_value", "probability of so much under white noise"),
         },
         coords={"variable": [v.key for v in variables]},
     )

@@ -34,6 +34,9 @@ _THRESHOLD = {"pseudo-Huber": 1.345, "Cauchy": 2.385}
 """Thresholds of 95 % efficiency on normal noise (for Huber's and Cauchy's functions: R. A.
 Maronna, R. D. Martin and V. J. Yohai, Robust Statistics (2006), doi:10.1002/0470010940)."""
 _SMALL = 1e-8
+_SMALLEST_SLOPE = 0.1
+_NORMAL_NODES, _NORMAL_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
+_NORMAL_WEIGHTS = _NORMAL_WEIGHTS / _NORMAL_WEIGHTS.sum()
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,19 @@ class Loss:
         if self.name == "Cauchy":
             return (1 - u) / (1 + u) ** 2
         return np.ones_like(residuals)
+
+    def mean_slope(self, residuals: Array) -> float:
+        """Mean of the influence's derivative: how much of the data's weight is left."""
+        if not self.robust:
+            return 1.0
+        return max(float(np.mean(self.curvature(residuals))), _SMALLEST_SLOPE)
+
+    @property
+    def stated_variance(self) -> float:
+        """Variance of the influence under normal noise of the stated size."""
+        if not self.robust:
+            return 1.0
+        return float(_NORMAL_WEIGHTS @ self.influence(_NORMAL_NODES) ** 2)
 
     def terms(self, residuals: Array, jacobian: Array) -> tuple[Array, Array]:
         """Changed residuals, whose squares are rho, and their Jacobian; (k,) and (k, p)."""

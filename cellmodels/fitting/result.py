@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.estimates import ATTRIBUTE, as_attribute, names_in
 from cellmodels.fitting import fit_tree
 from cellmodels.fitting.empirical import compare_with_empirical
+from cellmodels.fitting.forecast import forecast
 from cellmodels.fitting.least_squares import Optimum
 from cellmodels.fitting.problem import Predictor, Problem
 from cellmodels.fitting.statistics import estimate_parameters, summarise, variable_fits
@@ -277,6 +279,44 @@ class Fit(FittedCell):
             self.tree.attrs.get("solver_tolerance"),
         )
 
+    def forecast(
+        self,
+        cycles: ArrayLike,
+        variables: Iterable[str] | None = None,
+        *,
+        levels: Sequence[float] = (0.95,),
+        predict: Predictor | None = None,
+    ) -> xr.Dataset:
+        """What comes after the data, with intervals; see :mod:`cellmodels.fitting.forecast`.
+
+        Parameters
+        ----------
+        cycles : int or array_like of int
+            Last cycle, or all that are wanted; beyond the data.
+        variables : iterable of str, optional
+            Fitted scalars; by default the discharge capacity.
+        levels : sequence of float
+            Of the intervals.
+        predict : Predictor, optional
+            In place of the simulator of the cell under its protocol.
+
+        Returns
+        -------
+        xarray.Dataset
+            Median and intervals of each variable along ``cycle``, for the cell's true value and
+            for a measurement of it.
+
+        Raises
+        ------
+        InputError
+            On a variable, cycle or level that cannot be forecast.
+        ForecastError
+            When the fitted cell cannot be simulated so far.
+        """
+        problem = self.problem(predict)
+        best = problem.evaluate_optimum(list(self.values.values()))
+        return forecast(problem, best, cycles, variables, levels=levels)
+
     @property
     def comparison(self) -> xr.Dataset:
         """The fit beside empirical laws on the same points; smaller AICc is better."""
@@ -384,7 +424,7 @@ def fitted_cell(
     """The cell with its fitted values, and the groups that the trees of all fits have."""
     best, observations = optimum.best, problem.observations
     fits = variable_fits(observations, best.residuals, problem.loss)
-    summary = summarise(problem, best, fits)
+    summary = summarise(problem, best)
     estimates = estimate_parameters(
         problem.scaling, best.scaled, summary.covariance, summary.degrees_of_freedom
     )

@@ -4,9 +4,10 @@ Let ``r`` be the residuals divided by their noise and ``J`` their derivative wit
 the scaled parameters (logarithms, where a parameter is positive). The Fisher information is
 ``F = J' J``. Were the model true and the noise white and of the stated size, ``inv(F)`` would
 be the covariance. Real residuals are often larger than the noise and alike from one cycle to
-the next; the covariance is therefore the sandwich ``inv(F) J' S J inv(F)`` (White 1982,
-doi:10.2307/1912526) with, for each variable, the variance of its residuals (never taken below
-one) and, where it is significant, their lag-one autocorrelation (first-order autoregression).
+the next; the covariance is therefore the sandwich ``inv(F) J' V J inv(F)`` (White 1982,
+doi:10.2307/1912526) with V the covariance of the residuals that
+:mod:`cellmodels.fitting.discrepancy` finds: white noise with the variance of the residuals (never
+taken below one), and, where that is significant, a discrepancy between model and cell.
 
 With a robust loss the residuals are replaced by their influence psi and ``F`` is multiplied by the
 mean of psi's slope (Huber 1964, doi:10.1214/aoms/1177703732). A prior adds its precision to ``F``
@@ -19,10 +20,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.signal
 import scipy.stats
 from numpy.typing import NDArray
 
+from cellmodels.fitting.discrepancy import Discrepancy, estimate_discrepancies
 from cellmodels.fitting.loss import SQUARES, Loss
 from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.residuals import Observations
@@ -51,10 +52,6 @@ fraction of the distance between its bounds (a ratio says nothing where zero is 
 STRONG = 0.95
 SIGNIFICANT = 0.01
 _SMALLEST_SINGULAR_VALUE = 1e-12  # of the largest; directions below it are undetermined
-_LARGEST_AUTOCORRELATION = 0.99
-_SMALLEST_SLOPE = 0.1  # of a robust loss's influence, on average
-_NORMAL_NODES, _NORMAL_WEIGHTS = np.polynomial.hermite_e.hermegauss(64)
-_NORMAL_WEIGHTS = _NORMAL_WEIGHTS / _NORMAL_WEIGHTS.sum()
 
 
 @dataclass(frozen=True)
@@ -142,6 +139,10 @@ class Summary:
         Of the Fisher information in scaled parameters; infinite when singular.
     fisher, covariance, correlation : ndarray, shape (p, p)
         Information, and covariance and correlation of the scaled parameters.
+    widening : ndarray, shape (p,)
+        Standard errors over those under noise of the stated size alone.
+    discrepancies : tuple of Discrepancy
+        What each variable's residuals are taken for.
     """
 
     points: int
@@ -153,6 +154,8 @@ class Summary:
     fisher: NDArray[np.float64]
     covariance: NDArray[np.float64]
     correlation: NDArray[np.float64]
+    widening: NDArray[np.float64]
+    discrepancies: tuple[Discrepancy, ...]
 
     @property
     def reduced_chi_square(self) -> float:
@@ -161,15 +164,13 @@ class Summary:
         return self.chi_square / freedom if freedom > 0 else float("nan")
 
 
-def summarise(problem: Problem, best: Evaluation, fits: Sequence[VariableFit]) -> Summary:
+def summarise(problem: Problem, best: Evaluation) -> Summary:
     """Statistics of a fit from its best point.
 
     Parameters
     ----------
     problem : Problem
     best : Evaluation
-    fits : sequence of VariableFit
-        From :func:`variable_fits`.
 
     Returns
     -------
@@ -177,7 +178,9 @@ def summarise(problem: Problem, best: Evaluation, fits: Sequence[VariableFit]) -
     """
     observations, jacobian = problem.observations, best.jacobian
     size, count = jacobian.shape
-    covariance = covariance_of(problem, best, fits)
+    discrepancies = estimate_discrepancies(problem, best)
+    covariance = covariance_of(problem, best, discrepancies)
+    stated = covariance_of(problem, best, [found.noise_alone for found in discrepancies])
     log_likelihood = residual_log_likelihood(observations, best.residuals)
     used = sum(variable.used > 0 for variable in observations.variables)
     return Summary(
@@ -190,6 +193,8 @@ def summarise(problem: Problem, best: Evaluation, fits: Sequence[VariableFit]) -
         fisher=jacobian.T @ jacobian,
         covariance=covariance,
         correlation=correlation_from(covariance),
+        widening=np.sqrt(np.diag(covariance) / np.diag(stated)),
+        discrepancies=discrepancies,
     )
 
 
@@ -239,18 +244,23 @@ def autocorrelation(series: Sequence[NDArray[np.float64]]) -> tuple[float, float
 
 
 def covariance_of(
-    problem: Problem, best: Evaluation, fits: Sequence[VariableFit]
+    problem: Problem, best: Evaluation, discrepancies: Sequence[Discrepancy]
 ) -> NDArray[np.float64]:
-    """Covariance of the scaled parameters, shape (p, p); see the module's docstring."""
-    observations, loss = problem.observations, problem.loss
+    """Covariance of the scaled parameters, shape (p, p); see the module's docstring.
+
+    Parameters
+    ----------
+    problem : Problem
+    best : Evaluation
+        Its optimum.
+    discrepancies : sequence of Discrepancy
+        From :func:`~cellmodels.fitting.discrepancy.estimate_discrepancies`.
+    """
+    loss = problem.loss
     size, count = best.jacobian.shape
-    inflation = size / max(size - count, 1)
-    weights, variances = np.ones(size), np.ones(len(fits))
-    for index in range(len(fits)):
-        mine = observations.owner == index
-        if mine.any():
-            slope, variances[index] = _loss_moments(loss, best.residuals[mine], inflation)
-            weights[mine] = slope
+    weights = np.ones(size)
+    for found in discrepancies:
+        weights[found.points] = loss.mean_slope(best.residuals[found.points])
     known = np.empty((0, count)) if problem.prior is None else problem.prior.root
     rows = np.vstack([np.sqrt(weights)[:, None] * best.jacobian, known])
     left, singular, directions = np.linalg.svd(rows, full_matrices=False)
@@ -259,12 +269,8 @@ def covariance_of(
     root = directions.T / np.maximum(singular, floor)
     middle = left[size:].T @ left[size:]
     left = left[:size] / np.sqrt(weights)[:, None]
-    for index, fit in enumerate(fits):
-        mine = observations.owner == index
-        for part in np.unique(observations.series[mine]):
-            chosen = left[observations.series == part]
-            alike = _correlated(chosen, _usable_autocorrelation(fit))
-            middle += variances[index] * chosen.T @ alike
+    for found in discrepancies:
+        middle += loss.stated_variance * found.quadratic(left)
     return root @ middle @ root.T
 
 
@@ -379,32 +385,8 @@ def correlation_from(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
 # ------------------------------------------------------------------------------------------
 
 
-def _loss_moments(
-    loss: Loss, residuals: NDArray[np.float64], inflation: float
-) -> tuple[float, float]:
-    """Mean slope of the influence, and its variance: never less than for the stated noise."""
-    if not loss.robust:
-        return 1.0, max(1.0, float(np.mean(residuals**2)) * inflation)
-    slope = max(float(np.mean(loss.curvature(residuals))), _SMALLEST_SLOPE)
-    stated = float(_NORMAL_WEIGHTS @ loss.influence(_NORMAL_NODES) ** 2)
-    return slope, max(stated, float(np.mean(loss.influence(residuals) ** 2)) * inflation)
-
-
 def _rms(values: NDArray[np.float64]) -> float:
     return float(np.sqrt(np.mean(values**2))) if values.size else float("nan")
-
-
-def _usable_autocorrelation(fit: VariableFit) -> float:
-    return min(fit.autocorrelation, _LARGEST_AUTOCORRELATION) if fit.autocorrelated else 0.0
-
-
-def _correlated(rows: NDArray[np.float64], r: float) -> NDArray[np.float64]:
-    """``R @ rows`` for the correlation matrix ``R[i, j] = r**abs(i - j)``."""
-    if r == 0:
-        return rows
-    forward = scipy.signal.lfilter([1.0], [1.0, -r], rows, axis=0)
-    backward = scipy.signal.lfilter([1.0], [1.0, -r], rows[::-1], axis=0)[::-1]
-    return forward + backward - rows
 
 
 def _condition_number(jacobian: NDArray[np.float64]) -> float:

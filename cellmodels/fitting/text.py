@@ -11,7 +11,7 @@ import xarray as xr
 from cellmodels.cell import Cell
 from cellmodels.estimates import names_in, sentence
 from cellmodels.fitting.residuals import TOLERANCE_TO_NOISE
-from cellmodels.fitting.statistics import SIGNIFICANT, strong_correlations
+from cellmodels.fitting.statistics import strong_correlations
 
 __all__ = ["notes", "page", "text"]
 
@@ -22,6 +22,7 @@ def notes(tree: xr.DataTree) -> list[str]:
         *_convergence_notes(tree),
         *_parameter_notes(tree["parameters"].to_dataset()),
         *_variable_notes(tree["variables"].to_dataset()),
+        *_widening_notes(tree),
         *_comparison_notes(tree),
         *_simpler_notes(tree),
         *_estimate_notes(tree),
@@ -62,16 +63,25 @@ def _variable_notes(variables: xr.Dataset) -> list[str]:
     notes = []
     for key in variables["variable"].values:
         v = variables.sel(variable=key)
-        if v["autocorrelation"] > 0 and v["autocorrelation_p"] < SIGNIFICANT:
+        if v["drift"] > 0 or v["wander"] > 0:
             notes.append(
-                f"Residuals of {key} are alike from point to point (lag-one autocorrelation "
-                f"{float(v['autocorrelation']):.2f}): the model misses something systematic; "
-                "standard errors allow for it."
+                f"The model misses something systematic in {key}: {v['discrepancy'].item()} is "
+                "assumed."
             )
         if str(v["noise_origin"].item()) == "assumed" and v["used"] > 0:
             unit = v["unit"].item()
             notes.append(f"The noise of {key} is assumed: {float(v['noise']):.2g} {unit}.")
     return notes
+
+
+def _widening_notes(tree: xr.DataTree) -> list[str]:
+    variables = tree["variables"].to_dataset()
+    if not ((variables["drift"] > 0) | (variables["wander"] > 0)).any():
+        return []
+    factors = tree["parameters"].to_dataset()["widening"].values
+    low, high = f"{factors.min():.2g}", f"{factors.max():.2g}"
+    times = low if low == high else f"{low} to {high}"
+    return [f"For all of this, standard errors are {times} times those of the noise alone."]
 
 
 def _simpler_notes(tree: xr.DataTree) -> list[str]:

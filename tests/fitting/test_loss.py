@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from cellmodels.errors import InputError
+from cellmodels.fitting.discrepancy import estimate_discrepancies
 from cellmodels.fitting.least_squares import minimise
 from cellmodels.fitting.loss import LOSSES, Loss
 from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.residuals import observe
-from cellmodels.fitting.statistics import covariance_of, variable_fits
+from cellmodels.fitting.statistics import covariance_of
 
 R = np.array([-30.0, -2.0, -0.3, -1e-12, 0.0, 1e-5, 0.8, 1.5, 40.0])
 
@@ -73,8 +74,8 @@ def test_errors_of_a_robust_fit_hold(record_of, fade_of, scaling_of, truth):
     for name in LOSSES:
         problem = Problem(fade_of(), observations, scaling_of(), Loss(name))
         best = minimise(problem, progress=False).best
-        fits = variable_fits(observations, best.residuals, problem.loss)
-        errors[name] = np.sqrt(np.diag(covariance_of(problem, best, fits)))
+        found = estimate_discrepancies(problem, best)
+        errors[name] = np.sqrt(np.diag(covariance_of(problem, best, found)))
         assert np.all(np.abs(np.log(best.values / truth)) < 3.5 * errors[name])
     for name in LOSSES[1:]:
         ratio = errors[name] / errors["squares"]

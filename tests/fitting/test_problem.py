@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from cellmodels.errors import InputError
+from cellmodels.fitting.discrepancy import estimate_discrepancies
 from cellmodels.fitting.least_squares import minimise
 from cellmodels.fitting.loss import Loss
 from cellmodels.fitting.prior import Prior
 from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.residuals import observe
-from cellmodels.fitting.statistics import covariance_of, variable_fits
+from cellmodels.fitting.statistics import covariance_of
 
 
 @pytest.fixture
@@ -36,17 +37,17 @@ def test_a_prior_acts_as_a_measurement_of_the_parameter(record, fade, scaling, t
     problem = Problem(fade, observations, scaling, prior=Prior.independent(scaling, known))
     best = minimise(problem, progress=False).best
     assert best.values[2] == pytest.approx(2.0 * truth[2], rel=1e-3)
-    fits = variable_fits(observations, best.residuals)
-    errors = np.sqrt(np.diag(covariance_of(problem, best, fits)))
+    found = estimate_discrepancies(problem, best)
+    errors = np.sqrt(np.diag(covariance_of(problem, best, found)))
     assert errors[2] == pytest.approx(0.3, rel=1e-6)
     assert np.all(errors[:2] < 0.1)
 
 
 def test_prior_and_data_weigh_by_their_errors(record, fade_of, scaling):
     observations = observe(record)
-    free = minimise(Problem(fade_of(), observations, scaling), progress=False).best
-    fits = variable_fits(observations, free.residuals)
-    covariance = covariance_of(Problem(fade_of(), observations, scaling), free, fits)
+    problem = Problem(fade_of(), observations, scaling)
+    free = minimise(problem, progress=False).best
+    covariance = covariance_of(problem, free, estimate_discrepancies(problem, free))
     error = np.sqrt(covariance[0, 0])
     known = {scaling.names[0]: (free.values[0] * np.exp(error), error)}  # as sure as the data
     prior = Prior.independent(scaling, known)
