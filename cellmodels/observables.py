@@ -69,10 +69,10 @@ class CycleObservables:
         values = {f: features[:, i::count] for i, f in enumerate(FEATURES)}
         slopes = {f: directions[:, i::count] for i, f in enumerate(FEATURES)}
         if name.startswith(_OF_STEP):
-            step = int(name.removeprefix(_OF_STEP)) - 1
-            sign = np.where(values["charge"][:, step] < 0.0, -1.0, 1.0)
-            charge, slope = values["charge"][:, step], slopes["charge"][:, step]
-            return sign * charge, sign[:, None] * slope
+            k = int(name.removeprefix(_OF_STEP)) - 1
+            charge, slope = values["charge"][:, k], slopes["charge"][:, k]
+            way = np.where(charge < 0.0, -1.0, 1.0)
+            return way * charge, way[:, None] * slope
         if name in ("coulombic_efficiency", "energy_efficiency"):
             kind = "charge" if name.startswith("coulombic") else "energy"
             return _ratio(self._sum(values, slopes, kind, 1), self._sum(values, slopes, kind, -1))

@@ -8,7 +8,8 @@ A record is an :class:`xarray.DataTree` with up to five groups.
     ``coulombic_efficiency``, ``energy_efficiency``, ``voltage_efficiency`` [-] and
     ``area_specific_resistance`` [ohm.m2], half the difference of the mean voltages over the mean
     current density; also ``charge_of_step_<k>`` [A.h], the charge that the k-th step of the
-    protocol's cycle passes in its direction. From traces also ``mean_discharge_current``, ``mean_charge_current`` [A],
+    protocol's cycle passes in its direction. From traces also ``mean_discharge_current``,
+    ``mean_charge_current`` [A],
     ``mean_discharge_voltage``, ``mean_charge_voltage``, ``end_of_discharge_voltage``,
     ``end_of_charge_voltage``, ``rest_voltage_after_discharge``, ``rest_voltage_after_charge`` [V],
     ``cv_charge_time`` [s], ``mean_temperature``, ``max_temperature`` [K] and ``gap`` [s], the time
