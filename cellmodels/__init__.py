@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from cellmodels.fitting.adapt import adapt as adapt
     from cellmodels.fitting.fit import fit as fit
     from cellmodels.fitting.trace import fit_trace as fit_trace
+    from cellmodels.many.batch import Batch as Batch
+    from cellmodels.many.batch import fit_many as fit_many
+    from cellmodels.many.pooled import fit_pooled as fit_pooled
+    from cellmodels.many.pooled_result import PooledFit as PooledFit
+    from cellmodels.many.predictive import predict_cells as predict_cells
+    from cellmodels.many.task import FitTask as FitTask
+    from cellmodels.many.task import fit_tasks as fit_tasks
     from cellmodels.models.mechanisms import SEI as SEI
     from cellmodels.models.mechanisms import DoubleLayer as DoubleLayer
     from cellmodels.models.mechanisms import LithiumPlating as LithiumPlating
@@ -78,6 +85,11 @@ _HOMES = {
     "checkups": ("CheckupsFound", "find_checkups"),
     "chemistry": ("Chemistry",),
     "fitting": ("Fit", "TraceFit", "adapt", "fit", "fit_trace"),
+    "many.batch": ("Batch", "fit_many"),
+    "many.pooled": ("fit_pooled",),
+    "many.pooled_result": ("PooledFit",),
+    "many.predictive": ("predict_cells",),
+    "many.task": ("FitTask", "fit_tasks"),
     "models.mechanisms": (
         "SEI",
         "DoubleLayer",

@@ -1,4 +1,4 @@
-"""The command line: ``cellmodels fit``, ``simulate``, ``checkups``, ``quality`` and others.
+"""The command line: ``cellmodels fit``, ``batch``, ``simulate``, ``checkups`` and others.
 
 Exit codes: 0 when all went well; 1 when a fit did not converge or a life ended early, or neither
 could begin; 2 when something that the user wrote is wrong; 130 after Ctrl-C. Results are printed
@@ -104,6 +104,42 @@ def fit(
         found = _run_fit(job, again, resume, progress)
         typer.echo(repr(found))
         _end_fit(job, found)
+
+
+@app.command()
+def batch(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML file of the batch.")],
+    output: _Folder = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes, instead of the file's.")
+    ] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Do all fits again.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed before.")
+    ] = False,
+    progress: _Progress = True,
+) -> None:
+    """Fit a table of records; the same command goes on where it was stopped."""
+    with _reported():
+        from cellmodels.batch_file import read_batch_file
+
+        job = read_batch_file(file, output)
+        if job.folder.resolve() in {path.resolve().parent for path in job.inputs}:
+            raise InputError(f"The results would lie among their inputs in {job.folder}.")
+        _make_folder(job.folder)
+        options = ["--output", str(output)] if output else []
+        again = shlex.join(["cellmodels", "batch", str(file), *options])
+        try:
+            found = job.run(
+                workers=workers, resume=not anew, retry_failed=retry_failed, progress=progress
+            )
+        except KeyboardInterrupt:
+            _fail(f"Interrupted. To continue:\n  {again}", _INTERRUPTED)
+        typer.echo(repr(found))
+        _say_written([found.folder / "table.csv", found.folder / "failed.csv"])
+        bad = len(job.tasks) - len(found.converged)
+        if bad:
+            _fail(f"{bad} of {len(job.tasks)} fits failed or did not converge.", _FAILED)
 
 
 @app.command()

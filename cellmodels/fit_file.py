@@ -77,6 +77,7 @@ from cellmodels.fitting.fit import free_parameters, simpler_levels
 from cellmodels.fitting.loss import LOSSES, Loss
 from cellmodels.fitting.matching import observe_with_protocol
 from cellmodels.fitting.prior import Prior
+from cellmodels.many.task import FitTask
 from cellmodels.protocol import Protocol
 from cellmodels.record import read_record
 from cellmodels.record.schema import quantity
@@ -84,7 +85,7 @@ from cellmodels.simulator import simulate
 from cellmodels.toml_io import read_toml, validate
 from cellmodels.units import convert, unit_of_name
 
-__all__ = ["FitJob", "Output", "SimulateJob", "read_fit_file", "read_simulate_file"]
+__all__ = ["FitJob", "Output", "SimulateJob", "fit_task", "read_fit_file", "read_simulate_file"]
 
 
 # --- the form of the file ----------------------------------------------------------------------
@@ -451,15 +452,74 @@ def read_simulate_file(
     )
 
 
+def fit_task(
+    path: Path, data: Mapping[str, Any], name: str, labels: Mapping[str, str | float]
+) -> tuple[FitTask, tuple[Path, ...]]:
+    """A fit as a task of a batch, whose record is read where it runs.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file of the batch, beside which others lie.
+    data : mapping
+        What a file of this fit alone would hold.
+    name : str
+        Of the task.
+    labels : mapping of str to str or float
+        Of the task.
+
+    Returns
+    -------
+    task : FitTask
+    inputs : tuple of pathlib.Path
+        The files that are read.
+
+    Raises
+    ------
+    InputError
+        If something is wrong; the message names the file, the task and the place.
+    """
+    run = _Reader(path, data, f"{path}: {name}")
+    section, given = run.file.fit, run.file.record
+    if section is None or given is None:
+        missing = "fit" if section is None else "record"
+        raise InputError(f"{run.where}: a fit needs a section [{missing}].")
+    settings = _settings(section, run.where)
+    read: dict[str, Any] = {}
+    if given.path is None:
+        record: Path | xr.DataTree = run.record(given)
+    else:
+        record = run.existing(given.path)
+        read = given.model_dump(exclude={"path"}, exclude_defaults=True)
+        for key in read.keys() & {"cycles", "checkups", "traces"}:
+            read[key] = str(run.existing(read[key]))
+    with _at(f"{run.where}: fit"):
+        free = settings.pop("free")
+        task = FitTask(
+            name=name,
+            cell=run.cell(),
+            record=record,
+            protocol=run.protocol(),
+            free=free,
+            options=settings,
+            adapt=section.adapt,
+            read=read,
+            labels=labels,
+        )
+    return task, tuple(run.inputs)
+
+
 # --- from sections to objects ------------------------------------------------------------------
 
 
 class _Reader:
     """A run file, and the files that it names."""
 
-    def __init__(self, path: Path) -> None:
-        self.where = str(path)
-        self.file = validate(_ADAPTER, read_toml(path), self.where)
+    def __init__(
+        self, path: Path, data: Mapping[str, Any] | None = None, where: str | None = None
+    ) -> None:
+        self.where = where or str(path)
+        self.file = validate(_ADAPTER, read_toml(path) if data is None else data, self.where)
         self.folder = path.parent
         self.stem = path.stem
         self.inputs = [path]
@@ -512,6 +572,13 @@ class _Reader:
     def _named(self, name: str) -> str | Path:
         """A name as it is; a TOML or BPX file beside this one."""
         return self._file(name) if name.endswith((".toml", ".json")) else name
+
+    def existing(self, path: str) -> Path:
+        """A file of data beside this one."""
+        found = self._file(path)
+        if not found.exists():
+            raise InputError(f"{self.where}: record: there is no '{found}'.")
+        return found
 
     def _file(self, path: str) -> Path:
         self.inputs.append(self.folder / path)

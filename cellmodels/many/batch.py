@@ -181,6 +181,12 @@ class Batch:
         return [str(s["name"]) for s in self.summaries if s["state"] == "fitted"]
 
     @property
+    def converged(self) -> list[str]:
+        """Names of those whose fit ended at a minimum."""
+        fitted = (s for s in self.summaries if s["state"] == "fitted")
+        return [str(s["name"]) for s in fitted if s["fit"]["status"] == "converged"]
+
+    @property
     def table(self) -> pd.DataFrame:
         """One row a fitted task: labels, how the fit ended, and its parameters with errors.
 

@@ -166,13 +166,11 @@ def plot_predictions(
             axis.fill_between(at, band[0], band[1], color=_BAND, alpha=alpha, lw=0, label=label)
         axis.plot(at, found["mean_cell"].sel(quantile=0.5).values, color=_LINE, lw=1.4)
         kelvin = float(found.attrs["temperature"])
-        first = True
-        for life in measured:
-            if abs(float(life.attrs["temperature"]) - kelvin) < 0.5:
-                name = next(iter(life.data_vars))
-                label = "measured" if first else None
-                axis.plot(life["cycle"], life[name], color=_POINT, lw=0.6, alpha=0.7, label=label)
-                first = False
+        alike = [m for m in measured if abs(float(m.attrs["temperature"]) - kelvin) < 0.5]
+        for k, life in enumerate(alike):
+            values = life[next(iter(life.data_vars))].values
+            words = "measured" if k == 0 else "_"
+            axis.plot(life["cycle"].values, values, color=_POINT, lw=0.6, alpha=0.7, label=words)
         axis.set_title(f"{kelvin - _ZERO:.0f} °C", fontsize=9, loc="left")
         axis.set_xlabel("cycle")
     axes.flat[0].set_ylabel(

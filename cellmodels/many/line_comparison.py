@@ -133,8 +133,8 @@ def cell_checks(cells: Cells, population: Population) -> tuple[Array, Array, Arr
         good = values > _SMALLEST_EIGENVALUE * values.max(initial=0.0)
         distance = float(np.sum((vectors.T @ score)[good] ** 2 / values[good]))
         found.append((distance, good.sum(), scipy.stats.chi2.sf(distance, max(good.sum(), 1))))
-    distance, freedom, p = (np.array(column, dtype=float) for column in zip(*found, strict=True))
-    return distance, freedom, p
+    rows = np.array(found, dtype=float)
+    return rows[:, 0], rows[:, 1], rows[:, 2]
 
 
 def _determined(cells: Cells) -> bool:

@@ -141,7 +141,7 @@ class PooledFit:
 
     def __repr__(self) -> str:
         attrs, test = self.tree.attrs, self.line_test
-        kelvin = np.round(self.tree["cells"]["temperature"].values - 273.15, 1)
+        kelvin = np.round(self.cells["temperature"].values - 273.15, 1)
         counts = ", ".join(
             f"{n} at {t:g} °C" for t, n in zip(*np.unique(kelvin, return_counts=True), strict=True)
         )
@@ -419,7 +419,7 @@ def _notes(pooled: PooledFit) -> list[str]:
     odd = cells["cell"].values[cells["distance_p"].values < 0.01]
     if odd.size:
         said.append(f"Unlike the others (p < 0.01): {', '.join(map(str, odd))}.")
-    inflation = pooled.tree["noise"]["inflation"].values
+    inflation = pooled.tree["noise"].to_dataset()["inflation"].values
     if np.nanmax(inflation) > 2:
         said.append(
             "The model misses something systematic: standard deviations of the data were "

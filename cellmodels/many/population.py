@@ -257,7 +257,7 @@ def _objective(cells: Cells, settings: Settings, spread: Array) -> float:
 def _population(cells: Cells, settings: Settings, logs: Array, log_cov: Array) -> Population:
     spread = _spread(settings, logs)
     system, right, _ = _system(cells, settings, spread)
-    covariance = np.linalg.inv(system)
+    covariance = np.asarray(np.linalg.inv(system), dtype=np.float64)
     beta = covariance @ right
     _, filter_ = _whitened(cells, spread)
     x, h = cells.design, cells.information

@@ -233,9 +233,10 @@ def fit_tasks(
         When a record has no cell or protocol, or a set no parameters.
     """
     options = dict(common.pop("options", {}))
-    sets = mechanism_sets or {"": None}
+    sets: Mapping[str, Any] = mechanism_sets or {"": None}
+    begins: Mapping[str, Any] = starts or {"": None}
     tasks = []
-    for name, chosen, start in itertools.product(records, sets, starts or {"": None}):
+    for name, chosen, start in itertools.product(records, sets, begins):
         base = _of(cell, name, "cell")
         mechanisms = sets[chosen]
         if mechanisms is not None:
@@ -244,7 +245,7 @@ def fit_tasks(
                 base.initial_soc,
             )  # fmt: skip
         names = _of(free, chosen, "list of parameters") if isinstance(free, Mapping) else free
-        given = {**(options.get("start") or {}), **((starts or {}).get(start) or {})}
+        given = {**(options.get("start") or {}), **(begins[start] or {})}
         kept = {key: value for key, value in given.items() if key in names}
         bounds = {k: v for k, v in (options.get("bounds") or {}).items() if k in names}
         relative = {k: v for k, v in common.get("relative_bounds", {}).items() if k in names}
