@@ -438,22 +438,24 @@ def _dataset(
 def _one_by_one(problem: Problem, sums: _Sums) -> dict[str, tuple]:
     """What the data say of each input, were it alone freed: residuals are then what is left."""
     flat = np.ones(len(sums.terms))
+    total = float(sums.terms @ sums.terms) or 1.0
     found = []
     for k in range(sums.by_inputs.shape[1]):
         alone = replace(sums, by_inputs=sums.by_inputs[:, [k]])
         both = np.hstack([sums.by_parameters, alone.by_inputs])
         freed = sums.terms - both @ np.linalg.lstsq(both, sums.terms, rcond=None)[0]
-        informed, _ = _information(alone, flat)
-        counts = _counts(problem, freed if informed.item() > 0 else sums.terms)
-        information, gradient = _information(alone, counts)
-        found.append((information.item(), gradient.item()))
-    information, gradient = np.array(found).T
+        informed = _information(alone, flat)[0].item() > 0
+        information, gradient = _information(alone, _counts(problem, freed))
+        gain = 1 - float(freed @ freed) / total if informed else 0.0
+        found.append((information.item(), gradient.item(), gain))
+    information, gradient, explains = np.array(found).T
     shift, explained = -gradient / (1 + information), information / (1 + information)
     score = np.abs(shift) / np.sqrt(np.where(explained > 0, explained, 1.0))
     return {
         "data_deviation": ("input", 1 / np.sqrt(1 + information)),
         "data_shift": ("input", shift),
         "surprise": ("input", 2 * scipy.stats.norm.sf(score)),
+        "explains": ("input", explains),
     }
 
 
@@ -471,6 +473,7 @@ _ABOUT = {
     "origin": "where the interval is from",
     "logarithmic": "whether the logarithm is normal",
     "deviation": "standard deviation, of the logarithm or of the value in its unit",
+    "explains": "of the fit's sum of squares, were it alone freed",
     "response": "change of the scaled parameter with one standard deviation of the input",
     "share": "of the scaled parameter's variance, which would go if the input were known",
     "data_deviation": "after the data, in standard deviations of before, were it alone freed",

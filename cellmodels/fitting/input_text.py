@@ -9,8 +9,9 @@ import xarray as xr
 
 __all__ = ["input_notes"]
 
+_MOST, _MUCH = 0.5, 0.1  # of the sum of squares that an input explains
 SURPRISING = 0.01
-"""A shift of an input by the data is called a contradiction below this probability."""
+"""Less than most is mentioned where the input's shift is less likely than this."""
 INFORMED = 0.5
 """An input is called better known from the data than from its range below this deviation."""
 _MATTERS = 0.05  # of a parameter's variance
@@ -77,12 +78,19 @@ def _data_notes(inputs: xr.Dataset) -> list[str]:
     surprise, shift = inputs["surprise"].values, inputs["data_shift"].values
     deviation = inputs["data_deviation"].values
     notes = []
-    against = [i for i in np.argsort(surprise) if surprise[i] < SURPRISING]
+    explains = inputs["explains"].values
+    against = [
+        i
+        for i in np.argsort(-explains)
+        if explains[i] > _MOST or (surprise[i] < SURPRISING and explains[i] > _MUCH)
+    ]
     if against:
-        said = _some([f"{short(names[i])} by {shift[i]:+.1f}" for i in against])
+        said = _some(
+            [f"{short(names[i])} {100 * explains[i]:.0f} % ({shift[i]:+.1f})" for i in against]
+        )
         notes.append(
-            "The data, or what the model misses, would move these inputs against their ranges (each "
-            f"alone, in standard deviations): {said}. Check them, or free them."
+            "Inputs that would explain much of what the fit misses, were they freed (each alone; "
+            f"its shift in standard deviations of its range): {said}. Check them, or free one."
         )
     informed = [
         i
