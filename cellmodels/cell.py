@@ -16,7 +16,7 @@ import pybamm
 from cellmodels.chemistry import Chemistry
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.expressions import Expression
-from cellmodels.models import family, parameters_read
+from cellmodels.models import family, parameters_of_mesh, parameters_read
 from cellmodels.models.mechanisms import Mechanism
 from cellmodels.parameter_set import ParameterSet, Status
 from cellmodels.parameter_set import names as set_names
@@ -187,6 +187,17 @@ class Cell:
         return tuple(n for n in names if n in values and _is_number(values[n]))
 
     @cached_property
+    def parameters_read(self) -> tuple[str, ...]:
+        """Parameters that the equations read, numbers and functions, and what functions quote."""
+        read = parameters_read(self.pybamm_model())
+        return tuple(sorted({*read, *(quoted for name in read for quoted in self._quoted(name))}))
+
+    @cached_property
+    def parameters_of_mesh(self) -> tuple[str, ...]:
+        """Parameters that the mesh is built with: a fit cannot move them."""
+        return parameters_of_mesh(self.pybamm_model())
+
+    @cached_property
     def estimates(self) -> tuple[str, ...]:
         """Parameters of status "estimate" that the equations read.
 
@@ -195,8 +206,7 @@ class Cell:
         """
         if not self.parameters.estimates:
             return ()
-        read = set(parameters_read(self.pybamm_model()))
-        read |= {quoted for name in read for quoted in self._quoted(name)}
+        read = set(self.parameters_read)
         found = [name for name in self.parameters.estimates if name in read]
         first = [name for m in self.mechanisms for name in m.parameters if name in found]
         # sets list dimensions first, which are soon measured, and kinetics last

@@ -6,6 +6,7 @@ reads everything else from the tree, so that a fit loaded from a file is the sam
 Groups of the tree: ``/parameters`` (one row a parameter, with covariance and correlation of
 the scaled parameters), ``/points`` (data, noise, prediction, residuals and Jacobian, one row
 a point), ``/variables`` (one row a fitted variable), ``/trials`` (one row an evaluation),
+``/fixed_inputs`` (what fixed inputs add to the uncertainty, where asked for),
 ``/simpler_models`` (one row a simpler model that was fitted first, if any), ``/comparison`` (the
 fit beside empirical laws), ``/record`` (the data as they were given).
 """
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import xarray as xr
@@ -29,11 +30,14 @@ from cellmodels.errors import InputError
 from cellmodels.estimates import ATTRIBUTE, as_attribute, names_in
 from cellmodels.fitting import fit_tree
 from cellmodels.fitting.empirical import compare_with_empirical
+from cellmodels.fitting.fixed_inputs import input_uncertainty, tree_with_inputs
 from cellmodels.fitting.forecast import forecast
+from cellmodels.fitting.input_refits import with_refits
 from cellmodels.fitting.least_squares import Optimum
 from cellmodels.fitting.problem import Predictor, Problem
 from cellmodels.fitting.statistics import estimate_parameters, summarise, variable_fits
 from cellmodels.fitting.text import notes, page, text
+from cellmodels.input_figures import plot_inputs
 from cellmodels.parameter_set import ParameterSet
 from cellmodels.plotting import plot_fit
 from cellmodels.protocol import Protocol
@@ -71,7 +75,7 @@ class FittedCell:
     def parameters(self) -> xr.Dataset:
         """Value, start, bounds, standard error, 95 % interval and flags of each parameter."""
         dataset = self._group("parameters")
-        matrices = ["fisher_information", "covariance", "correlation", "other"]
+        matrices = ["fisher_information", "covariance", "data_covariance", "correlation", "other"]
         return dataset.drop_vars([*matrices, "prior_root"], errors="ignore")
 
     @property
@@ -316,6 +320,60 @@ class Fit(FittedCell):
         problem = self.problem(predict)
         best = problem.evaluate_optimum(list(self.values.values()))
         return forecast(problem, best, cycles, variables, levels=levels)
+
+    def input_uncertainty(
+        self, names: Sequence[str] | None = None, *, check: int = 0, **options: Any
+    ) -> xr.Dataset:
+        """How much of the uncertainty comes from parameters that were not fitted.
+
+        Parameters
+        ----------
+        names : sequence of str, optional
+            Fixed inputs to take; by default all that the cell's equations read and that have a
+            range in the parameter set.
+        check : int
+            So many inputs, those that contribute most, are also moved by one standard deviation
+            up and down, and the fit repeated.
+        **options
+            ``statuses``, ``ranges``, ``reading``: see
+            :func:`cellmodels.fitting.fixed_inputs.input_uncertainty`.
+
+        Returns
+        -------
+        xarray.Dataset
+            See there, and :func:`cellmodels.fitting.input_refits.with_refits`.
+        """
+        found = input_uncertainty(self, names, **options)
+        return with_refits(self, found, check, options.get("maker"))
+
+    def with_fixed_inputs(
+        self, names: Sequence[str] | None = None, *, check: int = 0, **options: Any
+    ) -> Fit:
+        """The fit with the uncertainty of its fixed inputs included.
+
+        Parameters
+        ----------
+        names, check, **options
+            As :meth:`input_uncertainty`.
+
+        Returns
+        -------
+        Fit
+            Standard errors, intervals, covariance and notes include the fixed inputs; values are
+            the same. :attr:`fixed_inputs` holds the budget, and what the data alone say stays in
+            ``parameters``.
+        """
+        found = self.input_uncertainty(names, check=check, **options)
+        return replace(self, tree=tree_with_inputs(self.tree, found))
+
+    @property
+    def fixed_inputs(self) -> xr.Dataset:
+        """What fixed inputs add to the uncertainty; empty without :meth:`with_fixed_inputs`."""
+        return self._group("fixed_inputs")
+
+    def plot_fixed_inputs(self) -> Figure:
+        """Shares of the parameters' variances, and the inputs' places before and after the data."""
+        return plot_inputs(self.tree)
 
     @property
     def comparison(self) -> xr.Dataset:

@@ -10,6 +10,7 @@ import xarray as xr
 
 from cellmodels.cell import Cell
 from cellmodels.estimates import names_in, sentence
+from cellmodels.fitting.input_text import input_notes
 from cellmodels.fitting.residuals import TOLERANCE_TO_NOISE
 from cellmodels.fitting.statistics import strong_correlations
 
@@ -25,6 +26,7 @@ def notes(tree: xr.DataTree) -> list[str]:
         *_widening_notes(tree),
         *_comparison_notes(tree),
         *_simpler_notes(tree),
+        *_input_notes(tree),
         *_estimate_notes(tree),
         *json.loads(tree.attrs["remarks"]),
     ]
@@ -93,6 +95,12 @@ def _simpler_notes(tree: xr.DataTree) -> list[str]:
         for fit in fits[["status", "message"]].to_dataframe().reset_index().itertuples()
         if fit.status == "left out"
     ]
+
+
+def _input_notes(tree: xr.DataTree) -> list[str]:
+    if "fixed_inputs" not in tree.children:
+        return []
+    return input_notes(tree["fixed_inputs"].to_dataset())
 
 
 def _estimate_notes(tree: xr.DataTree) -> list[str]:

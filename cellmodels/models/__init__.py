@@ -23,6 +23,7 @@ A family is a module that offers
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
 
 import pybamm
@@ -91,3 +92,27 @@ def parameters_read(model: pybamm.BaseModel) -> tuple[str, ...]:
             names[symbol.name] = None
         waiting.extend(symbol.children)
     return tuple(names)
+
+
+def parameters_of_mesh(model: pybamm.BaseModel) -> tuple[str, ...]:
+    """Parameters that a model's mesh is built with: numbers that cannot stay symbols.
+
+    Parameters
+    ----------
+    model
+        Before its parameters are set.
+
+    Returns
+    -------
+    tuple of str
+    """
+    names: dict[str, None] = {}
+    waiting = [model.default_geometry]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Mapping):
+            waiting.extend(part.values())
+        elif isinstance(part, pybamm.Symbol):
+            kinds = (pybamm.Parameter, pybamm.FunctionParameter)
+            names.update((s.name, None) for s in part.pre_order() if isinstance(s, kinds))
+    return tuple(sorted(names))
