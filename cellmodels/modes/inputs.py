@@ -81,6 +81,11 @@ def curves_over_life(
         source = find_checkups(source)
     if isinstance(source, CheckupsFound):
         return _of_traces(source, test, direction, settle)
+    if isinstance(source, xr.Dataset | str):
+        raise InputError(
+            "Curves come from a record, from find_checkups, or as a list of (charge, voltage), not "
+            f"from a {type(source).__name__}."
+        )
     curves = tuple(
         ocv_curve(*_pair(one, k), direction, f"Curve {k}", settle) for k, one in enumerate(source)
     )

@@ -168,6 +168,8 @@ def test_no_curves_are_refused(cell, aged):
         cm.degradation_modes(cell, [])
     with pytest.raises(InputError, match="charge .* and voltage"):
         cm.degradation_modes(cell, [(1, 2, 3)])
+    with pytest.raises(InputError, match="not from a Dataset"):
+        cm.degradation_modes(cell, xr.Dataset())
     record = record_of(aged, points=5)
     with pytest.raises(InputError, match="no check-up with 8 points"):
         cm.degradation_modes(cell, record)
