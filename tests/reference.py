@@ -11,13 +11,18 @@ import pybamm
 from cellmodels.cell import Cell
 
 
-def pybamm_cycles(cell: Cell, cycles: Sequence[Sequence[str]], period: str = "1 second") -> Any:
+def pybamm_cycles(
+    cell: Cell,
+    cycles: Sequence[Sequence[str]],
+    period: str = "1 second",
+    rtol: float = 1e-9,
+) -> Any:
     """The solution of cycles of steps."""
     simulation = pybamm.Simulation(
         cell.pybamm_model(),
         parameter_values=cell.parameter_values(),
         experiment=pybamm.Experiment([tuple(steps) for steps in cycles], period=period),
-        solver=pybamm.IDAKLUSolver(rtol=1e-9, atol=1e-11),
+        solver=pybamm.IDAKLUSolver(rtol=rtol, atol=1e-2 * rtol),
         var_pts=cell.var_pts(),
     )
     return simulation.solve(calc_esoh=False).cycles

@@ -38,6 +38,7 @@ FREE = (
 )
 STEP = 3e-3
 CYCLES = 3
+MESH = MeshOptions(share=1.0).finer(3.0)
 
 
 def aged_cell(**changes: float) -> cm.Cell:
@@ -51,8 +52,7 @@ def aged_cell(**changes: float) -> cm.Cell:
 
 def make_simulator(**options) -> cm.Simulator:
     protocol = cm.Protocol(CYCLE, every={CYCLES: cm.Checkup(TESTS)})
-    mesh = MeshOptions(share=1.0).finer(3.0)
-    return cm.Simulator(aged_cell(), protocol, FREE, SolverOptions(method="direct", mesh=mesh))
+    return cm.Simulator(aged_cell(), protocol, FREE, SolverOptions(method="direct", mesh=MESH))
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +246,40 @@ def test_resistances_and_relaxation_are_the_same_with_a_dfn() -> None:
     mine = [float(life[f"resistance_{t:g}s"][0]) for t in TIMES]
     assert np.allclose(mine, (before - after) / 5.0, rtol=1e-4)
     assert np.allclose(life["voltage_relax"][0], over(relaxed, "time", RELAXED), atol=1e-5)
+
+
+ZINC = ("Charge at 20 mA/cm2 for 60 minutes", "Discharge at 20 mA/cm2 for 50 minutes")
+
+
+def test_states_of_a_zinc_cell_are_those_of_pybamm() -> None:
+    """All that its model reports, hydrogen and imbalance among them, and their derivatives."""
+    mechanisms = ["hydrogen evolution", "dead zinc", "lumped thermal"]
+    cell = cm.Cell("zinc_bromine", mechanisms=mechanisms)
+    free = ["Dead zinc fraction", "Hydrogen evolution exchange-current density [A.m-2]"]
+    protocol = cm.Protocol(ZINC, every={CYCLES: cm.Checkup(cm.Test("more", ZINC[:1], "hydrogen"))})
+    simulator = cm.Simulator(cell, protocol, free, SolverOptions(mesh=MESH))
+    names = [name for name, changes in cell.reported_states().items() if changes]
+    assert {"hydrogen", "inventory_imbalance", "dead_metal", "cell_temperature"} < set(names)
+    points = Points(
+        tuple(
+            PointSet("checkups", name, "cycle", np.array([float(CYCLES)]))
+            for name in (*names, "hydrogen_more")
+        )
+    )
+    base = simulator.predict(simulator.nominal, points)
+    amps = 200.0 * cell.electrode_area
+    steps = [f"Charge at {amps} A for 1 hour", f"Discharge at {amps} A for 50 minutes"]
+    *_, rest = pybamm_cycles(cell, [steps] * CYCLES + [["Rest for 1 second"]], "1 minute", 1e-8)
+    for name, value in zip(names, base.values, strict=False):
+        expected = float(series(rest.steps[-1], cell.state_variables[name])[-1])
+        assert value == pytest.approx(expected, rel=2e-4, abs=1e-9), name
+    assert base.values[-1] > base.values[names.index("hydrogen")]
+    for k in range(len(free)):
+        h = 1e-2 * simulator.nominal[k] * np.eye(len(free))[k]
+        up, down = (
+            simulator.predict(simulator.nominal + s * h, points, jacobian=False, state=base.state)
+            for s in (1.0, -1.0)
+        )
+        difference = (up.values - down.values) / 2e-2
+        mine = base.jacobian[:, k] * simulator.nominal[k]
+        assert np.allclose(mine, difference, rtol=1e-2, atol=5e-5 * np.abs(base.values))
