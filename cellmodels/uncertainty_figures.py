@@ -286,13 +286,18 @@ def _draw_one(ax: Axes, shown: _Shown, index: int) -> None:
     low, high = shown.limits(index)
     wide = bool(shown.logarithmic[index]) and high / low > _SPREAD
     if len(shown.draws):
-        bins = _between(low, high, wide, _BINS)
-        ax.hist(shown.column(index), bins=bins.tolist(), density=True, color=DATA, alpha=0.35)
+        column = shown.column(index)
+        edges = _between(low, high, wide, min(_BINS, 8 + int(np.sqrt(len(column)))))
+        counts, _ = np.histogram(column, edges)
+        widths = np.diff(np.log(edges) if wide else edges)
+        ax.stairs(counts / (len(column) * widths), edges, fill=True, color=DATA, alpha=0.35)
     error = float(np.sqrt(shown.covariance[index, index]))
     step = np.linspace(-4.0, 4.0, 300) * error
     here = shown.natural(index, step)
-    scale = error * (here if shown.logarithmic[index] else shown.slopes[index])
-    density = np.exp(-0.5 * (step / error) ** 2) / (np.sqrt(2 * np.pi) * np.abs(scale))
+    # density by what the axis shows evenly: the value, or its logarithm
+    slope = here if shown.logarithmic[index] else shown.slopes[index]
+    scale = error * np.abs(1.0 if wide else slope)
+    density = np.exp(-0.5 * (step / error) ** 2) / (np.sqrt(2 * np.pi) * scale)
     ax.plot(here, density, color=_BLUE, lw=1.2)
     ax.axvline(shown.natural(index, np.zeros(1))[0], color=_RED, lw=1.0)
     ax.set_xlim(low, high)

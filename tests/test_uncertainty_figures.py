@@ -123,6 +123,17 @@ def test_pairs_show_draws(tree):
     np.testing.assert_allclose(dots.get_xdata()[0], values[0, 0] / 2)
 
 
+def test_the_draws_of_one_parameter_have_an_area_of_one(tree):
+    rng = np.random.default_rng(0)
+    values = np.stack([2 * np.exp(rng.standard_normal(500)), rng.standard_normal(500)], axis=1)
+    tree["samples"] = xr.DataTree(xr.Dataset({"values": (("draw", "parameter"), values)}))
+    first, _, last = axes_of(plot_pairs(tree))
+    assert first.get_xscale() == "log" and last.get_xscale() == "linear"
+    for ax, form in ((first, np.log), (last, lambda x: x)):
+        counts, edges, _ = ax.patches[0].get_data()
+        assert np.sum(counts * np.diff(form(edges))) == pytest.approx(1.0, abs=0.01)
+
+
 def test_an_unknown_parameter_is_shown_between_its_bounds(tree):
     covariance = tree["parameters"]["covariance"].values.copy()
     covariance[0] = covariance[:, 0] = 0.0
