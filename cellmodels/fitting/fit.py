@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean
-from cellmodels.fitting.least_squares import check_request, minimise
+from cellmodels.fitting.fit_tree import plain_dataset
+from cellmodels.fitting.least_squares import check_request, minimise, residual_variance
 from cellmodels.fitting.loss import Loss
 from cellmodels.fitting.matching import observe_with_protocol
 from cellmodels.fitting.prior import Prior
@@ -22,6 +24,8 @@ from cellmodels.fitting.problem import Predictor, Problem
 from cellmodels.fitting.result import Fit, assemble
 from cellmodels.fitting.scaling import FreeParameter, Scaling
 from cellmodels.fitting.simpler import SimplerModel, fit_simpler
+from cellmodels.fitting.uncertainty.multistart import multi_start, other_optima
+from cellmodels.fitting.uncertainty.workers import Given, SimulatedLife, Source
 from cellmodels.protocol import Protocol
 from cellmodels.simulator import Simulator
 from cellmodels.units import unit_of_name
@@ -51,6 +55,9 @@ def fit(
     resume: bool = False,
     progress: bool = True,
     max_evaluations: int = 100,
+    starts: int = 1,
+    seed: int = 0,
+    executor: Executor | None = None,
 ) -> Fit:
     """Fit parameters of a cell to a record of its life.
 
@@ -102,6 +109,13 @@ def fit(
         Show a progress bar.
     max_evaluations : int
         Largest number of simulated lives, of the cell's model and of each simpler one.
+    starts : int
+        Fits from so many starts, the given one and a Sobol design inside the bounds, in place of
+        simpler models; the best is returned, and ``Fit.optima`` holds the distinct ends.
+    seed : int
+        Of that design.
+    executor : concurrent.futures.Executor, optional
+        Whose workers fit from these starts.
 
     Returns
     -------
@@ -145,6 +159,9 @@ def fit(
         resume=resume,
         progress=progress,
         max_evaluations=max_evaluations,
+        starts=starts,
+        seed=seed,
+        executor=executor,
     )
 
 
@@ -160,6 +177,9 @@ def fit_with(
     resume: bool = False,
     progress: bool = True,
     max_evaluations: int = 100,
+    starts: int = 1,
+    seed: int = 0,
+    executor: Executor | None = None,
 ) -> Fit:
     """Fit with any predictor in place of a simulator, after simpler ones; see :func:`fit`."""
     options: dict[str, Any] = {
@@ -170,9 +190,43 @@ def fit_with(
         "context": json.dumps([cell.hash, protocol.to_dict()], sort_keys=True),
     }
     check_request(problem, checkpoint, resume, max_evaluations)
-    found = fit_simpler(simpler, problem, **options)
-    optimum = minimise(problem, **options, simpler=found)
-    return assemble(cell, protocol, record, problem, optimum, remarks)
+    if starts == 1:
+        found = fit_simpler(simpler, problem, **options)
+        optimum = minimise(problem, **options, simpler=found)
+        return assemble(cell, protocol, record, problem, optimum, remarks)
+    ends = multi_start(
+        problem,
+        starts,
+        seed=seed,
+        source=_source(problem, cell, protocol),
+        executor=executor,
+        checkpoint=_file_of_starts(checkpoint, resume),
+        max_evaluations=max_evaluations,
+        progress=progress,
+    )
+    best = problem.scaling.to_scaled(ends["values"].values[0])
+    optimum = minimise(problem, **options, start=best)
+    others = other_optima(ends, residual_variance(optimum.best))
+    made = assemble(cell, protocol, record, problem, optimum, [*remarks, *others])
+    made.tree["optima"] = xr.DataTree(plain_dataset(ends))
+    return made
+
+
+def _source(problem: Problem, cell: Cell, protocol: Protocol) -> Source:
+    """What workers make the problem of; another predictor than a simulator's is sent itself."""
+    if isinstance(getattr(problem.predict, "__self__", None), Simulator):
+        return SimulatedLife(cell.to_dict(), protocol.to_dict(), problem)
+    return Given(problem)
+
+
+def _file_of_starts(checkpoint: str | os.PathLike[str] | None, resume: bool) -> Path | None:
+    """The checkpoint of the fits from many starts, beside that of the last one."""
+    if checkpoint is None:
+        return None
+    file = Path(f"{os.fspath(checkpoint)}.starts")
+    if not resume:
+        file.unlink(missing_ok=True)
+    return file
 
 
 def simpler_levels(cell: Cell, wanted: Iterable[str] | None = None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from cellmodels.errors import InputError
 from cellmodels.fitting.empirical import Comparison
 from cellmodels.fitting.least_squares import Optimum
 from cellmodels.fitting.loss import Loss
@@ -16,7 +17,7 @@ from cellmodels.fitting.prior import Prior
 from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.residuals import Observations, Variable
 from cellmodels.fitting.scaling import FreeParameter, Scaling
-from cellmodels.fitting.statistics import ParameterEstimate, Summary, VariableFit
+from cellmodels.fitting.statistics import LEVEL, ParameterEstimate, Summary, VariableFit, narrow
 from cellmodels.observations import Points, PointSet
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "plain",
     "plain_dataset",
     "prior",
+    "profiled",
     "scaling",
 ]
 
@@ -146,6 +148,39 @@ def prior(tree: xr.DataTree) -> Prior | None:
 def loss(tree: xr.DataTree) -> Loss:
     """The loss, from the attributes."""
     return Loss(str(tree.attrs["loss"]), float(tree.attrs["loss_threshold"]))
+
+
+def profiled(tree: xr.DataTree, profile: xr.Dataset) -> xr.Dataset:
+    """``/parameters`` with the intervals of a profile, and its verdict.
+
+    Raises
+    ------
+    InputError
+        When the profile is of another level than that of the intervals.
+    """
+    if abs(float(profile.attrs["level"]) - LEVEL) > 1e-9:
+        raise InputError(
+            f"The profile has a level of {float(profile.attrs['level']):g}; the intervals of a fit "
+            f"have one of {LEVEL:g}."
+        )
+    p = tree["parameters"].to_dataset().copy(deep=True)
+    parameters = {each.name: each for each in scaling(tree).parameters}
+    names = [str(name) for name in p["parameter"].values]
+    for flag in ("open_low", "open_high"):
+        if flag not in p:
+            p[flag] = ("parameter", np.zeros(len(names), bool))
+    if "profiled" not in p:
+        about = {"long_name": "interval by profile likelihood, not by the standard error"}
+        p["profiled"] = ("parameter", np.zeros(len(names), bool), about)
+    for name in map(str, profile["parameter"].values):
+        i, row = names.index(name), profile.sel(parameter=name)
+        low, high = float(row["interval_low"]), float(row["interval_high"])
+        closed = bool(row["closed_low"]), bool(row["closed_high"])
+        p["interval_low"].values[i], p["interval_high"].values[i] = low, high
+        p["open_low"].values[i], p["open_high"].values[i] = not closed[0], not closed[1]
+        p["profiled"].values[i] = True
+        p["identifiable"].values[i] = all(closed) and narrow(parameters[name], low, high)
+    return p
 
 
 # Writing ----------------------------------------------------------------------------------

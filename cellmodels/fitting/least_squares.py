@@ -48,7 +48,7 @@ from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.scaling import Scaling
 from cellmodels.fitting.step_model import PastPoint, model_step
 
-__all__ = ["FitError", "Optimum", "check_request", "minimise"]
+__all__ = ["FitError", "Optimum", "check_request", "minimise", "residual_variance"]
 
 STOP = 1e-4
 """A fit stops when the linearised problem promises less than this reduction of the cost,

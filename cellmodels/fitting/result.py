@@ -7,8 +7,10 @@ Groups of the tree: ``/parameters`` (one row a parameter, with covariance and co
 the scaled parameters), ``/points`` (data, noise, prediction, residuals and Jacobian, one row
 a point), ``/variables`` (one row a fitted variable), ``/trials`` (one row an evaluation),
 ``/fixed_inputs`` (what fixed inputs add to the uncertainty, where asked for),
-``/simpler_models`` (one row a simpler model that was fitted first, if any), ``/comparison`` (the
-fit beside empirical laws), ``/record`` (the data as they were given).
+``/simpler_models`` (one row a simpler model that was fitted first, if any), ``/optima`` (where
+fits from many starts ended, if there were any), ``/profile``, ``/bootstrap`` and ``/samples`` (what
+was asked about the uncertainty and is carried), ``/comparison`` (the fit beside empirical laws),
+``/record`` (the data as they were given).
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.estimates import ATTRIBUTE, as_attribute, names_in
 from cellmodels.fitting import fit_tree
+from cellmodels.fitting.asking import Asking
 from cellmodels.fitting.empirical import compare_with_empirical
 from cellmodels.fitting.fixed_inputs import input_uncertainty, tree_with_inputs
 from cellmodels.fitting.forecast import forecast
@@ -43,7 +46,6 @@ from cellmodels.plotting import plot_fit
 from cellmodels.protocol import Protocol
 from cellmodels.record.files.contents import contents
 from cellmodels.record.netcdf import read_tree
-from cellmodels.simulator import Simulator
 from cellmodels.writing import replacing
 
 if TYPE_CHECKING:
@@ -112,6 +114,11 @@ class FittedCell:
     def simpler_models(self) -> xr.Dataset:
         """Simpler models that were fitted first: evaluations, status, and values found."""
         return self._group("simpler_models")
+
+    @property
+    def optima(self) -> xr.Dataset:
+        """Distinct optima that fits from many starts ended in, the best first."""
+        return self._group("optima")
 
     @property
     def record(self) -> xr.DataTree:
@@ -238,7 +245,7 @@ class FittedCell:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fit(FittedCell):
+class Fit(FittedCell, Asking):
     """Fitted parameters of a cell, with their uncertainty and the data behind them.
 
     Made by :func:`cellmodels.fit` or :meth:`Fit.load`; not changed afterwards.
@@ -257,31 +264,8 @@ class Fit(FittedCell):
     protocol: Protocol
     tree: xr.DataTree
 
-    def problem(self, predict: Predictor | None = None) -> Problem:
-        """What was fitted to what, to be asked again: profiles, samples and restarts start here.
-
-        Parameters
-        ----------
-        predict : Predictor, optional
-            In place of the simulator of the cell under its protocol.
-
-        Returns
-        -------
-        Problem
-        """
-        observations, scaling = fit_tree.observations(self.tree), fit_tree.scaling(self.tree)
-        if predict is None:
-            before = {p.name: p.nominal for p in scaling.parameters if p.nominal is not None}
-            cell = self.cell.with_parameters(before, source="before the fit")
-            predict = Simulator(cell, self.protocol, free=scaling.names).predict
-        return Problem(
-            predict,
-            observations,
-            scaling,
-            fit_tree.loss(self.tree),
-            fit_tree.prior(self.tree),
-            self.tree.attrs.get("solver_tolerance"),
-        )
+    def _with_tree(self, tree: xr.DataTree) -> Fit:
+        return replace(self, tree=tree)
 
     def forecast(
         self,

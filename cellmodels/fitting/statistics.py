@@ -38,6 +38,7 @@ __all__ = [
     "correlation_from",
     "covariance_of",
     "estimate_parameters",
+    "narrow",
     "residual_log_likelihood",
     "strong_correlations",
     "summarise",
@@ -313,7 +314,7 @@ def estimate_parameters(
             interval=(min(low[i], high[i]).item(), max(low[i], high[i]).item()),
             logarithmic=p.logarithmic,
             scaled_error=float(errors[i]),
-            identifiable=not at_bound[i] and _narrow(p, low[i], high[i]),
+            identifiable=not at_bound[i] and narrow(p, low[i], high[i]),
             at_bound=bool(at_bound[i]),
         )
         for i, p in enumerate(scaling.parameters)
@@ -403,7 +404,12 @@ def _at_bound(scaling: Scaling, scaled: NDArray[np.float64]) -> NDArray[np.bool_
     return (scaled - lower <= near) | (upper - scaled <= near)
 
 
-def _narrow(parameter: FreeParameter, low: float, high: float) -> bool:
+def narrow(parameter: FreeParameter, low: float, high: float) -> bool:
+    """Whether an interval in the parameter's unit is inside its bounds, and narrow.
+
+    Narrower than a factor of two, or a quarter of the distance between the bounds of a parameter
+    on a linear scale.
+    """
     low, high = min(low, high), max(low, high)
     if not (parameter.lower < low and high < parameter.upper):
         return False

@@ -10,9 +10,11 @@ import xarray as xr
 
 from cellmodels.cell import Cell
 from cellmodels.estimates import names_in, sentence
+from cellmodels.fitting.inflation import Inflation
 from cellmodels.fitting.input_text import input_notes
 from cellmodels.fitting.residuals import TOLERANCE_TO_NOISE
 from cellmodels.fitting.statistics import strong_correlations
+from cellmodels.fitting.uncertainty.sloppy import in_words
 
 __all__ = ["notes", "page", "text"]
 
@@ -22,6 +24,8 @@ def notes(tree: xr.DataTree) -> list[str]:
     return [
         *_convergence_notes(tree),
         *_parameter_notes(tree["parameters"].to_dataset()),
+        *in_words(*Inflation.of_tree(tree).told),
+        *_answer_notes(tree),
         *_variable_notes(tree["variables"].to_dataset()),
         *_widening_notes(tree),
         *_comparison_notes(tree),
@@ -58,6 +62,34 @@ def _parameter_notes(parameters: xr.Dataset) -> list[str]:
             notes.append(f"{name} lies on a bound.")
     for a, b, r in strong_correlations(names, parameters["correlation"].values):
         notes.append(f"{a} and {b} are strongly correlated ({r:+.3f}).")
+    return notes
+
+
+def _answer_notes(tree: xr.DataTree) -> list[str]:
+    """What profile, bootstrap and samples have to say about themselves."""
+    notes = []
+    if "profile" in tree.children:
+        profile = tree["profile"].to_dataset()
+        if "better" in profile:
+            notes.append(
+                "The profile has met a better optimum (deviance "
+                f"{float(profile.attrs['better_deviance']):.3g}): fit again from there."
+            )
+        notes += [
+            f"The interval of {name} is not known on the {side} side: simulations fail there."
+            for side in ("low", "high")
+            for name, end in zip(
+                profile["parameter"].values, profile[f"end_{side}"].values, strict=True
+            )
+            if end == "blocked"
+        ]
+    if "bootstrap" in tree.children:
+        attrs = tree["bootstrap"].attrs
+        lost = int(attrs["failed"]) + int(attrs["unconverged"])
+        if lost:
+            notes.append(f"{lost} of {attrs['samples']} refits of the bootstrap did not converge.")
+    if "samples" in tree.children and not int(tree["samples"].attrs["converged"]):
+        notes.append(f"Samples of the posterior: {tree['samples'].attrs['message']}.")
     return notes
 
 
@@ -160,7 +192,6 @@ def _parameter_rows(tree: xr.DataTree) -> list[list[str]]:
     rows = []
     for i, name in enumerate(p["parameter"].values):
         value, error = float(p["value"][i]), float(p["standard_error"][i])
-        low, high = float(p["interval_low"][i]), float(p["interval_high"][i])
         relative = f" ({_percent(error / value)})" if value else ""
         far = not np.isfinite(error) or abs(error) > 1e3 * abs(value) > 0
         rows.append(
@@ -168,12 +199,25 @@ def _parameter_rows(tree: xr.DataTree) -> list[list[str]]:
                 str(name),
                 _number(value, error),
                 "unknown" if far else f"{error:.2g}{relative}",
-                "unbounded" if far else f"{_number(low, error)} to {_number(high, error)}",
+                _interval(p, i, "unbounded" if far else None),
                 f"{float(p['start'][i]):.4g}",
                 "yes" if bool(p["identifiable"][i]) else "not determined",
             ]
         )
     return rows
+
+
+def _interval(p: xr.Dataset, i: int, otherwise: str | None) -> str:
+    """The interval of a parameter; a side that a profile found open is called so."""
+    error = float(p["standard_error"][i])
+    ends = [_number(float(p[f"interval_{side}"][i]), error) for side in ("low", "high")]
+    if "profiled" not in p or not bool(p["profiled"][i]):
+        return otherwise or " to ".join(ends)
+    sides = [
+        "open" if bool(p[f"open_{side}"][i]) else end
+        for side, end in zip(("low", "high"), ends, strict=True)
+    ]
+    return "open" if sides == ["open", "open"] else " to ".join(sides)
 
 
 _PARAMETER_HEAD = ["parameter", "value", "standard error", "95 % interval", "start", "identifiable"]

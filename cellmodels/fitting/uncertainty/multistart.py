@@ -141,7 +141,7 @@ def other_optima(found: xr.Dataset, variance: float = 1.0) -> list[str]:
         count, starts = int(found["count"].values[k]), found.sizes["start"]
         said.append(
             f"Another optimum, reached from {count} of {starts} starts, has a chi-square higher by "
-            f"only {above:.2g}: {listed}."
+            f"only {above:.1f}: {listed}."
         )
     return said
 

@@ -140,11 +140,16 @@ def _dataset(
     freedom: int | None,
 ) -> xr.Dataset:
     scaling, names = problem.scaling, [p.name for p in profiles]
-    held = [p.reference.held for p in profiles]
+    chosen = [scaling.parameters[p.reference.held] for p in profiles]
     data = {
         "optimum": ("parameter", [p.natural(p.reference.start.at) for p in profiles]),
-        "unit": ("parameter", [scaling.parameters[i].unit for i in held]),
-        "logarithmic": ("parameter", [scaling.parameters[i].logarithmic for i in held]),
+        "unit": ("parameter", [q.unit for q in chosen]),
+        "logarithmic": ("parameter", [q.logarithmic for q in chosen]),
+        "linear_unit": (
+            "parameter",
+            [1.0 if q.logarithmic else q.linear_unit for q in chosen],
+            {"long_name": "change of the value that is one unit of the scaled parameter"},
+        ),
         "scaled_standard_error": (
             "parameter",
             [1.0 / p.reference.start.slope for p in profiles],

@@ -132,8 +132,8 @@ def _sentences(group: _Loose, combined: Sequence[Array]) -> list[str]:
             said.append(f"{names[0]} is not determined{_how_far(group, members[0])}.")
         elif len(names) == 2:
             said.append(
-                f"Only {told} is determined; {_listed(names)} by themselves are not: one makes up "
-                "for the other."
+                f"Only {told} is determined, neither of the two by itself: one makes up for the "
+                "other."
             )
         else:
             what = "this combination is" if len(mine) == 1 else "these combinations are"

@@ -1,0 +1,78 @@
+"""By how much a fit's covariance is wider than white noise of the stated size would make it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from cellmodels.fitting import fit_tree
+from cellmodels.fitting.scaling import FreeParameter
+
+__all__ = ["Inflation"]
+
+Array = NDArray[np.float64]
+
+#: Ratio of eigenvalues of an information that can be inverted.
+_INVERTIBLE = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Inflation:
+    """Variances of the residuals, in effect.
+
+    Parameters
+    ----------
+    parameters : sequence of FreeParameter
+    information : ndarray, shape (p, p)
+        Of the scaled parameters, the prior's included.
+    each : ndarray, shape (p,)
+        Variance of each parameter over that of white noise of the stated size; at least one.
+    overall : float
+        The same as one number: the mean over the directions of the information.
+    """
+
+    parameters: Sequence[FreeParameter]
+    information: Array
+    each: Array
+    overall: float
+
+    @classmethod
+    def of_tree(cls, tree: xr.DataTree) -> Inflation:
+        """From a fit's tree."""
+        p = tree["parameters"].to_dataset()
+        prior = fit_tree.prior(tree)
+        information = p["fisher_information"].values + (0.0 if prior is None else prior.precision)
+        covariance = p["covariance"].values
+        size = len(information)
+        values, vectors = np.linalg.eigh(information)
+        if values[0] > _INVERTIBLE * values[-1] > 0.0:
+            each = np.diag(covariance) / np.diag((vectors / values) @ vectors.T)
+            overall = float(np.trace(covariance @ information)) / size
+        else:
+            overall = _of_residuals(tree["variables"].to_dataset())
+            each = np.full(size, overall)
+        parameters = fit_tree.scaling(tree).parameters
+        return cls(parameters, information, np.maximum(each, 1.0), max(overall, 1.0))
+
+    @property
+    def by_name(self) -> dict[str, float]:
+        """`each` by the parameters' names."""
+        return {p.name: float(v) for p, v in zip(self.parameters, self.each, strict=True)}
+
+    @property
+    def told(self) -> tuple[Array, Sequence[FreeParameter], float]:
+        """Information, parameters and variance, as `sloppy.in_words` takes them."""
+        return self.information, self.parameters, self.overall
+
+
+def _of_residuals(variables: xr.Dataset) -> float:
+    """Mean over the points: their variance, times what a first-order autoregression adds."""
+    used = variables["used"].values.astype(float)
+    size = np.maximum(np.nan_to_num(variables["rms"].values, nan=1.0) ** 2, 1.0)
+    r = np.clip(np.nan_to_num(variables["autocorrelation"].values), 0.0, 0.95)
+    r = np.where(variables["autocorrelation_p"].values < 0.01, r, 0.0)
+    return float(np.average(size * (1 + r) / (1 - r), weights=used))
