@@ -89,15 +89,13 @@ def _panel(
     )
     if logarithmic:
         axis.set_yscale("log")
-        shown = np.concatenate([value, natural(mean - 1.96 * np.hypot(error, spread), t)])
-        low, high = 0.5 * shown.min(), 2 * max(value.max(), natural(mean, t).max())
-        axis.set_ylim(low, max(high, 2 * shown.max()))
-    axis.set_title(name, fontsize=8, loc="left")
+    axis.set_title(name, fontsize=8, loc="left", pad=16)
     axis.set_xlabel("1000 K / T", fontsize=8)
     axis.tick_params(labelsize=7)
     top = axis.secondary_xaxis("top", functions=(_celsius, _inverse))
     top.set_xticks(np.unique(np.round(kelvin - _ZERO)))
-    top.tick_params(labelsize=6, direction="in", pad=-10)
+    top.set_xticks(top.get_xticks(), [f"{t:g} °C" for t in top.get_xticks()])
+    top.tick_params(labelsize=7)
     if i == 0:
         axis.legend(fontsize=7, frameon=False)
 

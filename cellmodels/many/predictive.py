@@ -21,9 +21,11 @@ from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.fitting import FitError
 from cellmodels.fitting.problem import Predictor
+from cellmodels.fitting.residuals import TOLERANCE_TO_NOISE
 from cellmodels.many.laws import AMBIENT
 from cellmodels.many.pooled_result import PooledFit, population_of
 from cellmodels.many.population import estimate, sample
+from cellmodels.observables import CYCLE_UNITS
 from cellmodels.observations import Points, PointSet
 from cellmodels.protocol import Protocol
 from cellmodels.simulator import Simulator
@@ -103,12 +105,13 @@ def predict_cells(
         predict = Simulator(new, protocol or pooled.protocol, free=scaling.names).predict
     points = Points((PointSet("cycles", variable, "cycle", at),))
     mean, new_cell, effective = _draws(pooled, temperature, draws, rng)
+    noise, unit = _noise(pooled, f"cycles/{variable}"), CYCLE_UNITS.get(variable, "")
+    tolerance = TOLERANCE_TO_NOISE * noise if unit == "A.h" else None
     lives, failed = {}, {}
     lower, upper = scaling.bounds
     for name, scaled in (("mean_cell", mean), ("new_cell", new_cell)):
         values = scaling.to_values(np.clip(scaled, lower, upper))
-        lives[name], failed[name] = _lives(predict, values, points, name, progress)
-    noise = _noise(pooled, f"cycles/{variable}")
+        lives[name], failed[name] = _lives(predict, values, points, tolerance, name, progress)
     scatter = noise * rng.standard_normal(lives["new_cell"].shape)
     lives["new_measurement"] = lives["new_cell"] + scatter
     coords = {"quantile": list(quantiles), "cycle": at}
@@ -121,7 +124,7 @@ def predict_cells(
         attrs={
             "temperature": float(temperature),
             "variable": variable,
-            "unit": _unit(pooled, variable),
+            "unit": unit,
             "draws": draws,
             "seed": seed,
             "failed_draws": sum(failed.values()),
@@ -143,13 +146,18 @@ def _draws(
 
 
 def _lives(
-    predict: Predictor, values: Array, points: Points, name: str, progress: bool
+    predict: Predictor,
+    values: Array,
+    points: Points,
+    tolerance: float | None,
+    name: str,
+    progress: bool,
 ) -> tuple[Array, int]:
     """A life a draw, shape (draws, k), in an order in which neighbours are alike."""
     order = np.argsort(_along(values))
     found, failed, state = [], 0, None
     for k in tqdm(order, desc=name.replace("_", " "), unit="life", disable=not progress):
-        prediction = predict(values[k], points, jacobian=False, state=state)
+        prediction = predict(values[k], points, jacobian=False, tolerance=tolerance, state=state)
         if prediction.outcome.ok and prediction.values is not None:
             state = prediction.state
             found.append(prediction.values)
@@ -193,9 +201,3 @@ def _noise(pooled: PooledFit, key: str) -> float:
     if key not in noise["variable"].values:
         raise InputError(f"The cells were not fitted to {key!r}.")
     return float(np.sqrt(np.nanmean(noise["rms"].sel(variable=key).values ** 2)))
-
-
-def _unit(pooled: PooledFit, variable: str) -> str:
-    from cellmodels.observables import CYCLE_UNITS
-
-    return CYCLE_UNITS.get(variable, "")
