@@ -14,10 +14,18 @@ if TYPE_CHECKING:
     from cellmodels.checkups import CheckupsFound as CheckupsFound
     from cellmodels.checkups import find_checkups as find_checkups
     from cellmodels.chemistry import Chemistry as Chemistry
+    from cellmodels.experiments.datasets import simulate_experiments as simulate_experiments
+    from cellmodels.experiments.from_checkups import checkup_experiments as checkup_experiments
+    from cellmodels.experiments.logged import logged_steps as logged_steps
+    from cellmodels.experiments.values import EquilibriumCurve as EquilibriumCurve
+    from cellmodels.experiments.values import ImpedanceSpectrum as ImpedanceSpectrum
+    from cellmodels.experiments.values import VoltageTrace as VoltageTrace
     from cellmodels.fitting import Fit as Fit
     from cellmodels.fitting import TraceFit as TraceFit
     from cellmodels.fitting.adapt import adapt as adapt
     from cellmodels.fitting.fit import fit as fit
+    from cellmodels.fitting.fresh import fit_fresh as fit_fresh
+    from cellmodels.fitting.fresh_fit import FreshFit as FreshFit
     from cellmodels.fitting.trace import fit_trace as fit_trace
     from cellmodels.many.batch import Batch as Batch
     from cellmodels.many.batch import fit_many as fit_many
@@ -75,6 +83,7 @@ if TYPE_CHECKING:
     from cellmodels.record import write_bdf as write_bdf
     from cellmodels.record import write_record as write_record
     from cellmodels.record import write_tables as write_tables
+    from cellmodels.scale_factors import scaled as scaled
     from cellmodels.simulator import Simulator as Simulator
     from cellmodels.simulator import simulate as simulate
 
@@ -84,7 +93,13 @@ _HOMES = {
     "cell": ("Cell",),
     "checkups": ("CheckupsFound", "find_checkups"),
     "chemistry": ("Chemistry",),
+    "experiments.datasets": ("simulate_experiments",),
+    "experiments.from_checkups": ("checkup_experiments",),
+    "experiments.logged": ("logged_steps",),
+    "experiments.values": ("EquilibriumCurve", "ImpedanceSpectrum", "VoltageTrace"),
     "fitting": ("Fit", "TraceFit", "adapt", "fit", "fit_trace"),
+    "fitting.fresh": ("fit_fresh",),
+    "fitting.fresh_fit": ("FreshFit",),
     "many.batch": ("Batch", "fit_many"),
     "many.pooled": ("fit_pooled",),
     "many.pooled_result": ("PooledFit",),
@@ -138,6 +153,7 @@ _HOMES = {
         "write_record",
         "write_tables",
     ),
+    "scale_factors": ("scaled",),
     "simulator": ("Simulator", "simulate"),
 }
 _HOME = {name: f"cellmodels.{module}" for module, names in _HOMES.items() for name in names}

@@ -16,7 +16,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from cellmodels.errors import InputError, did_you_mean
 
-__all__ = ["COORDINATES", "GROUPS", "TRACES", "Outcome", "PointSet", "Points", "Prediction"]
+__all__ = [
+    "COORDINATES",
+    "FREQUENCY",
+    "GROUPS",
+    "TRACES",
+    "Outcome",
+    "PointSet",
+    "Points",
+    "Prediction",
+]
 
 GROUPS = ("cycles", "checkups")
 """Groups of a record that describe a life."""
@@ -25,6 +34,8 @@ TRACES = "traces"
 COORDINATES = ("cycle", "throughput", "elapsed_time")
 """Coordinates that place a point in a life: cycle number [-], cumulative discharged charge
 [A.h], elapsed time [s]; in this order of preference."""
+FREQUENCY = "frequency"
+"""The coordinate [Hz] of an impedance, which is measured at rest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +48,8 @@ class PointSet:
         Group of the record in which the variable lives.
     variable : str
         Name in the record schema, e.g. ``"discharge_capacity"`` or ``"capacity_C20"``.
-    coordinate : {"cycle", "throughput", "elapsed_time"}
-        What `at` measures; units as in :data:`COORDINATES`.
+    coordinate : {"cycle", "throughput", "elapsed_time", "frequency"}
+        What `at` measures; units as in :data:`COORDINATES` and :data:`FREQUENCY`.
     at : array_like, shape (k,)
         Where the variable is wanted. Kept as a read-only array of floats.
     column : int, optional
@@ -58,7 +69,7 @@ class PointSet:
 
     def __post_init__(self) -> None:
         _require_choice("group", self.group, (*GROUPS, TRACES))
-        _require_choice("coordinate", self.coordinate, COORDINATES)
+        _require_choice("coordinate", self.coordinate, (*COORDINATES, FREQUENCY))
         object.__setattr__(self, "at", _frozen_vector(self.at, f"points of {self.variable!r}"))
 
     @property

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from cellmodels.errors import InputError
 from cellmodels.estimates import names_in, sentence
 
-__all__ = ["mark", "plot_fit", "plot_impedance", "plot_life", "plot_trace_fit"]
+__all__ = ["draw_parameters", "mark", "plot_fit", "plot_impedance", "plot_life", "plot_trace_fit"]
 
 _BLUE, _ORANGE, _GREEN, _RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 DATA, _MODEL, _FLAG, GREY = "#555555", _BLUE, _RED, "#9A9A9A"
@@ -107,7 +107,7 @@ def plot_fit(tree: xr.DataTree) -> Figure:
         cells = upper.subfigures(rows, columns, squeeze=False).ravel()
         for subfigure, panel in zip(cells, panels, strict=False):
             _draw_panel(subfigure, panel)
-        _draw_parameters(lower, parameters)
+        draw_parameters(lower, parameters)
         mark(figure, tree)
     return figure
 
@@ -184,7 +184,7 @@ def plot_trace_fit(tree: xr.DataTree) -> Figure:
         rest.axhline(0.0, color=_MODEL, lw=1.2)
         rest.set_ylabel("Fit − data [mV]")
         rest.set_xlabel("Time [h]")
-        _draw_parameters(lower, parameters)
+        draw_parameters(lower, parameters)
         mark(figure, tree)
     return figure
 
@@ -446,7 +446,7 @@ def _finish_residuals(ax: Axes, residuals: NDArray[np.float64]) -> None:
 # A fit's parameters -----------------------------------------------------------------------
 
 
-def _draw_parameters(subfigure: SubFigure, parameters: xr.Dataset) -> None:
+def draw_parameters(subfigure: SubFigure, parameters: xr.Dataset) -> None:
     """Parameters on logarithmic and on linear scales, each kind on its own axes."""
     logarithmic = parameters["logarithmic"].values.astype(bool)
     kinds = [kind for kind in (True, False) if (logarithmic == kind).any()]

@@ -1,8 +1,12 @@
-"""The trace simulator: a fresh cell's voltage over a sequence of steps, and its derivatives."""
+"""The trace simulator: a fresh cell's voltage over a sequence of steps, and its derivatives.
+
+With a lumped temperature among the mechanisms, that too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,14 +14,15 @@ from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.lowering import check_held, step_specs
 from cellmodels.observations import Outcome, Points, Prediction
+from cellmodels.solver.collocation import Collocation
 from cellmodels.solver.cycle import SequenceSolver
 from cellmodels.solver.dae import Dae
-from cellmodels.solver.export import export_dae
+from cellmodels.solver.export import CURRENT_OFFSET, export_dae
 from cellmodels.solver.mesh import MeshOptions
 from cellmodels.solver.newton import NewtonOptions
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.threads import single_threaded
-from cellmodels.solver.trace import Cut, Trace, TraceSolver, guarded
+from cellmodels.solver.trace import Trace, TraceSolver, guarded
 from cellmodels.steps import Step, parse_steps
 
 #: How far outside the measured voltages a step is stopped [V].
@@ -26,6 +31,47 @@ MARGIN = 0.3
 #: Its error is some 20 uV, at early times of a step too.
 _MESH = MeshOptions(rtol=2e-3, atol=2e-4, energy=2e-4, first=2.0, growth=8.0, share=1.0)
 _NEWTON = NewtonOptions(tolerance=1e-7)
+
+
+#: The model's variable that is a cell's temperature, where it has one.
+TEMPERATURE = "Volume-averaged cell temperature [K]"
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledCell:
+    """A cell's model, compiled once with some parameters variable; shared by its traces.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The parameters.
+    dae : Dae
+    collocation : Collocation
+    """
+
+    names: tuple[str, ...]
+    dae: Dae
+    collocation: Collocation
+
+    @classmethod
+    def of(cls, cell: Cell, free: Sequence[str], *, temperature: bool = False) -> CompiledCell:
+        """Compile.
+
+        Parameters
+        ----------
+        cell : Cell
+        free : sequence of str
+            Scalar parameters that stay variable, by PyBaMM name.
+        temperature : bool
+            Whether the cell's temperature is wanted beside its voltage.
+
+        Raises
+        ------
+        InputError
+            If a parameter is unknown, cannot be varied, or does not act on the voltage.
+        """
+        dae = _compiled(cell, tuple(free), (TEMPERATURE,) if temperature else ())
+        return cls(tuple(free), dae, Collocation(dae))
 
 
 class TraceSimulator:
@@ -43,6 +89,8 @@ class TraceSimulator:
         Scalar parameters that stay variable, by PyBaMM name.
     limits : tuple of float
         Lowest and highest measured voltage [V]; steps end `MARGIN` outside them.
+    compiled : CompiledCell, optional
+        Of this cell with these parameters, where it is at hand.
 
     Raises
     ------
@@ -58,18 +106,21 @@ class TraceSimulator:
         times: np.ndarray,
         free: Sequence[str],
         limits: tuple[float, float],
+        compiled: CompiledCell | None = None,
     ) -> None:
         self.steps = parse_steps(steps, "the trace")
         plain = step_specs(self.steps, cell)
         _check_length(self.steps, times)
-        self.dae = _compiled(cell, tuple(free))
+        compiled = CompiledCell.of(cell, free) if compiled is None else compiled
+        self.dae = compiled.dae
         check_held(self.steps, self.dae, cell)
         specs = [guarded(spec, limits[0] - MARGIN, limits[1] + MARGIN) for spec in plain]
         guards = [len(g.stops) > len(p.stops) for g, p in zip(specs, plain, strict=True)]
-        sequence = SequenceSolver(self.dae, specs, mesh=_MESH, newton=_NEWTON)
+        sequence = SequenceSolver(
+            self.dae, specs, collocation=compiled.collocation, mesh=_MESH, newton=_NEWTON
+        )
         self._solver = TraceSolver(sequence, guards, np.asarray(times, float))
 
-    @single_threaded
     def predict(
         self,
         values: np.ndarray,
@@ -93,21 +144,24 @@ class TraceSimulator:
         -------
         Prediction
             `outcome.ok` is False where the cell could not be simulated. A step that ends early
-            because the voltage leaves the limits is none: see `cuts`.
+            because the voltage leaves the limits is none: see `Trace.cuts`.
         """
-        theta = np.asarray(values, float) / self.dae.nominal
-        near = state if isinstance(state, Trace) else None
         try:
-            trace = self._solver.solve(theta, near)
+            trace = self.trace(values, state if isinstance(state, Trace) else None)
         except SolveFailure as failure:
             return Prediction(None, None, Outcome(False, str(failure.reason), str(failure)))
         outcome = Outcome(True, str(Reason.COMPLETED))
         return Prediction(trace.voltage, trace.slopes / self.dae.nominal, outcome, state=trace)
 
+    @single_threaded
+    def trace(self, values: np.ndarray, near: Trace | None = None) -> Trace:
+        """Voltage and temperature, with derivatives by factors: values over `dae.nominal`.
 
-def cuts(prediction: Prediction) -> tuple[Cut, ...]:
-    """Steps of a predicted trace that ended early because the voltage left the limits."""
-    return prediction.state.cuts if isinstance(prediction.state, Trace) else ()
+        Raises
+        ------
+        SolveFailure
+        """
+        return self._solver.solve(np.asarray(values, float) / self.dae.nominal, near)
 
 
 def with_its_own_start(cell: Cell) -> Cell:
@@ -140,31 +194,36 @@ def _check_length(steps: Sequence[Step], times: np.ndarray) -> None:
         )
 
 
-def _compiled(cell: Cell, free: tuple[str, ...]) -> Dae:
-    for name in free:
+def _compiled(cell: Cell, free: tuple[str, ...], outputs: tuple[str, ...]) -> Dae:
+    own = tuple(name for name in free if name != CURRENT_OFFSET)
+    for name in own:
         cell.value(name)
         if name in ("Nominal cell capacity [A.h]", "Current function [A]"):
             raise InputError(f"{name!r} cannot be free: it defines the currents of the steps.")
     try:
-        dae = _export(cell, free)
+        dae = _export(cell, free, outputs)
     except Exception as error:  # PyBaMM's builders raise what they meet, an IndexError say
-        fixed = [name for name in free if not _can_be_free(cell, name)]
+        fixed = [name for name in own if not _can_be_free(cell, name)]
         if not fixed:
             raise
         raise InputError(
             f"{fixed[0]!r} cannot be fitted to a trace of this cell: the model is built with its "
             "value (as with lengths, which make the mesh), or does not have it."
         ) from error
-    slopes = np.abs(dae.start_jacobian(np.ones(len(free)))).sum(axis=0)
+    slopes = np.abs(dae.start_jacobian(dae.reference)).sum(axis=0)
     for k, name in enumerate(free):
         if slopes[k] == 0.0 and k not in dae.parametric_pattern.cols:
             raise InputError(f"{name!r} does not act on the voltage of this cell.")
     return dae
 
 
-def _export(cell: Cell, free: tuple[str, ...]) -> Dae:
+def _export(cell: Cell, free: tuple[str, ...], outputs: tuple[str, ...] = ()) -> Dae:
     return export_dae(
-        cell.pybamm_model(free), cell.parameter_values(), free=free, var_pts=cell.var_pts()
+        cell.pybamm_model(free),
+        cell.parameter_values(),
+        free=free,
+        outputs=outputs,
+        var_pts=cell.var_pts(),
     )
 
 

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from cellmodels.solver import radau
 from cellmodels.solver.algebraic import algebraic_matrix
 from cellmodels.solver.collocation import Collocation
-from cellmodels.solver.dae import Pattern
+from cellmodels.solver.dae import Dae, Pattern
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.sensitivity import StepSensitivity
 from cellmodels.solver.step import HOUR, Control, StepSolution
@@ -204,6 +204,28 @@ class StepDirections:
     times: np.ndarray
 
 
+@dataclass(frozen=True)
+class AtTimes:
+    """Voltage and outputs at m times.
+
+    Attributes
+    ----------
+    voltage : numpy.ndarray
+        [V], shape (m,).
+    slopes : numpy.ndarray or None
+        Its derivatives along k directions, shape (m, k).
+    outputs : numpy.ndarray
+        The model's outputs, shape (m, o).
+    output_slopes : numpy.ndarray or None
+        Their derivatives, shape (m, o, k).
+    """
+
+    voltage: np.ndarray
+    slopes: np.ndarray | None
+    outputs: np.ndarray
+    output_slopes: np.ndarray | None
+
+
 def voltage_at_times(
     collocation: Collocation,
     control: Control,
@@ -213,7 +235,21 @@ def voltage_at_times(
     directions: StepDirections | None = None,
     beyond: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Voltage at times since the step began.
+    """Voltage at times since the step began; `at_times` without the outputs."""
+    found = at_times(collocation, control, step, theta, times, directions, beyond)
+    return found.voltage, found.slopes
+
+
+def at_times(
+    collocation: Collocation,
+    control: Control,
+    step: StepSolution,
+    theta: np.ndarray,
+    times: np.ndarray,
+    directions: StepDirections | None = None,
+    beyond: float = 0.0,
+) -> AtTimes:
+    """Voltage and outputs at times since the step began.
 
     Parameters
     ----------
@@ -224,35 +260,38 @@ def voltage_at_times(
     directions : StepDirections, optional
         Along which derivatives are wanted.
     beyond : float
-        Rate of change with which the voltage is continued after the step's end [V.s-1].
+        Rate of change with which the voltage is continued after the step's end [V.s-1]; outputs
+        stay as they are then.
 
     Returns
     -------
-    voltage : numpy.ndarray
-        [V], shape (m,).
-    directions : numpy.ndarray or None
-        Shape (m, k).
+    AtTimes
 
     Raises
     ------
     SolveFailure
         If no algebraic state fits an interpolated state.
     """
-    values = np.empty(len(times))
-    slopes = None if directions is None else np.empty((len(times), len(directions.times)))
+    k, o = 0 if directions is None else len(directions.times), len(collocation.dae.output_names)
+    values, outputs = np.empty(len(times)), np.empty((len(times), o))
+    slopes, output_slopes = np.empty((len(times), k)), np.empty((len(times), o, k))
     within = np.zeros(len(times), bool) if step.skipped else times <= step.duration + _AFTER
     if within.any():
-        values[within], inner = _inside(
-            collocation, control, step, theta, times[within], directions
-        )
-        if slopes is not None:
-            slopes[within] = inner
+        inner = _inside(collocation, control, step, theta, times[within], directions)
+        values[within], outputs[within] = inner.voltage, inner.outputs
+        if inner.slopes is not None:
+            slopes[within], output_slopes[within] = inner.slopes, inner.output_slopes
     if not within.all():
         values[~within] = step.voltage[-1, -1] + beyond * (times[~within] - step.duration)
-        if slopes is not None and directions is not None:
-            end = _end_directions(collocation, step, theta, directions)
-            slopes[~within] = end + beyond * (directions.times - directions.step.duration)
-    return values, slopes
+        end = _end_outputs(collocation, step, theta, directions)
+        outputs[~within] = end.outputs
+        if directions is not None:
+            last = _end_directions(collocation, step, theta, directions)
+            slopes[~within] = last + beyond * (directions.times - directions.step.duration)
+            output_slopes[~within] = end.output_slopes
+    if directions is None:
+        return AtTimes(values, None, outputs, None)
+    return AtTimes(values, slopes, outputs, output_slopes)
 
 
 def _inside(
@@ -262,15 +301,16 @@ def _inside(
     theta: np.ndarray,
     times: np.ndarray,
     directions: StepDirections | None,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Voltage and its directions at times before the step's end."""
+) -> AtTimes:
+    """Voltage and outputs, and their directions, at times before the step's end."""
     place = np.minimum(times / step.duration, 1.0)
     where = interpolation(step.mesh, place)
     points = where.at(step.stages, step.start)
     if control.kind == "current":
         points[:, -1] = control.value
     if directions is None:
-        return voltage_at_points(collocation, control, points, theta)
+        outputs = outputs_at_points(collocation.dae, points, theta)
+        return AtTimes(*voltage_at_points(collocation, control, points, theta), *outputs)
     along = where.along(step.stages, step.start)
     rate = (directions.times - place[:, None] * directions.step.duration) / step.duration
     stages = directions.step.stages
@@ -280,7 +320,63 @@ def _inside(
         fixed = where.at(stages, directions.step.start, unknowns)
         return fixed + along[:, unknowns, None] * rate[:, None, :]
 
-    return voltage_at_points(collocation, control, points, theta, moves, directions.parameters)
+    parameters = directions.parameters
+    outputs = outputs_at_points(collocation.dae, points, theta, moves, parameters)
+    voltage = voltage_at_points(collocation, control, points, theta, moves, parameters)
+    return AtTimes(*voltage, *outputs)
+
+
+def outputs_at_points(
+    dae: Dae,
+    points: np.ndarray,
+    theta: np.ndarray,
+    moves: Callable[[np.ndarray | slice], np.ndarray] | None = None,
+    parameters: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The model's outputs at many points, which are affine in the differential states.
+
+    A temperature is, for one; arguments as in `voltage_at_points`.
+
+    Returns
+    -------
+    outputs : numpy.ndarray
+        Shape (m, o).
+    directions : numpy.ndarray or None
+        Shape (m, o, k).
+    """
+    count = len(dae.output_names)
+    if not count:
+        none = None if parameters is None else np.empty((len(points), 0, parameters.shape[1]))
+        return np.empty((len(points), 0)), none
+    values = dae.outputs(points, theta)
+    if moves is None or parameters is None:
+        return values, None
+    by_point, by_theta = dae.outputs_jacobian(points[0], theta)
+    seen = np.flatnonzero(np.any(by_point, axis=0))
+    change = np.einsum("os,msk->mok", by_point[:, seen], moves(seen))
+    return values, change + by_theta @ parameters
+
+
+def _end_outputs(
+    collocation: Collocation,
+    step: StepSolution,
+    theta: np.ndarray,
+    directions: StepDirections | None,
+) -> AtTimes:
+    """Outputs at the step's end, (1, o), and their directions; the voltage is left out."""
+    point = step.stages[-1, -1][None].copy()
+    if step.skipped:
+        point[0, : step.nx] = step.start
+    if directions is None:
+        found = outputs_at_points(collocation.dae, point, theta)
+        return AtTimes(np.empty(1), None, *found)
+    moved = directions.step.end if step.skipped else directions.step.last
+
+    def moves(unknowns: np.ndarray | slice) -> np.ndarray:
+        return moved[None, unknowns]
+
+    found = outputs_at_points(collocation.dae, point, theta, moves, directions.parameters)
+    return AtTimes(np.empty(1), None, *found)
 
 
 @dataclass(frozen=True)

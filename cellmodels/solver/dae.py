@@ -112,6 +112,9 @@ class Dae:
     fractions : sequence of str
         Names of states that are volume fractions. Below zero, where nothing is left of an
         electrode, the equations have other solutions, without sense.
+    reference : numpy.ndarray, optional
+        Parameter factors of the cell as it is, shape (n_theta,): one, but for parameters whose
+        nominal value is zero; by default one for all.
     """
 
     def __init__(
@@ -129,8 +132,10 @@ class Dae:
         events: dict[str, ca.MX],
         state_names: dict[str, slice],
         fractions: Sequence[str] = (),
+        reference: np.ndarray | None = None,
     ) -> None:
         self.nx, self.nz, self.n = nx, nz, nx + nz + 1
+        self.reference = np.ones(len(names)) if reference is None else np.asarray(reference, float)
         self.names = tuple(names)
         self.nominal = np.asarray(nominal, float)
         self.output_names = tuple(outputs)
@@ -192,7 +197,7 @@ class Dae:
         SolveFailure
             If they are not finite.
         """
-        theta = np.ones(len(self.names))
+        theta = self.reference
         start = np.concatenate(self.start(theta))
         system, jacobian = self.linearise(np.array([[*start, 1.0], [*start, 0.0]]), theta)
         if not (np.all(np.isfinite(system[0])) and np.all(np.isfinite(jacobian[0]))):

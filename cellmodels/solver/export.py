@@ -13,6 +13,9 @@ from cellmodels.solver.dae import Dae
 #: Events that the protocol replaces by its own end conditions.
 _PROTOCOL_EVENTS = ("voltage [V]", "voltage switch [V]")
 
+#: As a free parameter: what flows through the cell beyond the current that the steps hold [A].
+CURRENT_OFFSET = "Current offset [A]"
+
 
 def export_dae(
     model: pybamm.BaseModel,
@@ -31,7 +34,7 @@ def export_dae(
     parameter_values : pybamm.ParameterValues
         Numbers for all of its parameters; not changed.
     free : sequence of str
-        Scalar parameters to keep symbolic.
+        Scalar parameters to keep symbolic; `CURRENT_OFFSET` may be one of them.
     outputs : sequence of str
         Names of scalar variables to evaluate beside the voltage; those that the model
         does not have are left out.
@@ -50,8 +53,9 @@ def export_dae(
         If the model depends on time itself, which a repeated cycle cannot.
     """
     values = parameter_values.copy()
-    nominal = np.array([float(values[name]) for name in free])
-    for name in free:
+    own = [name for name in free if name != CURRENT_OFFSET]
+    nominal = np.array([0.0 if name == CURRENT_OFFSET else float(values[name]) for name in free])
+    for name in own:
         values[name] = pybamm.InputParameter(name)
     values["Current function [A]"] = pybamm.InputParameter("Current [A]")
     points = None if var_pts is None else {**model.default_var_pts, **var_pts}
@@ -61,8 +65,8 @@ def export_dae(
 
     present = [i.name for i in built.input_parameters]
     kept = [name for name in outputs if name in built.variables]
-    order = [name for name in ("Current [A]", *free) if name in present]
-    idle = [name for name in free if name not in present]
+    order = [name for name in ("Current [A]", *own) if name in present]
+    idle = [name for name in own if name not in present]
     if idle:
         raise LookupError(", ".join(idle))
     exported = built.export_casadi_objects(["Voltage [V]", *kept], input_parameter_order=order)
@@ -72,8 +76,8 @@ def export_dae(
     point = ca.MX.sym("v", nx + nz + 1)
     theta = ca.MX.sym("theta", len(free))
     scale = np.where(nominal == 0.0, 1.0, nominal)
-    symbols = {"Current [A]": point[nx + nz]}
-    symbols.update({name: scale[k] * theta[k] for k, name in enumerate(free)})
+    symbols = {name: scale[k] * theta[k] for k, name in enumerate(free)}
+    symbols["Current [A]"] = point[nx + nz] + symbols.get(CURRENT_OFFSET, 0.0)
     inputs = ca.vertcat(*[symbols[name] for name in order])
 
     dynamics = _stack(exported["rhs"], exported["algebraic"], exported["variables"]["Voltage [V]"])
@@ -106,6 +110,7 @@ def export_dae(
         events=_events(built, order, bind, exported),
         state_names=slices,
         fractions=[name for name in slices if "volume fraction" in name],
+        reference=nominal / scale,
     )
 
 

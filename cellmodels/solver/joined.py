@@ -15,7 +15,13 @@ from functools import cached_property
 import numpy as np
 
 from cellmodels.solver.collocation import Collocation, Linearisation
-from cellmodels.solver.curve import Interpolation, interpolation, voltage_at_points
+from cellmodels.solver.curve import (
+    AtTimes,
+    Interpolation,
+    interpolation,
+    outputs_at_points,
+    voltage_at_points,
+)
 from cellmodels.solver.newton import NewtonOptions, converged
 from cellmodels.solver.outcome import Reason, SolveFailure
 from cellmodels.solver.step import Control, StepSolution, StepSpec
@@ -100,7 +106,7 @@ class JoinedSolver:
         self._collocation, self._newton, self._times = collocation, newton, times
         self._known: tuple[np.ndarray, Interpolation] | None = None
 
-    def solve(self, guess: Joined) -> tuple[Joined, np.ndarray, np.ndarray, np.ndarray]:
+    def solve(self, guess: Joined) -> tuple[Joined, np.ndarray, AtTimes]:
         """The solution at the guess's parameters.
 
         Returns
@@ -109,10 +115,8 @@ class JoinedSolver:
             With the derivatives of its stages.
         numpy.ndarray
             Voltage at the collocation points [V], shape (N, 3).
-        numpy.ndarray
-            Voltage at the times [V], shape (m,).
-        numpy.ndarray
-            Its derivatives by theta, shape (m, n_theta).
+        AtTimes
+            Voltage and outputs at the times, with their derivatives by theta.
 
         Raises
         ------
@@ -145,7 +149,7 @@ class JoinedSolver:
             raise SolveFailure(Reason.NOT_CONVERGED, "joined steps")
         slopes = self._slopes(blocks, at, stages, h, theta, moved)
         solution = replace(guess, stages=stages, slopes=slopes)
-        return solution, at.system[:, :, -1], *self._voltage(solution, start, moved)
+        return solution, at.system[:, :, -1], self._at_times(solution, start, moved)
 
     def _slopes(
         self,
@@ -177,26 +181,20 @@ class JoinedSolver:
             raise SolveFailure(Reason.NON_FINITE, "sensitivities")
         return slopes
 
-    def _voltage(
-        self, solution: Joined, start: np.ndarray, moved: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """At the times, with derivatives."""
+    def _at_times(self, solution: Joined, start: np.ndarray, moved: np.ndarray) -> AtTimes:
+        """Voltage and outputs, with derivatives."""
         if self._known is None or self._known[0] is not solution.ends:
             found = interpolation(np.append(0.0, solution.ends), self._times, solution.firsts)
             self._known = (solution.ends, found)
-        where = self._known[1]
-        assert solution.slopes is not None
-        theta = solution.theta
+        where, slopes = self._known[1], solution.slopes
+        assert slopes is not None
+        theta, parameters = solution.theta, np.eye(len(solution.theta))
         points = where.at(solution.stages, start)
         points[:, -1] = solution.stages[where.owner, 0, -1]
 
         def moves(unknowns: np.ndarray | slice) -> np.ndarray:
-            assert solution.slopes is not None
-            return where.at(solution.slopes, moved, unknowns)
+            return where.at(slopes, moved, unknowns)
 
-        parameters = np.eye(len(theta))
-        voltage, slopes = voltage_at_points(
-            self._collocation, _CURRENT, points, theta, moves, parameters
-        )
-        assert slopes is not None
-        return voltage, slopes
+        outputs = outputs_at_points(self._collocation.dae, points, theta, moves, parameters)
+        voltage = voltage_at_points(self._collocation, _CURRENT, points, theta, moves, parameters)
+        return AtTimes(*voltage, *outputs)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cellmodels.solver.curve import StepDirections, voltage_at_times
+from cellmodels.solver.curve import AtTimes, StepDirections, at_times
 from cellmodels.solver.cycle import CycleSolution, SequenceSolver
 from cellmodels.solver.joined import Joined, JoinedSolver, joinable
 from cellmodels.solver.outcome import Reason, SolveFailure
@@ -60,24 +60,32 @@ class Cut:
 
 @dataclass(frozen=True)
 class Trace:
-    """The voltage of a solved sequence at the asked times.
+    """Voltage and outputs of a solved sequence at the asked times.
 
     Attributes
     ----------
-    voltage : numpy.ndarray
-        [V], shape (m,).
-    slopes : numpy.ndarray
-        Derivatives by the parameter factors, shape (m, n_theta).
+    at : AtTimes
+        With the derivatives by the parameter factors.
     cuts : tuple of Cut
         Steps that ended at their guard.
     near : CycleSolution or Joined
         The solution, from which a neighbour's can be found.
     """
 
-    voltage: np.ndarray
-    slopes: np.ndarray
+    at: AtTimes
     cuts: tuple[Cut, ...]
     near: CycleSolution | Joined
+
+    @property
+    def voltage(self) -> np.ndarray:
+        """[V], shape (m,)."""
+        return self.at.voltage
+
+    @property
+    def slopes(self) -> np.ndarray:
+        """Derivatives of the voltage by the parameter factors, shape (m, n_theta)."""
+        assert self.at.slopes is not None
+        return self.at.slopes
 
 
 class TraceSolver:
@@ -122,9 +130,9 @@ class TraceSolver:
         return self._one_by_one(theta, solution)
 
     def _solve_joined(self, guess: Joined) -> Trace:
-        joined, stages, voltage, slopes = self._joined.solve(guess)
+        joined, stages, found = self._joined.solve(guess)
         self._check_guards(joined, stages)
-        return Trace(voltage, slopes, (), joined)
+        return Trace(found, (), joined)
 
     def _check_guards(self, joined: Joined, voltage: np.ndarray) -> None:
         """Raise if a step should have ended earlier."""
@@ -143,7 +151,8 @@ class TraceSolver:
         sequence, parameters = self._sequence, np.eye(len(theta))
         begin, moves = 0.0, np.zeros(len(theta))
         first, start = 0, sequence.dae.start_jacobian(theta)
-        voltages, slopes, cuts = [], [], []
+        parts: list[AtTimes] = []
+        cuts = []
         last = len(solution.steps) - 1
         for k, (spec, step) in enumerate(zip(sequence.specs, solution.steps, strict=True)):
             tangent = step_sensitivity(
@@ -158,7 +167,7 @@ class TraceSolver:
             to = len(self._times) if k == last else _count(self._times, end)
             if to > first:
                 rate = -np.sign(spec.control.value) * BEYOND / length if length > 0.0 else 0.0
-                found, by_theta = voltage_at_times(
+                found = at_times(
                     sequence.collocation,
                     spec.control,
                     step,
@@ -167,17 +176,19 @@ class TraceSolver:
                     StepDirections(tangent, parameters, -moves),
                     beyond=0.0 if spec.control.kind == "voltage" else float(rate),
                 )
-                assert by_theta is not None
-                voltages.append(found)
-                slopes.append(by_theta)
+                parts.append(found)
             begin, moves, start = end, moves + longer, tangent.end
             first = max(first, to)
-        return Trace(
-            np.concatenate(voltages),
-            np.concatenate(slopes),
-            tuple(cuts),
-            solution.without_chords(),
-        )
+        return Trace(_joined(parts), tuple(cuts), solution.without_chords())
+
+
+def _joined(parts: Sequence[AtTimes]) -> AtTimes:
+    """The times of all parts, in their order."""
+    arrays = [
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("voltage", "slopes", "outputs", "output_slopes")
+    ]
+    return AtTimes(*arrays)
 
 
 #: A point this long after a step's end still belongs to it [s].

@@ -8,8 +8,8 @@ import xarray as xr
 
 import cellmodels as cm
 from cellmodels.errors import InputError
+from cellmodels.experiments.simulator import cuts_of
 from cellmodels.fitting.trace import TraceFit, trace_problem
-from cellmodels.trace import cuts
 
 NAMES = (
     "Negative electrode active material volume fraction",
@@ -31,6 +31,11 @@ STEPS = [
 ]
 TIMES = np.arange(30.0, 7000.0, 60.0)
 SMALL_DFN = {"x_n": 5, "x_s": 3, "x_p": 5, "r_n": 8, "r_p": 8}
+
+
+def cuts(problem, prediction):
+    """Steps that ended early."""
+    return [cut for _, cut in cuts_of(prediction, problem.simulator.experiments)]
 
 
 def cell_of(model, **changes):
@@ -151,10 +156,10 @@ def test_round_trip(noisy, tmp_path):
 
 def test_a_start_at_which_a_particle_empties_finds_its_way_out(deep):
     first = deep.simulator.predict(DEEP)
-    assert first.outcome.ok and cuts(first)[0].step == 0
+    assert first.outcome.ok and cuts(deep, first)[0].step == 0
     optimum = deep.optimum()
     assert optimum.status == "converged"
-    assert cuts(optimum.best.prediction) == ()
+    assert cuts(deep, optimum.best.prediction) == []
     assert np.abs(optimum.best.values / TRUTH - 1.0).max() < 0.05
 
 
@@ -198,7 +203,7 @@ def test_a_step_that_leaves_the_limits_at_once_has_derivatives(noisy):
         bounds={name: (0.0, 1.0)},
     )  # fmt: skip
     first = problem.simulator.predict(np.array([0.4]))
-    assert [cut.time for cut in cuts(first)] == [0.0, 0.0]
+    assert [cut.time for cut in cuts(problem, first)] == [0.0, 0.0]
     up = problem.simulator.predict(np.array([0.401]), state=first.state)
     assert np.allclose((up.values - first.values) / 1e-3, first.jacobian[:, 0], atol=1e-4)
     optimum = problem.optimum()

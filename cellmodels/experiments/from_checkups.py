@@ -1,0 +1,1 @@
+"""Experiments out of the check-ups that were found in a trace."""

@@ -1,0 +1,130 @@
+"""The result of a fit of a fresh cell."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from cellmodels.cell import Cell
+from cellmodels.errors import InputError
+from cellmodels.experiments.datasets import beside, experiment_from, node_name
+from cellmodels.experiments.parts import Measured
+from cellmodels.experiments.simulator import ExperimentSimulator
+from cellmodels.experiments.values import Experiment
+from cellmodels.fitting import fit_tree
+from cellmodels.fitting.problem import Predictor, Problem
+from cellmodels.fitting.result import FittedCell, read_fit, write_fit
+from cellmodels.fresh_figures import plot_fresh_fit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FreshFit"]
+
+
+class FreshFit(FittedCell):
+    """A cell fitted to experiments: made by :func:`cellmodels.fit_fresh`, not changed.
+
+    Attributes
+    ----------
+    cell : Cell
+        The cell with the fitted values, its initial concentrations given as numbers. Scale
+        factors and offsets of currents are numbers of its set.
+    experiments : tuple of Experiment
+        What was done to the cell, and measured.
+    tree : xarray.DataTree
+        The numbers, in the groups ``/parameters``, ``/points``, ``/variables``, ``/trials`` and
+        ``/record``.
+    """
+
+    def __init__(self, cell: Cell, experiments: tuple[Experiment, ...], tree: xr.DataTree) -> None:
+        self.cell, self.experiments, self.tree = cell, experiments, tree
+
+    @property
+    def curves(self) -> xr.DataTree:
+        """Measured and fitted variables of each experiment and their differences.
+
+        In the form of :func:`cellmodels.simulate_experiments`.
+        """
+        points = self.tree["points"].to_dataset()
+        tree: dict[str, xr.Dataset] = {}
+        for experiment in self.experiments:
+            known = {experiment.label(what) for what in _VARIABLES}
+            measured, values = [], []
+            for name in dict.fromkeys(points["variable"].values.astype(str)):
+                if name in known:
+                    own = points.isel(point=points["variable"].values == name)
+                    unit, place = (str(own[c].values[0]) for c in ("unit", "coordinate"))
+                    at, data = own["at"].values, own["data"].values
+                    measured.append(Measured(name, unit, place, at, data, None))
+                    values.extend(own["prediction"].values)
+            dataset = beside(measured, xr.DataArray(values).values, experiment.name)
+            tree[f"/{node_name(experiment)}"] = dataset
+        return xr.DataTree.from_dict(tree)
+
+    def problem(self, predict: Predictor | None = None) -> Problem:
+        """What was fitted to what, to be asked again: profiles, samples and restarts start here.
+
+        Parameters
+        ----------
+        predict : Predictor, optional
+            In place of the simulated experiments.
+
+        Returns
+        -------
+        Problem
+        """
+        scaling = fit_tree.scaling(self.tree)
+        if predict is None:
+            before = {p.name: p.nominal for p in scaling.parameters if p.nominal is not None}
+            cell = self.cell.with_parameters(before, source="before the fit")
+            predict = ExperimentSimulator(cell, self.experiments, scaling.names).predict
+        return Problem(
+            predict,
+            fit_tree.observations(self.tree),
+            scaling,
+            fit_tree.loss(self.tree),
+            fit_tree.prior(self.tree),
+        )
+
+    def plot(self) -> Figure:
+        """Experiments, what was fitted, residuals and parameters in one figure."""
+        return plot_fresh_fit(self.tree)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fit to a netCDF file, replacing it in one step.
+
+        Parameters
+        ----------
+        path : path
+            Usually ending in ``.nc``.
+        """
+        write_fit(self.tree, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> FreshFit:
+        """Read a fit written by :meth:`save`.
+
+        Raises
+        ------
+        InputError
+            When the file is not a fit of a fresh cell, or its cell does not match the hash stored
+            beside it.
+        """
+        tree, cell = read_fit(path)
+        nodes = tree["record"].children
+        if not nodes or any("experiment" not in node.attrs for node in nodes.values()):
+            raise InputError(f"{path} is no fit of a fresh cell; cm.Fit.load reads fits of a life.")
+        experiments = tuple(experiment_from(node.to_dataset()) for node in nodes.values())
+        return cls(cell, experiments, tree)
+
+
+_VARIABLES = (
+    "voltage",
+    "temperature",
+    "open-circuit voltage",
+    "impedance, real",
+    "impedance, imaginary",
+)
