@@ -103,10 +103,11 @@ class AgedCell:
         simulation = pybamm.Simulation(
             getattr(pybamm.lithium_ion, model)(),
             parameter_values=values,
-            solver=pybamm.IDAKLUSolver(rtol=1e-6, atol=1e-6),
+            solver=pybamm.IDAKLUSolver(rtol=1e-6, atol=1e-6, output_variables=["Voltage [V]"]),
         )
-        solution = simulation.solve(np.linspace(0, 1.3 / rate * 3600, 6000))
-        return solution["Discharge capacity [A.h]"].entries, solution["Voltage [V]"].entries
+        end = 1.3 / rate * 3600
+        solution = simulation.solve([0.0, end], t_interp=np.linspace(0.0, end, 6000))
+        return current * solution.t / 3600, solution["Voltage [V]"].entries
 
 
 def right(side: str, at: Array) -> tuple[Array, Array]:
