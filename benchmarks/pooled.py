@@ -41,7 +41,7 @@ EVERY, FIRST, NOISE = 50, 26, 0.003
 LAST = {25: 1276, 35: 1276, 45: 1076, 55: 876}  # cycles; at 35 and 45 °C a guess of the length
 #: Conduction in the film needs activation: its resistivity falls with temperature. An estimate.
 RESISTANCE_ENERGY = (-40e3, 40e3)
-DRAWS = 150
+DRAWS = 100
 
 
 def protocol() -> cm.Protocol:
