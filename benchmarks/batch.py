@@ -35,9 +35,8 @@ def chosen(data: Path, quick: bool, most: int | None) -> tuple[list[Measured], l
     """The cells to fit: for a short form the shortest lives, or some of each kind."""
     cells, left_out = measured(data)
     if quick:
-        return sorted(cells, key=lambda c: c.record["cycles"]["cycle"].values[-1])[
-            :QUICK_CELLS
-        ], left_out
+        short = sorted(cells, key=lambda c: c.record["cycles"].to_dataset()["cycle"].values[-1])
+        return short[:QUICK_CELLS], left_out
     if most is None:
         return cells, left_out
     kinds: dict[str, list[Measured]] = {}

@@ -206,6 +206,7 @@ def _labels(cell: Measured) -> Iterator[tuple[str, str | float]]:
     yield "celsius", cell.kind.celsius
     yield "charge", cell.kind.charge
     yield "discharge", cell.kind.discharge
-    data = cell.record["cycles"]["discharge_capacity"].values
+    cycles = cell.record["cycles"].to_dataset()
+    data = cycles["discharge_capacity"].values
     yield "fade", float(data[0] - data[-1])
-    yield "cycles", float(cell.record["cycles"]["cycle"].values[-1])
+    yield "cycles", float(cycles["cycle"].values[-1])

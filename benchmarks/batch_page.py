@@ -234,15 +234,15 @@ def _limits(table: pd.DataFrame, rows: pd.DataFrame, cells: Sequence[Measured]) 
     best = table.groupby("record")[CAPACITY].min() / table.groupby("record")["fade"].first()
     said += [
         f"The best set leaves a residual of {100 * best.median():.1f} % of the fade (median), "
-        f"with a lag-one autocorrelation of {alike:.2f}: no set is the truth, and standard errors, which "
-        "allow for both, are those of a model that misses something.",
+        f"with a lag-one autocorrelation of {alike:.2f}: no set is the truth, and standard errors, "
+        "which allow for both, are those of a model that misses something.",
         "Two mechanisms that lower one capacity are told apart by their shape in time, and by what "
         "the film's resistance does to the hold. That the material is lost in the negative "
         "electrode is an assumption that only slow voltage curves could test.",
         f"Loss in the last third of a life over that in the middle third: {_shapes(cells)} "
         "(medians). Where it is well above one, cells fade ever faster, and whether by plating, by "
         "filled pores or otherwise these two observables do not say.",
-        "Temperature is that of the chamber, self-heating is left out; at 2C and 3C that is a guess.",
+        "Temperature is that of the chamber, without self-heating; at 2C and 3C that is a guess.",
     ]
     return "\n".join(f"- {each}" for each in said)
 

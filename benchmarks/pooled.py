@@ -41,7 +41,7 @@ EVERY, FIRST, NOISE = 50, 26, 0.003
 LAST = {25: 1276, 35: 1276, 45: 1076, 55: 876}  # cycles; at 35 and 45 °C a guess of the length
 #: Conduction in the film needs activation: its resistivity falls with temperature. An estimate.
 RESISTANCE_ENERGY = (-40e3, 40e3)
-DRAWS = 150
+DRAWS = 100
 
 
 def protocol() -> cm.Protocol:
@@ -133,8 +133,9 @@ def write(predictions: list[xr.Dataset], folder: Path) -> list[Path]:
     rows = []
     for p in predictions:
         for kind in ("mean_cell", "new_cell", "new_measurement"):
-            table = p[kind].transpose("cycle", "quantile").to_pandas()
-            table.columns = [f"q{100 * q:g}" for q in table.columns]
+            values = p[kind].transpose("cycle", "quantile").values
+            names = [f"q{100 * q:g}" for q in p["quantile"].values]
+            table = pd.DataFrame(values, pd.Index(p["cycle"].values, name="cycle"), names)
             table.insert(0, "kind", kind)
             table.insert(0, "celsius", round(p.attrs["temperature"] - 273.15, 2))
             rows.append(table.reset_index())

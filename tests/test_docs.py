@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cellmodels.batch_file import read_batch_file
 from cellmodels.checkups_file import read_checkups_file
 from cellmodels.chemistry import Chemistry
 from cellmodels.fit_file import read_fit_file, read_simulate_file
@@ -76,8 +77,11 @@ def examples():
 def readers(text):
     """What reads a file with this content."""
     if text.splitlines()[0].endswith(".csv"):
-        return [read_record]
+        table_of_a_batch = text.splitlines()[1].startswith("name,")
+        return [] if table_of_a_batch else [read_record]
     keys = tomllib.loads(text).keys()
+    if "batch" in keys:
+        return [read_batch_file]
     if "data" in keys:
         return [read_checkups_file]
     if "cell" in keys:
@@ -101,7 +105,7 @@ def test_example_files_can_be_read(folder, name):
 
 def test_the_examples_are_of_every_kind():
     kinds = {read for text in examples().values() for read in readers(text)}
-    assert len(kinds) == 7
+    assert len(kinds) == 8
 
 
 # --- the page about zinc-halogen cells -----------------------------------------------------------

@@ -78,6 +78,8 @@ def fit_many(
     ------
     InputError
         When two tasks have the same name, a record is not there, or the folder cannot be written.
+    CellModelsError
+        When no process of our own can be started.
     KeyboardInterrupt
         On Ctrl-C, when the tables of what is done are written.
     """

@@ -15,6 +15,7 @@ __all__ = ["plot_population", "plot_predictions"]
 
 _POINT, _LINE, _BAND = "#1f4e79", "#c2571a", "#c2571a"
 _ZERO = 273.15
+_RATIO = 3.0  # ratio from which on an axis is logarithmic
 
 
 def plot_population(tree: xr.DataTree) -> Figure:
@@ -87,11 +88,11 @@ def _panel(
         lw=1,
         label="in the population",
     )
-    if logarithmic:
+    if logarithmic and value.max() > _RATIO * value.min():
         axis.set_yscale("log")
     axis.set_title(name, fontsize=8, loc="left", pad=16)
     axis.set_xlabel("1000 K / T", fontsize=8)
-    axis.tick_params(labelsize=7)
+    axis.tick_params(which="both", labelsize=7)
     top = axis.secondary_xaxis("top", functions=(_celsius, _inverse))
     top.set_xticks(np.unique(np.round(kelvin - _ZERO)))
     top.set_xticks(top.get_xticks(), [f"{t:g} °C" for t in top.get_xticks()])

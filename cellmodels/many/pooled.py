@@ -41,6 +41,8 @@ _CLOSE = 1e-2  # of a standard error: what is left to move
 _FIRST_RADIUS, _LARGEST_RADIUS = 1.0, 2.0
 _MOST_ALIKE = 0.99
 _SPREAD = 0.5
+_NO_SPREAD = 1e-3  # scaled: how near a cell stays to what all share, on the way
+_UNBOUNDED = 100.0  # scaled: error of the prior of a mean without bounds
 
 
 def fit_pooled(
@@ -241,11 +243,9 @@ def _settle(
                 break
             if used == rounds:
                 break
-            # What is shared is held by the means alone: as a prior of one cell it says nothing.
-            precision = (
-                np.where(settings.varies, 1.0, 0.0)
-                / np.where(settings.varies, population.spread, 1.0) ** 2
-            )
+            # A cell has no say of its own in what is shared: it follows the mean.
+            spread = np.where(settings.varies, population.spread, _NO_SPREAD)
+            precision = np.maximum(spread, _NO_SPREAD) ** -2
             members[:] = [
                 member.towards(target, precision, centre)
                 for member, target, centre in zip(members, targets, population.centre, strict=True)
@@ -319,6 +319,8 @@ def _settings(
         elif np.isfinite(upper[i] - lower[i]):
             mean[k] = 0.5 * (lower[i] + upper[i])
             precision[k] = (0.5 * (upper[i] - lower[i])) ** -2
+        else:
+            precision[k] = _UNBOUNDED**-2
     varies = np.array([name not in shared for name in names])
     return Settings(varies, mean, np.diag(precision), scale)
 

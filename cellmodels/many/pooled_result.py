@@ -383,19 +383,22 @@ def _noise(
     inflation: Mapping[str, Array],
 ) -> xr.Dataset:
     """Residuals in natural units, by cell and variable."""
-    variables = [v.key for v in problems[0].observations.variables]
+    each = [[v.key for v in problem.observations.variables] for problem in problems]
+    variables = list(dict.fromkeys(key for keys in each for key in keys))
     rms = np.full((len(names), len(variables)), np.nan)
-    for i, (problem, here) in enumerate(zip(problems, evaluations, strict=True)):
+    enlarged = np.full_like(rms, np.nan)
+    for i, (problem, here, keys) in enumerate(zip(problems, evaluations, each, strict=True)):
         natural = here.residuals * problem.observations.std
-        for j, key in enumerate(v.key for v in problem.observations.variables):
-            mine = natural[problem.observations.owner == j]
-            if key in variables and mine.size:
-                rms[i, variables.index(key)] = np.sqrt(np.mean(mine**2))
+        for j, key in enumerate(keys):
+            mine, column = natural[problem.observations.owner == j], variables.index(key)
+            enlarged[i, column] = inflation[names[i]][j]
+            if mine.size:
+                rms[i, column] = np.sqrt(np.mean(mine**2))
     both = ("cell", "variable")
     return xr.Dataset(
         {
             "rms": (both, rms, {"long_name": "of residuals, in the variable's unit"}),
-            "inflation": (both, np.array([inflation[n] for n in names])),
+            "inflation": (both, enlarged, {"long_name": "of the variance of the data"}),
         },
         coords={"cell": list(names), "variable": variables},
     )

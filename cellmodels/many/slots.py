@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from cellmodels.errors import warn
+from cellmodels.errors import CellModelsError, warn
 from cellmodels.many.limits import HARD, prepare_worker, set_environment
 from cellmodels.many.worker import run_alone, run_task
 
@@ -54,6 +54,11 @@ def run_in_slots(jobs: Iterable[Job], workers: int, retries: int, done: Done) ->
         How often a job is tried again after its process died.
     done : callable
         Called in this process with each job's key and outcome as it arrives.
+
+    Raises
+    ------
+    CellModelsError
+        When a process dies before it has begun.
     """
     waiting = deque(jobs)
     free = [_Slot() for _ in range(min(workers, len(waiting)))]
@@ -62,11 +67,17 @@ def run_in_slots(jobs: Iterable[Job], workers: int, retries: int, done: Done) ->
         while waiting or running:
             while waiting and free:
                 slot, job = free.pop(), waiting.popleft()
-                running[slot.start(job)] = (slot, job)
+                try:
+                    future = slot.start(job)
+                except BrokenExecutor:  # it died between two jobs
+                    slot = _Slot()
+                    future = slot.start(job)
+                running[future] = (slot, job)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 slot, job = running.pop(future)
                 outcome = _outcome(future)
                 if outcome is None:
+                    slot.check_start()
                     slot.kill()
                     slot = _Slot()
                     outcome = _after_death(job, retries, slot_own=True)
@@ -153,6 +164,14 @@ class _Slot:
             with _worker_environment():
                 self._pid = self._pool.submit(os.getpid)
         return self._pool.submit(run_alone, job.data)
+
+    def check_start(self) -> None:
+        """Raise an error where the process died before it could work."""
+        if self._pid is not None and self._pid.done() and self._pid.exception() is not None:
+            raise CellModelsError(
+                "No worker process comes up. A script that starts a batch needs "
+                "`if __name__ == '__main__':` around it, because each process imports the script."
+            )
 
     def close(self) -> None:
         """Let the process end."""

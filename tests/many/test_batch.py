@@ -16,7 +16,7 @@ import pytest
 import xarray as xr
 
 import cellmodels as cm
-from cellmodels.errors import InputError
+from cellmodels.errors import CellModelsError, InputError
 from cellmodels.many import limits
 from cellmodels.many.batch import Batch, fit_many
 from cellmodels.many.slots import Job, run_in_slots
@@ -308,6 +308,17 @@ def test_what_hangs_in_a_library_is_ended_from_inside(run, monkeypatch):
     assert found["a"]["state"] == "fitted"
     assert found["hangs"]["state"] == "failed"
     assert "times its limit" in found["hangs"]["reason"]
+
+
+def test_processes_that_never_come_up_are_an_error_that_says_why(run, monkeypatch):
+    monkeypatch.setattr("cellmodels.many.slots.prepare_worker", workers.never)
+    with pytest.raises(CellModelsError, match="No worker process comes up"):
+        run({"a": "work"})
+
+
+def test_a_process_that_dies_between_two_jobs_is_replaced(run, monkeypatch):
+    found = run({"a": "die after", "b": "work", "c": "work"}, count=1)
+    assert {outcome["state"] for outcome in found.values()} == {"fitted"}
 
 
 def test_a_broken_executor_hands_over_to_processes_of_our_own(run, monkeypatch):

@@ -240,6 +240,7 @@ def test_one_cell_is_no_population(made):
 
 def test_a_shared_parameter_is_the_same_in_all_cells(made):
     found = pooled(made, shared=[FILM])
+    assert found.converged
     values = found.cells["value"].sel(parameter=FILM).values
     assert np.ptp(np.log(values)) < 1e-6
     assert found.spread.loc[FILM, "spread"] == 0.0

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -19,12 +20,20 @@ def work(job):
         os.kill(os.getpid(), signal.SIGKILL)
     if order == "segfault":
         ctypes.string_at(0)
+    if order == "die after":
+        threading.Timer(0.02, os._exit, [7]).start()
+        return {"state": "fitted", "attempts": attempts}
     if order == "hang":
         limits._GRACE = 0.5
         with limits.alone(job["time_limit"]):
             ctypes.PyDLL(None).sleep(60)  # holds the interpreter: no exception can end it
     time.sleep(0.05)
     return {"state": "fitted", "attempts": attempts}
+
+
+def never():
+    """A start that fails."""
+    os._exit(3)
 
 
 def _count(path):
