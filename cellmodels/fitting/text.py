@@ -76,7 +76,8 @@ def _answer_notes(tree: xr.DataTree) -> list[str]:
                 f"{float(profile.attrs['better_deviance']):.3g}): fit again from there."
             )
         notes += [
-            f"The interval of {name} is not known on the {side} side: simulations fail there."
+            f"The interval of {name} is not known on the {side} side: there simulations "
+            "fail, or the other parameters cannot be fitted."
             for side in ("low", "high")
             for name, end in zip(
                 profile["parameter"].values, profile[f"end_{side}"].values, strict=True

@@ -54,6 +54,18 @@ def test_warm_start_is_the_state_of_the_last_accepted_point(record, fade_of, sca
             accepted = f"state {number}"
 
 
+def test_a_known_start_is_not_predicted_again_and_warms_the_next(record, fade, scaling):
+    problem = Problem(fade, observe(record), scaling)
+    start = problem.evaluate(np.full(3, 0.1))
+    fade.calls.clear()
+    optimum = minimise(problem, start=start, progress=False)
+    assert optimum.converged and len(optimum.trials) == len(fade.calls)
+    assert not any(np.array_equal(call, start.values) for call in fade.calls)
+    assert fade.states[1] == start.prediction.state
+    again = minimise(problem, start=optimum.best, progress=False)
+    assert again.converged and again.best is optimum.best and not again.trials
+
+
 def test_solver_tolerance_follows_the_noise_and_can_only_be_tightened(record, fade_of, scaling):
     limit = observe(record).solver_tolerance
     for wanted, expected in ((None, limit), (1.0, limit), (1e-6, 1e-6)):

@@ -90,3 +90,26 @@ def test_a_failure_has_an_infinite_cost(record, fade_of, scaling):
     problem = Problem(fade_of(fails=lambda values: True), observe(record), scaling)
     evaluation = problem.evaluate(np.zeros(3))
     assert not evaluation.ok and evaluation.cost == np.inf
+
+
+@pytest.mark.parametrize("loss", ["squares", "Cauchy"])
+def test_the_log_density_is_minus_the_cost_and_asks_for_no_derivatives(problem, loss):
+    asked = []
+
+    def values_only(*arguments, jacobian=True, **options):
+        asked.append((jacobian, options["state"]))
+        return dataclasses.replace(problem.predict(*arguments, **options), jacobian=None)
+
+    prior = Prior(np.array([0.1, -0.2, 0.3]), np.diag([2.0, 3.0, 1.0]))
+    known = dataclasses.replace(problem, loss=Loss(loss), prior=prior)
+    z = np.array([-0.9, 0.4, 0.2])
+    here = known.evaluate(z)
+    likelihood, log_prior = dataclasses.replace(known, predict=values_only).log_density(z, here)
+    assert likelihood + log_prior == pytest.approx(-here.cost, rel=1e-12)
+    assert log_prior == pytest.approx(-0.5 * np.sum(prior.residuals(z) ** 2))
+    assert asked == [(False, here.prediction.state)]
+
+
+def test_the_log_density_of_a_failure_is_minus_infinity(record, fade_of, scaling):
+    problem = Problem(fade_of(lambda values: True), observe(record), scaling)
+    assert problem.log_density(np.zeros(3)) == (-np.inf, 0.0)

@@ -63,7 +63,7 @@ class Linearised:
         small = np.asarray(np.linalg.qr(np.column_stack([at.slopes, at.terms]), mode="r"))
         self._slopes, self._terms = small[:, :-1], small[:, -1]
 
-    def minimum(self, held: int | None, value: float = 0.0, radius: float = np.inf) -> Minimum:
+    def minimum(self, held: int | None, value: float = 0.0) -> Minimum:
         """The minimum inside the bounds.
 
         Parameters
@@ -72,8 +72,6 @@ class Linearised:
             Index of a parameter that is kept at a value; none by default.
         value : float
             That value, in scaled coordinates.
-        radius : float
-            Largest change of any other scaled parameter.
         """
         step = np.zeros(self.at.scaled.size)
         others = np.ones(step.size, dtype=bool)
@@ -81,7 +79,7 @@ class Linearised:
             step[held] = value - self.at.scaled[held]
             others[held] = False
         # parameters between two equal ends cannot move, and the solver refuses them
-        lower, upper = np.maximum(self._lower, -radius), np.minimum(self._upper, radius)
+        lower, upper = self._lower, self._upper
         others &= lower < upper
         constant = self._terms + self._slopes @ step
         if others.any():

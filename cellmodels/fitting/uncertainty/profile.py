@@ -75,7 +75,8 @@ def profile_likelihood(
     xarray.Dataset
         Per ``parameter``: ``interval_low`` and ``interval_high`` in its unit (the bound where
         the side is open), ``closed_low`` and ``closed_high``, ``end_low`` and ``end_high``
-        (``"closed"``, ``"bound"``, ``"blocked"``, ``"limit"``), ``reached_low`` and
+        (``"closed"``; ``"bound"``, reached below the threshold; ``"blocked"``, where before
+        simulations fail or the others cannot be fitted; ``"limit"``, given up), ``reached_low`` and
         ``reached_high``, the furthest values looked at, ``evaluations`` and ``failures``. The
         curve, ascending and filled with NaN: ``at`` and ``deviance`` by ``parameter`` and
         ``point``, and ``values`` of all parameters along it, by ``other`` too. Where a lower sum

@@ -9,7 +9,6 @@ the deviance, which is nearly linear in the parameter (exactly so for a linear m
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -29,6 +28,8 @@ ACCURACY = 0.03
 #: of the threshold; what it promises is counted in.
 _SETTLED = 0.02
 _CORRECTIONS = 6
+#: An optimum promises less than this, in units of the residual variance.
+_CONVERGED = 0.05
 #: Largest change of another scaled parameter in one correction.
 _RADIUS = 1.5
 #: Steps of the root of the deviance, and parts of the way to the bound, at most.
@@ -36,7 +37,7 @@ _ROOT_STEP = 1.1
 _PARTS = 4
 #: Without a bound, so many standard errors are followed, or units if these are not known.
 _ERRORS, _UNITS = 40.0, 20.0
-_FAILURES = 5
+_STOPS = 5
 _MOST = 40
 _NARROW = 0.01
 
@@ -112,8 +113,8 @@ class Path:
         From the optimum outwards, without it; in the order of evaluation.
     end : str
         ``"closed"``; ``"bound"``: the threshold is not crossed before the parameter's bound;
-        ``"blocked"``: simulations fail before; ``"limit"``: given up after many evaluations, or
-        far out where there is no bound.
+        ``"blocked"``: before, simulations fail or the others cannot be fitted; ``"limit"``: given
+        up after many evaluations, or far out where there is no bound.
     crossing : float
         Scaled parameter at the threshold; the bound where the side is not closed.
     evaluations, failures : int
@@ -132,9 +133,14 @@ class Path:
 def reference_point(
     problem: Problem, held: int, best: Evaluation, variance: float, threshold: float
 ) -> Reference:
-    """The optimum of the linearised problem, with the profile's slope there."""
+    """The optimum of the linearised problem, with the profile's slope there.
+
+    Where that promises much, the fit has not converged, and the evaluation itself is taken.
+    """
     linear = Linearised(best, problem.scaling, variance)
     found = linear.minimum(None)
+    if best.cost - found.cost > _CONVERGED * variance:
+        found = replace(found, scaled=best.scaled, cost=best.cost)
     at = float(found.scaled[held])
     error = _scaled_error(best.slopes, held) * np.sqrt(variance)
     tangent = linear.tangent(held, at)
@@ -142,28 +148,16 @@ def reference_point(
     return Reference(problem, held, best, found.cost, variance, threshold, start)
 
 
-def follow(reference: Reference, side: int, tell: Callable[[], object] = lambda: None) -> Path:
-    """Follow the profile upwards or downwards.
-
-    Parameters
-    ----------
-    reference : Reference
-    side : {-1, 1}
-    tell : callable
-        Called after each evaluation.
-
-    Returns
-    -------
-    Path
-    """
-    return _Follower(reference, side, tell).run()
+def follow(reference: Reference, side: int) -> Path:
+    """Follow the profile downwards (`side` -1) or upwards (1)."""
+    return _Follower(reference, side).run()
 
 
 class _Follower:
     """The state of one side while it is followed."""
 
-    def __init__(self, reference: Reference, side: int, tell: Callable[[], object]) -> None:
-        self.reference, self.side, self.tell = reference, side, tell
+    def __init__(self, reference: Reference, side: int) -> None:
+        self.reference, self.side = reference, side
         self.path = Path()
         self.target = float(np.sqrt(reference.threshold))
         lower, upper = reference.problem.scaling.bounds
@@ -178,7 +172,8 @@ class _Follower:
         if np.isfinite(self.bound):
             self.far = self.bound
         self.step = abs(self.far - start.at) / _PARTS
-        self.wall = np.inf * side  # where a simulation failed
+        self.wall = np.inf * side  # where a simulation failed, or the others did not settle
+        self.stops = 0
 
     def run(self) -> Path:
         if abs(self.far - self.inner.at) <= 1e-9:
@@ -186,12 +181,11 @@ class _Follower:
         while self.path.evaluations < _MOST:
             at = self._next()
             point = self._settle(at, self._predicted(at))
-            if point is None:
-                if self._stopped(at):
-                    return self.path
-                continue
-            self.path.points.append(point)
-            if self._placed(point):
+            if point is not None:
+                self.path.points.append(point)
+            # a deviance that is only an upper bound must not end the search
+            lost = point is None or (not point.settled and point.root > self.target)
+            if self._stopped(at) if lost or point is None else self._placed(point):
                 return self.path
         return self._ended("limit", self.bound)
 
@@ -232,7 +226,6 @@ class _Follower:
         found = self.reference.problem.evaluate(scaled, self.near)
         self.path.evaluations += 1
         self.path.failures += not found.ok
-        self.tell()
         if found.ok and (self.path.best is None or found.cost < self.path.best.cost):
             self.path.best = found
         return found
@@ -243,13 +236,14 @@ class _Follower:
         here = self._evaluate(scaled)
         if not here.ok:
             return None
+        self.near = here
         unit: float = 0.5 * reference.variance
         radius = _RADIUS
         enough = _SETTLED * reference.threshold * unit
         past: list[Evaluation] = []
         for correction in range(_CORRECTIONS + 1):
             linear = Linearised(here, reference.problem.scaling, reference.variance)
-            found = linear.minimum(reference.held, at, radius)
+            found = linear.minimum(reference.held, at)
             settled = here.cost - found.cost <= enough
             if settled or correction == _CORRECTIONS:
                 break
@@ -257,14 +251,13 @@ class _Follower:
             size = float(np.max(np.abs(trial.scaled - here.scaled)))
             if trial.ok and trial.cost < here.cost:
                 past.append(here)
-                here, radius = trial, 2.0 * radius
+                self.near, here, radius = trial, trial, 2.0 * radius
             else:
                 if trial.ok:
                     past.append(trial)
                 radius = 0.35 * size
         if not settled:
             found = replace(found, cost=here.cost, scaled=here.scaled)
-        self.near = here
         deviance = (found.cost - reference.cost) / unit
         root = np.sqrt(max(abs(deviance), 1e-12))
         slope = float(found.slope / unit / (2.0 * root))
@@ -273,7 +266,8 @@ class _Follower:
 
     def _placed(self, point: ProfilePoint) -> bool:
         """Take a point into the search; whether the search is over."""
-        if abs(point.root / self.target - 1.0) <= ACCURACY and self.side * point.slope > 0.0:
+        near = abs(point.root / self.target - 1.0) <= ACCURACY
+        if near and point.settled and self.side * point.slope > 0.0:
             ahead = point.at + (self.target - point.root) / point.slope
             inside = self.side * (self.bound - ahead) >= 0.0
             self._ended("closed", ahead if inside else point.at)
@@ -297,8 +291,9 @@ class _Follower:
     def _stopped(self, at: float) -> bool:
         """Step back from a failed simulation; whether there is no way on."""
         self.wall = at
+        self.stops += 1
         walls = abs(at - self.inner.at) < _NARROW * max(abs(at - self.reference.start.at), 1e-9)
-        if self.path.failures <= _FAILURES and not walls:
+        if self.stops <= _STOPS and not walls:
             return False
         if self.outer is not None:
             self._ended("closed", self.outer.at)

@@ -174,6 +174,29 @@ def test_a_better_optimum_on_the_way_is_reported(problem_of):
     assert "better" not in again and "better_deviance" not in again.attrs
 
 
+def test_an_optimum_that_is_none_is_taken_as_it_is(decay):
+    start = decay.evaluate([0.3, 0.3])
+    found = profile_likelihood(decay, start)
+    best = fitted(decay)
+    expected = (best.cost - start.cost) * 2
+    assert found.attrs["better_deviance"] == pytest.approx(expected, abs=0.3 * abs(expected))
+    np.testing.assert_allclose(found["optimum"], start.values)
+
+
+def test_points_that_do_not_settle_close_no_side(problem_of):
+    def model(values):  # beyond a = e^0.2 a wrong derivative promises what is not kept
+        a, b = np.log(values)
+        y = [a, 5.0 if a > 0.2 else 3 * b]
+        return y, [[1 / values[0], 0.0], [0.0, 3.0 / values[1]]]
+
+    problem = problem_of(model, [0.0, 0.0], 0.5, [("a", 1.0, 0.01, 100.0), ("b", 1.0, 0.01, 100.0)])
+    found = profile_likelihood(problem, problem.evaluate([0.0, 0.0]), ["a"]).isel(parameter=0)
+    assert str(found["end_high"].item()) == "blocked" and not bool(found["closed_high"])
+    above = found["deviance"] > CHI2
+    assert not found["settled"].values[above.values & (found["at"].values > 1.0)].any()
+    assert bool(found["closed_low"])
+
+
 def test_without_bounds_an_open_side_is_given_up(problem_of):
     def model(values):
         return [np.tanh(values[0])], [[1 / np.cosh(values[0]) ** 2]]
