@@ -330,7 +330,7 @@ class Asking:
             raise InputError(
                 "The fit carries no profile: fit = fit.with_uncertainty(fit.profile()) first."
             )
-        return plot_profiles(self.tree["profile"].to_dataset())
+        return plot_profiles(self.tree["profile"].to_dataset(), self.tree)
 
     def plot_pairs(self) -> Figure:
         """Parameters against each other: samples, refits, or ellipses of the covariance."""
