@@ -33,13 +33,16 @@ _BINS = 40
 _ERRORS = (1.515, 2.448)  # radii that hold 68.3 and 95 % of a normal distribution of two
 
 
-def plot_profiles(profile: xr.Dataset) -> Figure:
+def plot_profiles(profile: xr.Dataset, *trees: xr.DataTree) -> Figure:
     """The deviance over each profiled parameter.
 
     Parameters
     ----------
     profile : xarray.Dataset
         From ``Fit.profile()``.
+    *trees : xarray.DataTree
+        The fit's, from ``Fit.to_datatree()``: the figure then says what must be known of its
+        numbers (:func:`cellmodels.plotting.mark`).
 
     Returns
     -------
@@ -68,6 +71,7 @@ def plot_profiles(profile: xr.Dataset) -> Figure:
         for ax in axes[count:]:
             ax.set_axis_off()
         figure.legend(handles=_profile_legend(profile), loc="outside lower center", ncols=4)
+        mark(figure, *trees)
     return figure
 
 

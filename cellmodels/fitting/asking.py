@@ -201,6 +201,7 @@ class Asking:
         seed: int = 0,
         level: float = 0.95,
         executor: Executor | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         predict: Predictor | None = None,
         progress: bool = True,
     ) -> xr.Dataset:
@@ -220,6 +221,8 @@ class Asking:
             Of the intervals.
         executor : concurrent.futures.Executor, optional
             Each of its workers builds the simulator once.
+        checkpoint : path, optional
+            File of the chains so far; continued where it exists.
         predict : Predictor, optional
             In place of the simulator; an executor is sent it.
         progress : bool
@@ -234,7 +237,7 @@ class Asking:
         Raises
         ------
         InputError
-            When emcee is not installed, or on a wrong number.
+            When emcee is not installed, on a wrong number, or a checkpoint of something else.
         FitError
             When the simulation fails at the fitted values.
         """
@@ -250,6 +253,7 @@ class Asking:
             level=level,
             source=self._source(problem, predict),
             executor=executor,
+            checkpoint=checkpoint,
             progress=progress,
         )
 
@@ -326,7 +330,7 @@ class Asking:
             raise InputError(
                 "The fit carries no profile: fit = fit.with_uncertainty(fit.profile()) first."
             )
-        return plot_profiles(self.tree["profile"].to_dataset())
+        return plot_profiles(self.tree["profile"].to_dataset(), self.tree)
 
     def plot_pairs(self) -> Figure:
         """Parameters against each other: samples, refits, or ellipses of the covariance."""

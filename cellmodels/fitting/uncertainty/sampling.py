@@ -15,6 +15,8 @@ over halves of the walkers' chains is below 1.05 (A. Gelman and D. B. Rubin, Sta
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -28,15 +30,14 @@ from tqdm.auto import tqdm
 from cellmodels.errors import InputError
 from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.scaling import Scaling
+from cellmodels.fitting.uncertainty.chain_file import ChainFile
+from cellmodels.fitting.uncertainty.convergence import Diagnosis, diagnosed
 from cellmodels.fitting.uncertainty.workers import Given, Source, Workshop, workshop
 
-__all__ = ["sample_posterior", "split_r_hat"]
+__all__ = ["sample_posterior"]
 
 Array = NDArray[np.float64]
 
-#: A chain is long enough when it has so many autocorrelation times.
-_LONG = 50.0
-_MIXED = 1.05
 _BLOCK = 50
 _FEWEST_WALKERS = 12
 #: The ball is at most this part of the distance between the bounds wide.
@@ -57,6 +58,7 @@ def sample_posterior(
     level: float = 0.95,
     source: Source | None = None,
     executor: Executor | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Sample the posterior around an optimum.
@@ -83,6 +85,9 @@ def sample_posterior(
         What workers make the problem of; by default they are sent the problem itself.
     executor : concurrent.futures.Executor, optional
         Whose workers simulate; this process by default.
+    checkpoint : path, optional
+        File of the chains so far, rewritten every half a minute; continued where it exists, as if
+        it had not been interrupted.
     progress : bool
         Show a progress bar.
 
@@ -98,7 +103,7 @@ def sample_posterior(
     Raises
     ------
     InputError
-        When emcee is not installed, or on a wrong number.
+        When emcee is not installed, on a wrong number, or a checkpoint of something else.
     ValueError
         When the evaluation failed.
     """
@@ -114,8 +119,11 @@ def sample_posterior(
         float(variance),
         None if executor is not None else Workshop(problem),
     )
-    rng = np.random.default_rng(seed)
-    first = _ball(problem.scaling, best.scaled, np.asarray(covariance, float), number, rng)
+    file = None
+    if checkpoint is not None:
+        settings = f"{density.source.mark} {density.best} {variance} {number} {seed}"
+        file = ChainFile(checkpoint, hashlib.sha256(settings.encode()).hexdigest())
+    backend = emcee.backends.Backend()
     sampler = emcee.EnsembleSampler(
         number,
         count,
@@ -123,42 +131,35 @@ def sample_posterior(
         pool=None if executor is None else _Pool(executor),
         moves=[(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)],
         blobs_dtype=_PARTS,
+        backend=backend,
     )
-    mapped = map if executor is None else executor.map
-    state = emcee.State(
-        *_alive(density, first, best.scaled, mapped),
-        random_state=np.random.RandomState(seed).get_state(),
-    )
-    with tqdm(total=steps, desc="samples", unit="step", disable=not progress) as bar:
-        for _ in sampler.sample(state, iterations=steps, skip_initial_state_check=True):
+    if file is not None and file.read(backend, _PARTS):
+        state = backend.get_last_sample()
+    else:
+        spread = np.asarray(covariance, float)
+        state = _start(emcee, density, problem.scaling, spread, number, seed, executor)
+    _run(emcee, sampler, state, steps, file, progress)
+    return _dataset(problem, sampler, diagnosed(emcee, sampler), level, seed, variance)
+
+
+def _run(
+    emcee: Any, sampler: Any, state: Any, steps: int, file: ChainFile | None, progress: bool
+) -> None:
+    """Step until the chains have converged, or are as long as they may be."""
+    done = sampler.backend.iteration
+    with tqdm(total=steps, initial=done, desc="samples", unit="step", disable=not progress) as bar:
+        if done and diagnosed(emcee, sampler).converged:
+            return
+        for _ in sampler.sample(
+            state, iterations=max(steps - done, 0), skip_initial_state_check=True
+        ):
             bar.update(1)
-            if sampler.iteration % _BLOCK == 0 and _diagnosed(emcee, sampler).converged:
+            if file is not None:
+                file.write(sampler.backend)
+            if sampler.iteration % _BLOCK == 0 and diagnosed(emcee, sampler).converged:
                 break
-    return _dataset(problem, sampler, _diagnosed(emcee, sampler), level, seed, variance)
-
-
-def split_r_hat(chains: ArrayLike) -> float:
-    """R-hat of the halves of chains: variance between them against that within, as a ratio.
-
-    Parameters
-    ----------
-    chains : array_like, shape (chains, draws)
-
-    Returns
-    -------
-    float
-        One when all halves tell the same; NaN with fewer than four draws.
-    """
-    chains = np.asarray(chains, dtype=float)
-    half = chains.shape[1] // 2
-    if half < 2:
-        return float("nan")
-    parts = np.concatenate([chains[:, :half], chains[:, -half:]])
-    within = float(parts.var(axis=1, ddof=1).mean())
-    between = float(half * parts.mean(axis=1).var(ddof=1))
-    if within == 0.0:
-        return float("nan")
-    return float(np.sqrt((half - 1) / half + between / (half * within)))
+    if file is not None:
+        file.write(sampler.backend, now=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,51 +194,6 @@ class _Pool:
         return self.executor.map(function, list(items))
 
 
-@dataclass(frozen=True, eq=False)
-class _Diagnosis:
-    """What the chains so far are worth."""
-
-    times: Array
-    discarded: int
-    r_hat: Array
-    draws: int
-
-    @property
-    def resolved(self) -> bool:
-        """Whether the autocorrelation times can be believed."""
-        return bool(np.all(self.draws > _LONG * self.times))
-
-    @property
-    def converged(self) -> bool:
-        return self.resolved and bool(np.all(self.r_hat < _MIXED))
-
-    @property
-    def message(self) -> str:
-        if self.converged:
-            return "converged"
-        if not self.resolved:
-            longest = float(np.nanmax(self.times)) if np.isfinite(self.times).any() else np.nan
-            return (
-                f"not converged: {self.draws} steps are less than {_LONG:g} autocorrelation "
-                f"times, which are at least {longest:.3g} steps"
-            )
-        return f"not converged: R-hat is {float(np.max(self.r_hat)):.3g}, not below {_MIXED:g}"
-
-
-def _diagnosed(emcee: Any, sampler: Any) -> _Diagnosis:
-    chain = sampler.get_chain()  # steps, walkers, parameters
-    times = np.asarray(emcee.autocorr.integrated_time(chain, tol=0, quiet=True), dtype=float)
-    # a walker that never moved has no autocorrelation time
-    times = np.where(np.isfinite(times), times, np.inf)
-    longest = float(np.max(times))
-    burn = len(chain) // 2
-    if np.isfinite(longest):
-        burn = min(int(np.ceil(3.0 * longest)), burn)
-    kept = chain[burn:]
-    r_hat = np.array([split_r_hat(kept[:, :, i].T) for i in range(chain.shape[2])])
-    return _Diagnosis(times, burn, r_hat, len(kept))
-
-
 def _ball(
     scaling: Scaling, best: Array, covariance: Array, number: int, rng: np.random.Generator
 ) -> Array:
@@ -257,14 +213,22 @@ def _ball(
     return np.array(starts)
 
 
-def _alive(
-    density: _Density, starts: Array, best: Array, mapped: Callable[..., Iterable[Any]]
-) -> tuple[Array, Array, Array]:
-    """Starts at which the simulation succeeds, their log-densities, and the parts of these.
+def _start(
+    emcee: Any,
+    density: _Density,
+    scaling: Scaling,
+    covariance: Array,
+    walkers: int,
+    seed: int,
+    executor: Executor | None,
+) -> Any:
+    """The ensemble's first state.
 
-    Where it fails, a walker starts nearer to the optimum.
+    Where the simulation fails, a walker starts nearer to the optimum.
     """
-    starts = starts.copy()
+    mapped = map if executor is None else executor.map
+    best, rng = np.array(density.best), np.random.default_rng(seed)
+    starts = _ball(scaling, best, covariance, walkers, rng)
     found = np.array(list(mapped(density, list(starts))))
     for left in reversed(range(_TRIES)):
         failed = np.flatnonzero(~np.isfinite(found[:, 0]))
@@ -273,13 +237,14 @@ def _alive(
         starts[failed] = best + (0.5 if left else 0.0) * (starts[failed] - best)
         found[failed] = list(mapped(density, list(starts[failed])))
     parts = np.array([tuple(row) for row in found[:, 1:]], dtype=_PARTS)
-    return starts, found[:, 0], parts
+    random_state = np.random.RandomState(seed).get_state()
+    return emcee.State(starts, log_prob=found[:, 0], blobs=parts, random_state=random_state)
 
 
 def _dataset(
     problem: Problem,
     sampler: Any,
-    diagnosis: _Diagnosis,
+    diagnosis: Diagnosis,
     level: float,
     seed: int,
     variance: float,

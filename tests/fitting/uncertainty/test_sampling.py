@@ -14,7 +14,8 @@ import xarray as xr
 from cellmodels.errors import InputError
 from cellmodels.fitting.least_squares import minimise
 from cellmodels.fitting.prior import Prior
-from cellmodels.fitting.uncertainty.sampling import sample_posterior, split_r_hat
+from cellmodels.fitting.uncertainty.convergence import split_r_hat
+from cellmodels.fitting.uncertainty.sampling import sample_posterior
 
 pytest.importorskip("emcee")
 
@@ -96,6 +97,43 @@ def test_the_same_seed_gives_the_same_samples(decay):
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as executor:
         there = sample_posterior(decay, best, covariance(best), steps=8, seed=1, executor=executor)
     xr.testing.assert_identical(runs[0], there)
+
+
+def test_killed_samples_go_on_as_if_they_had_not_been(decay, tmp_path, monkeypatch):
+    best, file = best_of(decay), tmp_path / "chains"
+    options = {"steps": 40, "seed": 3}
+    whole = sample_posterior(decay, best, covariance(best), **options)
+    monkeypatch.setattr("cellmodels.fitting.uncertainty.chain_file._SECONDS", 0.0)
+    before = len(decay.predict.calls)
+
+    def dies(values):
+        if len(decay.predict.calls) > before + 300:
+            raise KeyboardInterrupt
+        return False
+
+    decay.predict.fails = dies
+    with pytest.raises(KeyboardInterrupt):
+        sample_posterior(decay, best, covariance(best), **options, checkpoint=file)
+    decay.predict.fails = None
+    before = len(decay.predict.calls)
+    again = sample_posterior(decay, best, covariance(best), **options, checkpoint=file)
+    xr.testing.assert_identical(again, whole)
+    assert len(decay.predict.calls) - before < 300
+    # a finished one is read, and asked nothing
+    before = len(decay.predict.calls)
+    xr.testing.assert_identical(
+        sample_posterior(decay, best, covariance(best), **options, checkpoint=file), whole
+    )
+    assert len(decay.predict.calls) == before
+    longer = sample_posterior(decay, best, covariance(best), steps=45, seed=3, checkpoint=file)
+    assert longer.attrs["steps"] == 45
+    with pytest.raises(InputError, match="other settings"):
+        sample_posterior(decay, best, covariance(best), steps=40, seed=4, checkpoint=file)
+    file.write_text("nothing")
+    with pytest.raises(InputError, match="not a checkpoint of samples"):
+        sample_posterior(decay, best, covariance(best), **options, checkpoint=file)
+    with pytest.raises(InputError, match="folder"):
+        sample_posterior(decay, best, covariance(best), checkpoint=tmp_path / "no" / "chains")
 
 
 def test_split_r_hat():
