@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cellmodels.fitting import TraceFit as TraceFit
     from cellmodels.fitting.adapt import adapt as adapt
     from cellmodels.fitting.fit import fit as fit
+    from cellmodels.fitting.selection import MechanismComparison as MechanismComparison
+    from cellmodels.fitting.selection import compare_mechanisms as compare_mechanisms
     from cellmodels.fitting.trace import fit_trace as fit_trace
     from cellmodels.models.mechanisms import SEI as SEI
     from cellmodels.models.mechanisms import DoubleLayer as DoubleLayer
@@ -71,6 +73,7 @@ _HOMES = {
     "checkups": ("CheckupsFound", "find_checkups"),
     "chemistry": ("Chemistry",),
     "fitting": ("Fit", "TraceFit", "adapt", "fit", "fit_trace"),
+    "fitting.selection": ("MechanismComparison", "compare_mechanisms"),
     "models.mechanisms": (
         "SEI",
         "DoubleLayer",
