@@ -188,9 +188,8 @@ class Cell:
 
     @cached_property
     def parameters_read(self) -> tuple[str, ...]:
-        """Parameters that the equations read, numbers and functions, and what functions quote."""
-        read = parameters_read(self.pybamm_model())
-        return tuple(sorted({*read, *(quoted for name in read for quoted in self._quoted(name))}))
+        """Parameters that the equations read: numbers, functions, and what functions read."""
+        return tuple(sorted(parameters_read(self.pybamm_model(), self._values)))
 
     @cached_property
     def parameters_of_mesh(self) -> tuple[str, ...]:
@@ -297,6 +296,25 @@ class Cell:
             If the chemistry has no such level.
         """
         return self._with(model=model, mesh=None)
+
+    def with_mechanisms(self, mechanisms: Iterable[Mechanism | str | Mapping[str, Any]]) -> Cell:
+        """The same cell with other mechanisms.
+
+        Parameters
+        ----------
+        mechanisms
+            Objects, short names or tables; all that the new cell has.
+
+        Returns
+        -------
+        Cell
+
+        Raises
+        ------
+        InputError
+            If a mechanism is unknown, or lacks parameters, or they do not go together.
+        """
+        return self._with(mechanisms=tuple(mechanisms))
 
     def _with(self, **changes: Any) -> Cell:
         fields = ("chemistry", "parameters", "model", "mechanisms", "mesh", "initial_soc")
@@ -405,13 +423,6 @@ class Cell:
     def _laws(self) -> dict[str, Any]:
         """The chemistry's property laws that the parameter set does not replace by its own."""
         return {n: law for n, law in self.chemistry.properties.items() if not self._holds(n)}
-
-    def _quoted(self, name: str) -> tuple[str, ...]:
-        """Parameters that the formula behind a parameter quotes, if it is one."""
-        if name in self._laws:
-            return self._laws[name].expression.parameters
-        held = self.parameters.parameters.get(name)
-        return held.value.parameters if held and isinstance(held.value, Expression) else ()
 
     def _holds(self, name: str) -> bool:
         """Whether the parameter set itself, or its base, has a parameter."""

@@ -59,7 +59,14 @@ from cellmodels.simulator import Simulator
 if TYPE_CHECKING:
     from cellmodels.fitting.result import Fit
 
-__all__ = ["READINGS", "input_uncertainty", "prediction_variance", "simulators", "tree_with_inputs"]
+__all__ = [
+    "READINGS",
+    "independent_points",
+    "input_uncertainty",
+    "prediction_variance",
+    "simulators",
+    "tree_with_inputs",
+]
 
 Array = NDArray[np.float64]
 #: Makes the predictor of a fit's parameters followed by the named inputs.
@@ -120,7 +127,8 @@ def input_uncertainty(
     """
     if reading not in READINGS:
         raise InputError(f"Unknown reading {reading!r}." + did_you_mean(str(reading), READINGS))
-    chosen = fit.tree["parameters"]["parameter"].values.astype(str).tolist()
+    parameters = fit.tree["parameters"].to_dataset()
+    chosen = parameters["parameter"].values.astype(str).tolist()
     inputs, left_out = choose_inputs(fit.cell, chosen, names, statuses=statuses, ranges=ranges)
     if not inputs:
         raise InputError(
@@ -129,10 +137,10 @@ def input_uncertainty(
         )
     make = maker or simulators(fit.cell, fit.protocol, chosen)
     problem = fit.problem(_no_prediction)  # each group of inputs has a predictor of its own
-    values = fit.tree["parameters"]["value"].values
+    values = parameters["value"].values
     taken, sums, failed = _differentiate(problem, make, values, inputs)
     left_out = {**left_out, **dict.fromkeys(failed, _NO_DERIVATIVE)}
-    covariance = _data_covariance(fit.tree["parameters"].to_dataset())
+    covariance = _data_covariance(parameters)
     return _dataset(problem, values, covariance, taken, sums, left_out, reading)
 
 
@@ -249,6 +257,8 @@ def _no_prediction(*arguments: Any, **options: Any) -> Prediction:
 
 
 def simulators(cell: Cell, protocol: Protocol, free: Sequence[str]) -> Maker:
+    """What makes simulators of a cell with `free` and any inputs variable."""
+
     def make(names: tuple[str, ...]) -> Predictor:
         return Simulator(cell, protocol, free=[*free, *names]).predict
 
@@ -321,10 +331,10 @@ def _predict(
         jacobian=True,
         tolerance=problem.tolerance,
     )
-    usable = found.outcome.ok and found.values is not None and found.jacobian is not None
-    if not usable or not np.all(np.isfinite(found.values)):
+    if not found.outcome.ok or found.values is None or found.jacobian is None:
         return None
-    return found if np.all(np.isfinite(found.jacobian)) else None
+    finite = np.all(np.isfinite(found.values)) and np.all(np.isfinite(found.jacobian))
+    return found if finite else None
 
 
 # The dataset ------------------------------------------------------------------------------
@@ -343,8 +353,21 @@ def _response(sums: _Sums) -> Array:
     return -(directions.T / np.maximum(singular, floor)) @ (left.T @ sums.by_inputs)
 
 
-def _counts(problem: Problem, terms: Array) -> Array:
-    """How many independent points of the stated noise each term counts for, shape (m,)."""
+def independent_points(problem: Problem, terms: Array) -> Array:
+    """How many independent points of the stated noise each term counts for, from their likeness.
+
+    Parameters
+    ----------
+    problem : Problem
+    terms : ndarray, shape (m,)
+        Normalised residuals, which rows of a prior may follow; those count for one.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        ``(1 - r) / (1 + r)`` over the residuals' variance, never taken below one, with r the
+        lag-one autocorrelation of their variable where that is significant.
+    """
     observations = problem.observations
     size = observations.size
     inflation = size / max(size - problem.size, 1)
@@ -360,7 +383,7 @@ def _counts(problem: Problem, terms: Array) -> Array:
 
 
 def _information(sums: _Sums, counts: Array) -> tuple[Array, Array]:
-    """Information of the data on the inputs beside the parameters, and its gradient; (q, q), (q,)."""
+    """Information of the data on the inputs besides the parameters, and its gradient."""
     root = np.sqrt(counts)
     left, singular, _ = np.linalg.svd(root[:, None] * sums.by_parameters, full_matrices=False)
     left = left[:, singular > _SMALLEST_SINGULAR_VALUE * singular.max(initial=0.0)]
@@ -385,7 +408,7 @@ def _dataset(
     reading: str,
 ) -> xr.Dataset:
     response = _response(sums)
-    information, gradient = _information(sums, _counts(problem, sums.terms))
+    information, gradient = _information(sums, independent_points(problem, sums.terms))
     narrowed = np.linalg.inv(np.eye(len(inputs)) + information)
     moved = -narrowed @ gradient
     updated = narrowed + np.outer(moved, moved)
@@ -419,10 +442,7 @@ def _dataset(
     names, quantities = list(problem.scaling.names), [each.name for each in inputs]
     both = [*names, *quantities]
     found = xr.Dataset(
-        {
-            name: (dims, values, {"long_name": _ABOUT[name]})
-            for name, (dims, values) in data.items()
-        },
+        {n: (dims, numbers, {"long_name": _ABOUT[n]}) for n, (dims, numbers) in data.items()},
         coords={
             "parameter": names,
             "other": names,
@@ -446,7 +466,7 @@ def _one_by_one(problem: Problem, sums: _Sums) -> dict[str, tuple]:
         both = np.hstack([sums.by_parameters, alone.by_inputs])
         freed = sums.terms - both @ np.linalg.lstsq(both, sums.terms, rcond=None)[0]
         informed = _information(alone, flat)[0].item() > 0
-        information, gradient = _information(alone, _counts(problem, freed))
+        information, gradient = _information(alone, independent_points(problem, freed))
         gain = 1 - float(freed @ freed) / total if informed else 0.0
         found.append((information.item(), gradient.item(), gain))
     information, gradient, explains = np.array(found).T

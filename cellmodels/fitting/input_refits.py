@@ -89,17 +89,17 @@ def with_refits(fit: Fit, inputs: xr.Dataset, count: int, maker: Maker | None = 
 
 
 def _fixed(inputs: xr.Dataset, i: int) -> FixedInput:
-    row = {name: inputs[name].values[i] for name in ("unit", "status", "origin")}
-    numbers = {name: float(inputs[name].values[i]) for name in ("value", "low", "high")}
-    texts = {name: str(text) for name, text in row.items()}
-    return FixedInput(str(inputs["input"].values[i]), **texts, **numbers)
+    row = inputs.isel(input=i)
+    name, unit, status, origin = (str(row[n].item()) for n in ("input", "unit", "status", "origin"))
+    value, low, high = (float(row[n]) for n in ("value", "low", "high"))
+    return FixedInput(name, unit, value, low, high, status, origin)
 
 
 def _refit(
     fit: Fit, predict: Predictor, inputs: Sequence[float], step: Array
 ) -> tuple[Array, float, str]:
     """Change of the scaled parameters, cost and status of one refit; NaN where it failed."""
-    best = fit_tree.scaling(fit.tree).to_scaled(fit.tree["parameters"]["value"].values)
+    best = fit_tree.scaling(fit.tree).to_scaled(list(fit.values.values()))
     problem = fit.problem(_at(predict, inputs))
     start = problem.scaling.inside(best + step)
     try:

@@ -25,6 +25,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from types import MappingProxyType, ModuleType
+from typing import Any
 
 import pybamm
 
@@ -60,13 +61,17 @@ def family(name: str) -> ModuleType:
     return importlib.import_module(FAMILIES[name])
 
 
-def parameters_read(model: pybamm.BaseModel) -> tuple[str, ...]:
+def parameters_read(
+    model: pybamm.BaseModel, values: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[str, ...]:
     """Parameters that the equations of a model read, by name.
 
     Parameters
     ----------
     model
         Before its parameters are set.
+    values
+        Parameter name -> number or function; what such functions read counts too.
 
     Returns
     -------
@@ -82,6 +87,7 @@ def parameters_read(model: pybamm.BaseModel) -> tuple[str, ...]:
         *(event.expression for event in model.events),
     ]
     seen: set[int] = set()
+    kept: list[Any] = []  # symbols are told apart by their identity, and must live on for that
     names: dict[str, None] = {}
     while waiting:
         symbol = waiting.pop()
@@ -90,6 +96,11 @@ def parameters_read(model: pybamm.BaseModel) -> tuple[str, ...]:
         seen.add(id(symbol))
         if isinstance(symbol, (pybamm.Parameter, pybamm.FunctionParameter)):
             names[symbol.name] = None
+            function = values.get(symbol.name)
+            if callable(function) and isinstance(symbol, pybamm.FunctionParameter):
+                inside = function(*symbol.children)
+                kept.append(inside)
+                waiting.extend([inside] if isinstance(inside, pybamm.Symbol) else [])
         waiting.extend(symbol.children)
     return tuple(names)
 

@@ -70,15 +70,23 @@ class Mechanism:
         Name by which a chemistry file or a user may ask for the mechanism with its defaults.
     aliases : tuple of str
         Other accepted names.
+    ages : bool
+        Whether it ages the cell, or else chooses another law or part.
     """
 
     short_name: ClassVar[str] = ""
     aliases: ClassVar[tuple[str, ...]] = ()
+    ages: ClassVar[bool] = True
 
     @property
     def parameters(self) -> Mapping[str, str]:
         """Scalar parameters the cell ages by: PyBaMM name -> what a larger value does."""
         return MappingProxyType({})
+
+    @property
+    def rates(self) -> tuple[str, ...]:
+        """Of its parameters those that say how much it ages the cell, one for each place."""
+        return tuple(self.parameters)[:1] if self.ages else ()
 
     @property
     def requires(self) -> tuple[str, ...]:
@@ -246,6 +254,11 @@ class LithiumPlating(Mechanism):
         return MappingProxyType(names)
 
     @property
+    def rates(self) -> tuple[str, ...]:
+        """The decay of what is plated, where there is one: it acts on nothing else."""
+        return tuple(self.parameters)[-1:] if self.kind == "partially reversible" else super().rates
+
+    @property
     def requires(self) -> tuple[str, ...]:
         """PyBaMM parameters the equations read."""
         names: tuple[str, ...] = (
@@ -360,6 +373,12 @@ class LossOfActiveMaterial(Mechanism):
         return MappingProxyType(names)
 
     @property
+    def rates(self) -> tuple[str, ...]:
+        """The factors of stress and of the side reaction, of each electrode."""
+        factors = ("LAM constant proportional term", "reaction-driven LAM factor")
+        return tuple(n for n in self.parameters if any(factor in n for factor in factors))
+
+    @property
     def requires(self) -> tuple[str, ...]:
         """PyBaMM parameters the equations read."""
         stressed = [e for e in self.electrodes if "stress" in self.driver_in(e)]
@@ -442,6 +461,11 @@ class ParticleCracking(Mechanism):
         return MappingProxyType(names)
 
     @property
+    def rates(self) -> tuple[str, ...]:
+        """How fast the cracks grow on which the film grows; none where there is no film."""
+        return tuple(self.parameters)[:1] if self.sei_on_cracks else ()
+
+    @property
     def requires(self) -> tuple[str, ...]:
         """PyBaMM parameters the equations read."""
         film = ["Initial SEI on cracks thickness [m]"] if self.sei_on_cracks else []
@@ -471,6 +495,7 @@ class LumpedThermal(Mechanism):
 
     short_name: ClassVar[str] = "lumped thermal"
     aliases: ClassVar[tuple[str, ...]] = ("thermal",)
+    ages: ClassVar[bool] = False
 
     @property
     def parameters(self) -> Mapping[str, str]:
@@ -540,6 +565,7 @@ class DoubleLayer(Mechanism):
 
     short_name: ClassVar[str] = "double layer"
     aliases: ClassVar[tuple[str, ...]] = ("double-layer capacitance",)
+    ages: ClassVar[bool] = False
 
     @property
     def parameters(self) -> Mapping[str, str]:

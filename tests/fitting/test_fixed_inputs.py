@@ -9,6 +9,7 @@ from cellmodels.errors import InputError
 from cellmodels.fitting.fit import fit_with, free_parameters
 from cellmodels.fitting.fixed_inputs import input_uncertainty, prediction_variance
 from cellmodels.fitting.least_squares import FitError
+from cellmodels.fitting.loss import Loss
 from cellmodels.fitting.prior import Prior
 from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.residuals import observe
@@ -74,17 +75,10 @@ def record(noise=0.9, seed=3, curve=0.0):
 
 
 def fitted(cell, protocol, data=None, loss="squares", prior=None):
-    from cellmodels.fitting.loss import Loss
-
     scaling = free_parameters(cell, Z)
     data = record() if data is None else data
-    problem = Problem(
-        Lines(cell, Z),
-        observe(data),
-        scaling,
-        Loss.of(loss),
-        Prior.independent(scaling, prior or {}),
-    )
+    known = Prior.independent(scaling, prior or {})
+    problem = Problem(Lines(cell, Z), observe(data), scaling, Loss.of(loss), known)
     return fit_with(problem, cell, data, protocol, progress=False)
 
 

@@ -41,6 +41,7 @@ class HalogenKinetics(ZincMechanism):
     law: str = "Volmer"
 
     short_name: ClassVar[str] = "halogen kinetics"
+    ages: ClassVar[bool] = False
     runs: ClassVar[tuple[Change, ...]] = (REDUCTION,)
 
     def __post_init__(self) -> None:
@@ -73,6 +74,7 @@ class ActivityCoefficients(ZincMechanism):
     law: str = "constant"
 
     short_name: ClassVar[str] = "activity coefficients"
+    ages: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         choose(self.law, thermodynamics.ACTIVITIES, "ActivityCoefficients law")
@@ -97,6 +99,7 @@ class FusedSalt(ZincMechanism):
     """
 
     short_name: ClassVar[str] = "fused salt"
+    ages: ClassVar[bool] = False
     aliases: ClassVar[tuple[str, ...]] = ("second phase",)
     runs: ClassVar[tuple[Change, ...]] = (
         {**dict.fromkeys(fused_salt.CONTENTS, -1.0), "fused salt": 1.0},
@@ -129,6 +132,7 @@ class NegativeFelt(ZincMechanism):
     """
 
     short_name: ClassVar[str] = "negative felt"
+    ages: ClassVar[bool] = False
     levels: ClassVar[tuple[str, ...]] = ("porous",)
 
     @property
@@ -165,6 +169,7 @@ class LumpedThermal(ZincMechanism):
     """
 
     short_name: ClassVar[str] = "lumped thermal"
+    ages: ClassVar[bool] = False
     aliases: ClassVar[tuple[str, ...]] = ("thermal",)
 
     @property
@@ -212,6 +217,7 @@ class DoubleLayer(ZincMechanism):
     start: str = "charged"
 
     short_name: ClassVar[str] = "double layer"
+    ages: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         choose(self.start, double_layer.STARTS, "DoubleLayer start")

@@ -125,6 +125,7 @@ class Flow(ZincMechanism):
     stops_at_rest: bool = False
 
     short_name: ClassVar[str] = "flow"
+    ages: ClassVar[bool] = False
     aliases: ClassVar[tuple[str, ...]] = ("tanks",)
 
     def __post_init__(self) -> None:

@@ -40,6 +40,7 @@ class ZincComplexes(ZincMechanism):
     """
 
     short_name: ClassVar[str] = "zinc complexes"
+    ages: ClassVar[bool] = False
     aliases: ClassVar[tuple[str, ...]] = ("zinc speciation",)
 
     @property
