@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from cellmodels.fitting.fit import fit as fit
     from cellmodels.fitting.fresh import fit_fresh as fit_fresh
     from cellmodels.fitting.fresh_fit import FreshFit as FreshFit
-    from cellmodels.fitting.selection import MechanismComparison as MechanismComparison
-    from cellmodels.fitting.selection import compare_mechanisms as compare_mechanisms
+    from cellmodels.fitting.model_selection import MechanismComparison as MechanismComparison
+    from cellmodels.fitting.model_selection import compare_mechanisms as compare_mechanisms
     from cellmodels.fitting.trace import fit_trace as fit_trace
     from cellmodels.many.batch import Batch as Batch
     from cellmodels.many.batch import fit_many as fit_many
@@ -100,7 +100,7 @@ _HOMES = {
     "experiments.logged": ("logged_steps",),
     "experiments.values": ("EquilibriumCurve", "ImpedanceSpectrum", "VoltageTrace"),
     "fitting": ("Fit", "TraceFit", "adapt", "fit", "fit_trace"),
-    "fitting.selection": ("MechanismComparison", "compare_mechanisms"),
+    "fitting.model_selection": ("MechanismComparison", "compare_mechanisms"),
     "fitting.fresh": ("fit_fresh",),
     "fitting.fresh_fit": ("FreshFit",),
     "many.batch": ("Batch", "fit_many"),

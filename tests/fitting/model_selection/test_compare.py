@@ -8,7 +8,7 @@ import xarray as xr
 
 import cellmodels as cm
 from cellmodels.errors import InputError
-from cellmodels.fitting.selection.task import early_points
+from cellmodels.fitting.model_selection.task import early_points
 from cellmodels.observations import Outcome, Prediction
 
 D = "SEI solvent diffusivity [m2.s-1]"

@@ -16,9 +16,9 @@ import xarray as xr
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.fitting import fit_tree
+from cellmodels.fitting.model_selection.task import Score, SetResult, likelihood_of
+from cellmodels.fitting.model_selection.verdict import verdict
 from cellmodels.fitting.result import Fit
-from cellmodels.fitting.selection.task import Score, SetResult, likelihood_of
-from cellmodels.fitting.selection.verdict import verdict
 from cellmodels.fitting.statistics import SIGNIFICANT, aicc
 from cellmodels.protocol import Protocol
 from cellmodels.record.files.contents import contents

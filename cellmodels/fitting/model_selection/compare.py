@@ -19,13 +19,13 @@ from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.fitting.fit import free_parameters
 from cellmodels.fitting.matching import observe_with_protocol
-from cellmodels.fitting.selection.result import (
+from cellmodels.fitting.model_selection.result import (
     MechanismComparison,
     assemble,
     read_result,
     write_result,
 )
-from cellmodels.fitting.selection.task import (
+from cellmodels.fitting.model_selection.task import (
     Maker,
     SetResult,
     SetTask,
@@ -67,7 +67,7 @@ def compare_mechanisms(
     Each set is fitted to the whole record and, to see whether it predicts, to the first part of
     the life alone. A set that contains another one starts from where that ended, so that it is no
     worse. Sets are compared by AICc with a likelihood that allows for misfit that is alike from
-    point to point (:mod:`cellmodels.fitting.selection.likelihood`).
+    point to point (:mod:`cellmodels.fitting.model_selection.likelihood`).
 
     Parameters
     ----------

@@ -7,8 +7,8 @@ import scipy.optimize
 import scipy.stats
 import xarray as xr
 
+from cellmodels.fitting.model_selection.likelihood import misfit_likelihood
 from cellmodels.fitting.residuals import observe
-from cellmodels.fitting.selection.likelihood import misfit_likelihood
 
 
 def observations(n=120, std=2e-3, seed=0, checkups=0):

@@ -24,11 +24,11 @@ from cellmodels.fitting import fit_tree
 from cellmodels.fitting.fit import fit_with
 from cellmodels.fitting.fixed_inputs import independent_points
 from cellmodels.fitting.least_squares import minimise
+from cellmodels.fitting.model_selection.likelihood import MisfitLikelihood, misfit_likelihood
 from cellmodels.fitting.problem import Evaluation, Predictor, Problem
 from cellmodels.fitting.residuals import Observations
 from cellmodels.fitting.result import Fit
 from cellmodels.fitting.scaling import Scaling
-from cellmodels.fitting.selection.likelihood import MisfitLikelihood, misfit_likelihood
 from cellmodels.protocol import Protocol
 from cellmodels.simulator import Simulator
 
