@@ -43,6 +43,8 @@ _EXPONENTS = (
     (0.5, 1.5, 1 / 3, 2 / 3, 0.25, 0.75),
 )
 _MOST_FACTOR = 100.0
+#: Of more parameters than the first number, no combinations of more than the second are looked at.
+_MANY, _FEW = 10, 4
 #: Errors above this part of that of any value between the bounds say nothing.
 _ANYWHERE = 0.7
 
@@ -159,7 +161,8 @@ def _readable(group: _Loose) -> list[Array]:
     """
     found: list[Array] = []
     count = len(group.parameters)
-    for size in range(2, count + 1):
+    largest = count if count <= _MANY else _FEW
+    for size in range(2, largest + 1):
         candidates = [_best_of(group, m) for m in combinations(range(count), size)]
         for weights in sorted(candidates, key=group.error):
             alone = float(np.sqrt(np.diag(group.covariance))[weights != 0].min())
