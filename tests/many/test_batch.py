@@ -381,7 +381,8 @@ if __name__ == "__main__":
                             "Hold at 4.2 V until C/10"])
     starts = {str(k): {sei: 1e-21 * 1.5**k} for k in range(8)}
     options = {"noise": {"discharge_capacity": 2e-4}, "bounds": {sei: (1e-24, 1e-18)}}
-    tasks = cm.fit_tasks({"life": sys.argv[1]}, cell, protocol, [sei], starts=starts, options=options)
+    records = {"life": sys.argv[1]}
+    tasks = cm.fit_tasks(records, cell, protocol, [sei], starts=starts, options=options)
     print(cm.fit_many(tasks, sys.argv[2], workers=1, progress=False))
 """
 
