@@ -56,7 +56,7 @@ def work(options: argparse.Namespace, data: Path) -> None:
 
 def done(folder: Path) -> dict[str, int]:
     """Fits that are done, and when each was."""
-    return {p.name: p.stat().st_mtime_ns for p in (folder / "fits" / "tasks").glob("*.json")}
+    return {p.name: p.stat().st_mtime_ns for p in (folder / "fits" / "tasks").glob("[!.]*.json")}
 
 
 def start(options: argparse.Namespace) -> subprocess.Popen[bytes]:

@@ -34,6 +34,30 @@ def life(simulator):
     return simulator.simulate(CYCLES)
 
 
+def test_the_charge_of_a_single_step_is_an_observable(simulator, life) -> None:
+    at = np.array([2.0, 11.0])
+    names = [f"charge_of_step_{k}" for k in (1, 2, 3)]
+    points = Points(tuple(PointSet("cycles", name, "cycle", at) for name in names))
+    found = simulator.predict(simulator.nominal, points)
+    of_step = dict(zip(names, found.values.reshape(3, 2), strict=True))
+    cycles = life["cycles"].to_dataset().isel(point=[1, 10])
+    for name, same in zip(
+        names, ("discharge_capacity", "cc_charge_capacity", "cv_charge_capacity"), strict=True
+    ):
+        assert np.allclose(of_step[name], cycles[same].values, rtol=1e-6), name
+    step = 1e-2 * simulator.nominal[0] * np.array([1.0, 0.0])
+    up, down = (
+        simulator.predict(simulator.nominal + s * step, points, jacobian=False, state=found.state)
+        for s in (1.0, -1.0)
+    )
+    difference = (up.values - down.values) / (2 * step[0])
+    size = np.abs(found.jacobian[:, 0]).max()
+    assert np.allclose(found.jacobian[:, 0], difference, rtol=0, atol=5e-3 * size)
+    beyond = Points((PointSet("cycles", "charge_of_step_4", "cycle", at),))
+    with pytest.raises(InputError, match="gives no 'charge_of_step_4'"):
+        simulator.predict(simulator.nominal, beyond)
+
+
 def asked(coordinate: str, cycles: np.ndarray, checkups: np.ndarray) -> Points:
     return Points(
         (

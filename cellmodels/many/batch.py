@@ -86,6 +86,7 @@ def fit_many(
     tasks = list(tasks)
     _check(tasks, workers, retries, time_limit)
     store = Store(Path(folder).absolute())
+    store.tidy()
     marks = {key_of(task.name): (task, task.fingerprint) for task in tasks}
     jobs = [
         Job(key, {

@@ -80,8 +80,14 @@ class Store:
 
     def read_all(self) -> list[dict[str, Any]]:
         """All summaries, in the order of their names."""
-        keys = sorted(path.stem for path in (self.folder / "tasks").glob("*.json"))
+        keys = sorted(path.stem for path in (self.folder / "tasks").glob("[!.]*.json"))
         return [found for key in keys if (found := self.read(key)) is not None]
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed had begun to write."""
+        for name in ("fits", "tasks", "checkpoints"):
+            for path in (self.folder / name).glob(".*-????????.*"):
+                path.unlink(missing_ok=True)
 
     def write(self, key: str, summary: Mapping[str, Any], tree: xr.DataTree | None) -> None:
         """Keep an outcome: the fit first, so that no summary speaks of one that is not there."""

@@ -272,9 +272,8 @@ def identify(header: str, trace: bool = False, named: bool = False) -> Meaning |
     if trace:
         in_trace = _trace_name(plain, unit)
         return None if in_trace is None else Meaning(header, "traces", in_trace + ending, unit)
-    if plain in SUMMARY_VARIABLES or STEP_CHARGE.fullmatch(
-        plain
-    ):  # known where it has a unit: other files use such names too
+    # known where they have a unit: other files use such names too
+    if plain in SUMMARY_VARIABLES or STEP_CHARGE.fullmatch(plain):
         return None if unit is None else Meaning(header, "cycles", plain + ending, unit)
     found = _name(own, plain, named)
     if found is None:

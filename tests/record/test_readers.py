@@ -789,6 +789,14 @@ def test_what_is_made_from_traces_is_read_where_it_has_a_unit(tmp_path):
     assert record.attrs["ignored_columns"] == "max_temperature"
 
 
+def test_the_charge_of_a_step_is_read_where_it_has_a_unit(tmp_path):
+    path = tmp_path / "cell.csv"
+    path.write_text("cycle,capacity_Ah,hold,charge_of_step_9\n1,2,31,1\n", "utf-8")
+    record = read_record(path, columns={"hold": "charge_of_step_3 [mA.h]"})
+    assert float(record["cycles"]["charge_of_step_3"][0]) == pytest.approx(0.031)
+    assert record.attrs["ignored_columns"] == "charge_of_step_9"
+
+
 def test_a_time_that_begins_anew_with_each_cycle(tmp_path):
     path = tmp_path / "cell.csv"
     rows = [f"{t},{3.9 - 0.1 * t - 0.01 * n},{1.0},{n}" for n in (1, 2, 3) for t in range(5)]
