@@ -29,7 +29,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +37,7 @@ from typing import Any
 
 import numpy as np
 import scipy.stats
+import xarray as xr
 from tqdm.auto import tqdm
 
 import benchmarks.coverage_lives as lives
@@ -45,6 +46,7 @@ from benchmarks.report import Target, parser, report
 from cellmodels.errors import CellModelsError
 from cellmodels.fitting.empirical import fit_power_law
 from cellmodels.fitting.fit import fit_with, free_parameters
+from cellmodels.fitting.forecast import forecast
 from cellmodels.fitting.least_squares import minimise
 from cellmodels.fitting.matching import observe_with_protocol
 from cellmodels.fitting.problem import Evaluation, Problem
@@ -108,29 +110,30 @@ def _fitted(
     start = time.process_time()
     random = np.random.default_rng([lives.seed(life), draw, 7])
     factors = {name: float(np.exp(random.uniform(-1, 1) * np.log(FARTHEST))) for name in kind.free}
-    problem, predict = _problem(kind, life, draw, factors), _simulator(kind.name).predict
+    problem = _problem(kind, life, draw, factors)
     record = lives.record(life, draw)
     row: dict[str, Any] = {"draw": draw}
     try:
         fit = fit_with(problem, kind.fitted_cell(), record, lives.protocol(), progress=False)
+        best = problem.evaluate_optimum(list(fit.values.values()))
         row |= {"status": fit.status, "evaluations": int(fit.statistics["evaluations"])}
-        row["forecast"] = _forecast(fit.forecast(AHEAD, predict=predict))
-        if identifiable is not None:
-            row["parameters"] = _intervals(problem, fit.parameters, fit.values)
+        row["forecast"] = _forecast(forecast(problem, best, AHEAD))
+        row["noise alone"] = _noise_alone(problem, best)
         row["naive"] = _naive(record["cycles"].to_dataset())
-        row["noise alone"] = _noise_alone(fit.problem(predict), fit.values)
+        if identifiable is not None:
+            row["parameters"] = _intervals(problem, best, fit.parameters)
+        row["done"] = True
     except CellModelsError as error:
-        row["status"] = f"{type(error).__name__}: {error}"
+        row |= {"status": f"{type(error).__name__}: {error}", "done": False}
     row["CPU s"] = time.process_time() - start
     return row
 
 
-def _intervals(problem: Problem, table: Any, values: dict[str, float]) -> dict[str, Any]:
+def _intervals(problem: Problem, best: Evaluation, table: xr.Dataset) -> dict[str, Any]:
     """Both kinds of intervals of each parameter, and whether each calls it identifiable."""
-    best = problem.evaluate_optimum(list(values.values()))
     profile = profile_likelihood(problem, best)
     found = {}
-    for name in values:
+    for name in problem.scaling.names:
         wald, curve = table.sel(parameter=name), profile.sel(parameter=name)
         found[name] = {
             "wald": [float(wald["interval_low"]), float(wald["interval_high"])],
@@ -141,7 +144,7 @@ def _intervals(problem: Problem, table: Any, values: dict[str, float]) -> dict[s
     return found
 
 
-def _forecast(dataset: Any) -> dict[str, list[float]]:
+def _forecast(dataset: xr.Dataset) -> dict[str, list[float]]:
     name = "discharge_capacity"
     return {
         "low": dataset[f"{name}_low"].values[0].tolist(),
@@ -150,12 +153,12 @@ def _forecast(dataset: Any) -> dict[str, list[float]]:
     }
 
 
-def _noise_alone(problem: Problem, values: dict[str, float]) -> dict[str, list[float]]:
+def _noise_alone(problem: Problem, best: Evaluation) -> dict[str, list[float]]:
     """The fitted model's capacities, and their standard errors were there no discrepancy."""
-    best: Evaluation = problem.evaluate_optimum(list(values.values()))
-    ahead = _simulator_points(AHEAD)
+    at = np.array(AHEAD, dtype=float)
+    points = Points((PointSet("cycles", "discharge_capacity", "cycle", at),))
     prediction = problem.predict(
-        best.values, ahead, tolerance=problem.tolerance, state=best.prediction.state
+        best.values, points, tolerance=problem.tolerance, state=best.prediction.state
     )
     assert prediction.values is not None and prediction.jacobian is not None
     slopes = prediction.jacobian * problem.scaling.slopes(best.scaled)
@@ -164,7 +167,7 @@ def _noise_alone(problem: Problem, values: dict[str, float]) -> dict[str, list[f
     return {"model": prediction.values.tolist(), "error": errors.tolist()}
 
 
-def _naive(cycles: Any) -> dict[str, list[float]]:
+def _naive(cycles: xr.Dataset) -> dict[str, list[float]]:
     """A power law through the capacities, and its interval from the scatter about it.
 
     The first cycle begins with a cell charged more fully than all others; it is left out.
@@ -193,11 +196,6 @@ def _simulator(kind: str) -> Simulator:
     return Simulator(chosen.fitted_cell(), lives.protocol(), free=chosen.free)
 
 
-def _simulator_points(cycles: Iterable[int]) -> Any:
-    at = np.array(list(cycles), dtype=float)
-    return Points((PointSet("cycles", "discharge_capacity", "cycle", at),))
-
-
 def _problem(kind: Kind, life: Life, draw: int | None, factors: dict[str, float]) -> Problem:
     """The problem of a record, with starts that are off by factors on the truth."""
     cell = kind.fitted_cell()
@@ -218,7 +216,9 @@ def judge(found: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[T
     """Rows and targets of all lives."""
     right = [life for life in found if KINDS[life["kind"]] in RIGHT]
     wrong = [life for life in found if KINDS[life["kind"]] in WRONG]
-    rows: list[dict[str, Any]] = []
+    parameter_rows, parameter_targets = _judge_parameters(right)
+    forecast_rows, forecast_targets = _judge_forecasts(wrong)
+    nothing = [_forecast_row(right, "nothing", k) for k in range(len(AHEAD))]
     targets = [
         Target("records that could not be fitted and forecast", _failures(found), 0),
         Target("solver bias at the truth, in units of the noise", _worst(right, "noise"), 0.1),
@@ -226,13 +226,8 @@ def judge(found: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[T
             "shift of a parameter by it, in standard errors", _worst(right, "standard errors"), 0.1
         ),
     ]
-    parameter_rows, parameter_targets = _judge_parameters(right)
-    forecast_rows, forecast_targets = _judge_forecasts(wrong)
-    rows += parameter_rows + forecast_rows
-    rows += [
-        _forecast_row(lives_, "fitted with its mechanisms", k) for lives_ in [right] for k in (0, 1)
-    ]
-    return rows, targets + parameter_targets + forecast_targets
+    rows = [*parameter_rows, *forecast_rows, *nothing]
+    return [row for row in rows if row], targets + parameter_targets + forecast_targets
 
 
 def _judge_parameters(
@@ -282,7 +277,7 @@ def _hits(right: Sequence[dict[str, Any]], kind: Kind, name: str, method: str) -
         for life in right
         if life["kind"] == kind.name and life["identifiable"][name]
         for record in life["records"]
-        if "parameters" in record
+        if record["done"]
         for low, high in [record["parameters"][name][method]]
     ]
 
@@ -294,7 +289,7 @@ def _called(right: Sequence[dict[str, Any]], kind: Kind, name: str) -> list[bool
         for life in right
         if life["kind"] == kind.name and not life["identifiable"][name]
         for record in life["records"]
-        if "parameters" in record
+        if record["done"]
     ]
 
 
@@ -334,7 +329,7 @@ def _forecast_row(chosen: Sequence[dict[str, Any]], name: str, k: int) -> dict[s
     truth, forecast, alone, naive, life = [], [], [], [], []
     for each in chosen:
         for record in each["records"]:
-            if "forecast" in record and "naive" in record:
+            if record["done"]:
                 truth.append(each["capacity"][2 + k])
                 forecast.append([record["forecast"][s][k] for s in ("low", "median", "high")])
                 alone.append([record["noise alone"][s][k] for s in ("model", "error")])
@@ -391,7 +386,7 @@ def _share(hits: Sequence[bool]) -> float:
 
 
 def _failures(found: Sequence[dict[str, Any]]) -> int:
-    return sum("naive" not in record for life in found for record in life["records"])
+    return sum(not record["done"] for life in found for record in life["records"])
 
 
 def _worst(right: Sequence[dict[str, Any]], what: str) -> float:

@@ -20,100 +20,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.special
 import scipy.stats
 from numpy.typing import NDArray
 
-from cellmodels.fitting.drift import DRIFTS, NO_WANDER, WANDERS, Drift, Series, Wander
+from cellmodels.fitting.drift import DRIFTS, NO_WANDER, WANDERS
+from cellmodels.fitting.likelihood_grid import Choice, Grid, grid_of, places_of, scaled_rows
 from cellmodels.fitting.problem import Evaluation, Problem
-from cellmodels.fitting.residuals import Observations
 from cellmodels.solver.threads import single_threaded
 
-__all__ = ["Choice", "Discrepancy", "Grid", "Search", "estimate_discrepancies"]
+__all__ = ["Discrepancy", "Search", "estimate_discrepancies"]
 
 Array = NDArray[np.float64]
 
 SIGNIFICANT = 0.01
 """A discrepancy is assumed where its likelihood ratio is as unlikely as this without one."""
 
-_RATIOS = np.concatenate([[0.0], np.geomspace(0.05, 500, 21)])
-"""Standard deviations of a discrepancy at the end of the data that are tried, in units of the noise
-(the median over the variable's points)."""
-_NOISE_STEP = 1.3
 _FEWEST_FOR_WANDER = 30  # points of a series
-_RIDGE = 1e-10  # of the information of each parameter: directions without any count as known
 _SWEEPS = 6
 _UNITS = {"cycle": "cycles", "throughput": "A.h", "elapsed_time": "s"}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One point of a :class:`Grid`: drift, ratio and noise factor, as indices."""
-
-    drift: int
-    ratio: int
-    noise: int
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """Moments of one variable's residuals under every covariance that is tried.
-
-    With ``Z = [J | r]`` the derivatives of a variable's n normalised residuals and the residuals
-    themselves, and ``V = factor (1 + wander + ratio^2 drift)`` their covariance, all that a
-    likelihood needs is ``log det V`` and ``Z' inv(V) Z``.
-
-    Parameters
-    ----------
-    drifts : tuple of Drift
-    wander : Wander
-        Part of the noise.
-    ratios : ndarray, shape (h,)
-        Sizes of the drift over the noise; the first is zero.
-    factors : ndarray, shape (f,)
-        Of the noise's variance, from one on.
-    count : int
-        Number of averaged points.
-    log_det : ndarray, shape (drifts, h)
-        For a factor of one.
-    moments : ndarray, shape (drifts, h, p + 1, p + 1)
-        For a factor of one.
-    series : tuple of Series
-    parts : tuple of ndarray of int
-        Points of each series, as indices into the fit's.
-    first, span : float
-        First place and length of the data, in units of the coordinate.
-    unit : float
-        Median standard deviation of the points, in units of the variable.
-    """
-
-    drifts: tuple[Drift, ...]
-    wander: Wander
-    ratios: Array
-    factors: Array
-    count: int
-    log_det: Array
-    moments: Array
-    series: tuple[Series, ...]
-    parts: tuple[NDArray[np.int64], ...]
-    first: float
-    span: float
-    unit: float
-
-    def at(self, choice: Choice) -> Array:
-        """Moments of one covariance, shape (p + 1, p + 1)."""
-        return self.moments[choice.drift, choice.ratio] / self.factors[choice.noise]
-
-    def likelihoods(self, rest: Array) -> Array:
-        """Restricted log-likelihood of every covariance, shape (drifts, h, f).
-
-        Parameters
-        ----------
-        rest : ndarray, shape (p + 1, p + 1)
-            Moments of the other variables, and of the prior.
-        """
-        total = rest + self.moments[:, :, None] / self.factors[:, None, None]
-        own = self.log_det[:, :, None] + self.count * np.log(self.factors)
-        return restricted_likelihood(total) - 0.5 * own
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +68,12 @@ class Discrepancy:
         Of the variance of the white noise; at least one.
     statistic, p_value : float
         Twice the gain in restricted log-likelihood over white noise, and how likely that much is
-        without a discrepancy (at most: chi-square of two degrees of freedom).
+        without a discrepancy (at most: chi-square with two degrees of freedom for each of drift
+        and wander).
+    grid : Grid
+        What was tried.
+    weights : ndarray, shape (drifts, h, f)
+        How probable each is.
     """
 
     key: str
@@ -159,7 +89,7 @@ class Discrepancy:
     statistic: float
     p_value: float
     grid: Grid
-    choice: Choice
+    weights: Array
 
     @property
     def sentence(self) -> str:
@@ -183,45 +113,53 @@ class Discrepancy:
     @property
     def points(self) -> NDArray[np.int64]:
         """The variable's points, as indices into the fit's."""
-        return np.concatenate(self.grid.parts)
+        return self.grid.places.points
 
     @property
     def noise_alone(self) -> Discrepancy:
         """The same variable with white noise of the stated size."""
         return replace(self, present=False, size=0.0, wander=0.0, noise_factor=1.0)
 
-    def quadratic(self, rows: Array) -> Array:
-        """``L' V L`` for a row of L for each point of the fit; (k, p) -> (p, p).
+    def covariance(self, rows: Array) -> Array:
+        """Covariance of linear functions of the residuals; rows (k, p) -> (p, p).
 
-        V is the covariance of this variable's residuals, over that of the stated noise.
+        Parameters
+        ----------
+        rows : ndarray, shape (k, p)
+            What each residual of the fit counts for in each of the p functions.
+
+        Returns
+        -------
+        ndarray, shape (p, p)
+            ``rows' V rows``, with V in units of the stated noise. With a drift V is not known but
+            a mixture: each standard deviation is half the central 68 % of it.
         """
-        drift, ratio = self.grid.drifts[self.choice.drift], self.grid.ratios[self.choice.ratio]
-        total = np.zeros((rows.shape[1], rows.shape[1]))
-        for series, part in zip(self.grid.series, self.grid.parts, strict=True):
-            mine = rows[part]
-            total += mine.T @ mine
-            if self.present:
-                total += series.quadratic(mine, drift, self.grid.wander, float(ratio))
-        return self.noise_factor * total
+        grid, mine = self.grid, rows[self.points]
+        noise: Array = mine.T @ mine
+        if self.present:
+            noise = noise + grid.places.moments(rows, grid.wander)
+        if self.size == 0:
+            return self.noise_factor * noise
+        drifts = np.array([grid.places.moments(rows, drift) for drift in grid.drifts])
+        squares = grid.ratios[:, None] ** 2 * grid.factors
+        mean = float((self.weights * grid.factors).sum()) * noise
+        mean += np.tensordot((self.weights * squares).sum(axis=(1, 2)), drifts, 1)
+        variances = grid.factors[:, None] * np.diag(noise)
+        variances = variances + squares[..., None] * np.einsum("dii->di", drifts)[:, None, None]
+        wanted = _central(self.weights.ravel(), np.sqrt(variances).reshape(-1, len(noise)))
+        scale = wanted / np.sqrt(np.diag(mean))
+        return mean * np.outer(scale, scale)
 
 
-def restricted_likelihood(moments: Array) -> Array:
-    """The part of the restricted log-likelihood that depends on all variables together.
-
-    Parameters
-    ----------
-    moments : ndarray, shape (..., p + 1, p + 1)
-        ``[J | r]' inv(V) [J | r]``, summed over the variables.
-
-    Returns
-    -------
-    ndarray, shape (...)
-        ``-(log det J'inv(V)J + min_u (r + J u)' inv(V) (r + J u)) / 2``.
-    """
-    information, slope = moments[..., :-1, :-1], moments[..., :-1, -1]
-    solved = np.linalg.solve(information, slope[..., None])[..., 0]
-    rest = moments[..., -1, -1] - np.einsum("...k,...k->...", slope, solved)
-    return -0.5 * (np.linalg.slogdet(information)[1] + rest)
+def _central(weights: Array, deviations: Array) -> Array:
+    """Half the central 68 % of a mixture of normal distributions about zero; (g, p) -> (p,)."""
+    probability = scipy.special.ndtr(1.0)
+    low, high = np.zeros(deviations.shape[1]), deviations.max(axis=0)
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = weights @ scipy.special.ndtr(middle / deviations) < probability
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return (low + high) / 2
 
 
 @single_threaded
@@ -281,11 +219,11 @@ class Search:
         observations = problem.observations
         self.owners = [i for i, v in enumerate(observations.variables) if v.used]
         self.stated_variance = problem.loss.stated_variance
-        self.scale, self.rows, self.prior = _scaled_rows(problem, best)
+        self.scale, self.rows, self.prior = scaled_rows(problem, best)
         if precision is not None:
             self.prior[:-1, :-1] += np.diag(precision / self.scale**2)
-        self._points = [_points(observations, i) for i in self.owners]
-        self._plain = [_grid(points, self.rows) for points in self._points]
+        self._places = [places_of(observations, i) for i in self.owners]
+        self._plain = [grid_of(places, self.rows) for places in self._places]
         self.grids = list(self._plain)
         self.choices = [Choice(0, 0, 0)] * len(self.grids)
         self._driftless: set[int] = set()
@@ -324,12 +262,12 @@ class Search:
 
     def result(self, i: int) -> Discrepancy:
         """What is found for a variable."""
-        grid, choice, points = self.grids[i], self.choices[i], self._points[i]
+        grid, choice, places = self.grids[i], self.choices[i], self._places[i]
         ratio = float(grid.ratios[choice.ratio])
         wanders, drifts = grid.wander != NO_WANDER, ratio > 0
         present = wanders or drifts
         noise = float(grid.factors[choice.noise]) if present else self._white_factor(i)
-        size = points.unit * np.sqrt(noise * self.stated_variance)
+        size = places.unit * np.sqrt(noise * self.stated_variance)
         statistic, p_value = self.test(i)
         drift = grid.drifts[choice.drift]
         variable = self.problem.observations.variables[self.owners[i]]
@@ -339,15 +277,15 @@ class Search:
             along=_UNITS[variable.coordinate],
             present=present,
             size=float(ratio * size),
-            length=drift.length * points.span if drifts else float("nan"),
+            length=drift.length * places.span if drifts else float("nan"),
             offset=drifts and drift.offset > 0,
             wander=float(grid.wander.ratio * size),
-            wander_length=grid.wander.length * points.span if wanders else float("nan"),
+            wander_length=grid.wander.length * places.span if wanders else float("nan"),
             noise_factor=noise,
             statistic=statistic,
             p_value=p_value,
             grid=grid,
-            choice=choice,
+            weights=grid.weights(self.rest(i)),
         )
 
     def _open(self) -> list[int]:
@@ -385,12 +323,12 @@ class Search:
         They do when it is more likely than a drift, or when a drift beside it is significantly
         more likely than a drift alone.
         """
-        if max(s.size for s in self._points[i].series) < _FEWEST_FOR_WANDER:
+        if max(s.size for s in self._places[i].series) < _FEWEST_FOR_WANDER:
             return False
         rest, choice = self.rest(i), self.choices[i]
         drift = self.grids[i].drifts[choice.drift]
         tried = {
-            wander: _grid(self._points[i], self.rows, (drift,), wander).likelihoods(rest)
+            wander: grid_of(self._places[i], self.rows, (drift,), wander).likelihoods(rest)
             for wander in WANDERS
         }
         best = max(tried, key=lambda wander: tried[wander].max())
@@ -400,7 +338,7 @@ class Search:
             best = max(tried, key=lambda wander: tried[wander][0, 0].max())
         if not both and (choice.ratio == 0 or tried[best][0, 0].max() <= before):
             return False
-        self.grids[i] = _grid(self._points[i], self.rows, DRIFTS, best)
+        self.grids[i] = grid_of(self._places[i], self.rows, DRIFTS, best)
         return True
 
     def _white_factor(self, i: int) -> float:
@@ -409,99 +347,11 @@ class Search:
         Where neighbours are alike over less than a bin, it is the variance that the average of a
         bin shows.
         """
-        (size, count), points = self.best.jacobian.shape, self._points[i]
+        (size, count), places = self.best.jacobian.shape, self._places[i]
         spare = size / max(size - count, 1)
-        alone = max(1.0, float(np.mean(self.rows[points.all, -1] ** 2)) * spare)
-        averages = np.concatenate(
-            [
-                series.average(self.rows[part, -1:])
-                for series, part in zip(points.series, points.parts, strict=True)
-            ]
-        )
+        alone = max(1.0, float(np.mean(self.rows[places.points, -1] ** 2)) * spare)
+        averages = np.concatenate(places.averages(self.rows[:, -1:]))
         freedom, binned = averages.size, float(np.mean(averages**2)) * spare
         if scipy.stats.chi2.sf(freedom * binned / alone, freedom) <= SIGNIFICANT:
             return binned
         return alone
-
-
-# ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Points:
-    """Where the points of a variable lie; see the attributes of :class:`Grid`."""
-
-    series: tuple[Series, ...]
-    parts: tuple[NDArray[np.int64], ...]
-    first: float
-    span: float
-    unit: float
-
-    @property
-    def all(self) -> NDArray[np.int64]:
-        """All points, as indices into the fit's."""
-        return np.concatenate(self.parts)
-
-
-def _points(observations: Observations, owner: int) -> _Points:
-    at = np.concatenate([points.at for points in observations.points])
-    mine = np.flatnonzero(observations.owner == owner)
-    number = observations.series[mine]
-    parts = tuple(mine[number == s] for s in np.unique(number))
-    unit = float(np.median(observations.std[mine]))
-    first, span = float(at[mine].min()), float(np.ptp(at[mine])) or 1.0
-    series = tuple(
-        Series.of((at[part] - first) / span, observations.std[part] / unit) for part in parts
-    )
-    return _Points(series, parts, first, span, unit)
-
-
-def _scaled_rows(problem: Problem, best: Evaluation) -> tuple[Array, Array, Array]:
-    """Scale of the parameters, ``[J | r]`` of all points in it, and the moments of the prior."""
-    loss, owner = problem.loss, problem.observations.owner
-    slope = np.ones(owner.size)
-    for i in np.unique(owner):
-        slope[owner == i] = loss.mean_slope(best.residuals[owner == i])
-    rows = np.column_stack([slope[:, None] * best.jacobian, loss.influence(best.residuals)])
-    rows /= np.sqrt(loss.stated_variance)
-    known = np.zeros((0, problem.size + 1))
-    if problem.prior is not None:
-        known = np.column_stack([problem.prior.root, problem.prior.residuals(best.scaled)])
-    scale = np.linalg.norm(np.vstack([rows, known])[:, :-1], axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    rows, known = rows / np.append(scale, 1.0), known / np.append(scale, 1.0)
-    return scale, rows, known.T @ known + np.diag(np.append(np.full(problem.size, _RIDGE), 0.0))
-
-
-def _grid(
-    points: _Points,
-    rows: Array,
-    drifts: tuple[Drift, ...] = DRIFTS,
-    wander: Wander = NO_WANDER,
-) -> Grid:
-    """The grid of a variable, from the rows of all points of the fit."""
-    pairs = list(zip(points.series, points.parts, strict=True))
-    means = [series.average(rows[part]) for series, part in pairs]
-    log_det = np.zeros((len(drifts), _RATIOS.size))
-    moments = np.zeros((*log_det.shape, rows.shape[1], rows.shape[1]))
-    for i, drift in enumerate(drifts):
-        for series, mean in zip(points.series, means, strict=True):
-            modes = series.modes(drift, wander)
-            log_det[i] += modes.log_det(_RATIOS)
-            moments[i] += modes.moments(mean, _RATIOS)
-    largest = max(2.0, 2 * max(float(np.mean(mean[:, -1] ** 2)) for mean in means))
-    steps = int(np.ceil(np.log(largest) / np.log(_NOISE_STEP)))
-    return Grid(
-        drifts=drifts,
-        wander=wander,
-        ratios=_RATIOS,
-        factors=np.power(_NOISE_STEP, np.arange(steps + 1.0)),
-        count=sum(series.size for series in points.series),
-        log_det=log_det,
-        moments=moments,
-        series=points.series,
-        parts=points.parts,
-        first=points.first,
-        span=points.span,
-        unit=points.unit,
-    )

@@ -188,12 +188,10 @@ class Series:
         """Covariance of the drift at places s with normalised averages, shape (m, b)."""
         return drift.covariance(s, self.place) * self.root
 
-    def quadratic(self, rows: Array, drift: Drift, wander: Wander, ratio: float) -> Array:
-        """``L' (wander + ratio^2 drift) L`` of the points' rows L; (n, p) -> (p, p)."""
+    def moments(self, rows: Array, process: Drift | Wander) -> Array:
+        """``L' K L`` with K the covariance of a process, L the points' rows; (n, p) -> (p, p)."""
         sums = self.root[:, None] * self.average(rows)
-        alike = ratio**2 * drift.covariance(self.place, self.place)
-        alike += wander.covariance(self.place, self.place)
-        return sums.T @ alike @ sums
+        return sums.T @ process.covariance(self.place, self.place) @ sums
 
     def _outer(self, covariance: Array) -> Array:
         return self.root[:, None] * covariance * self.root

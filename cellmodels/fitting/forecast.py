@@ -9,10 +9,10 @@ data tell of either is counted once. Its variance holds
 - the discrepancy's: known where there are data, and growing beyond them.
 
 The discrepancy's size and length, and the factor on the noise, are not taken as known: forecasts
-for all values on a grid are mixed, weighted by their restricted likelihood with a prior that is
-flat in the size. Hence intervals are wider than a normal distribution's where the data are few, and
-a drift too small to be seen widens them too. An interval is one of the cell's true value; that of a
-measurement adds the noise.
+for all values on a grid are mixed, each with its probability (`likelihood_grid.Grid.weights`).
+Hence intervals are wider than a normal distribution's where the data are few, and a drift too small
+to be seen widens them too. An interval is one of the cell's true value; that of a measurement adds
+the noise.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from cellmodels.errors import CellModelsError, InputError, did_you_mean
-from cellmodels.fitting.discrepancy import Grid, Search
+from cellmodels.fitting.discrepancy import Search
 from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.residuals import Variable
 from cellmodels.observations import Points, PointSet
@@ -175,12 +175,12 @@ def predictive(search: Search, variable: int, at: Array, values: Array, jacobian
     """
     i = search.owners.index(variable)
     grid, rest = search.grids[i], search.rest(i)
-    weights = np.exp(_log_weights(grid, rest))
+    weights = grid.weights(rest)
     kept = np.argwhere(weights > _NEGLIGIBLE * weights.max())
-    unit = grid.unit * np.sqrt(search.stated_variance)
+    unit = grid.places.unit * np.sqrt(search.stated_variance)
     means, deviations = np.empty((2, len(kept), values.size))
     for drift in np.unique(kept[:, 0]):
-        kriging = _Kriging.of(search, i, int(drift), (at - grid.first) / grid.span)
+        kriging = _Kriging.of(search, i, int(drift), (at - grid.places.first) / grid.places.span)
         for k in np.flatnonzero(kept[:, 0] == drift):
             factor, ratio = grid.factors[kept[k, 2]], grid.ratios[kept[k, 1]]
             information = rest + grid.moments[drift, kept[k, 1]] / factor
@@ -220,11 +220,11 @@ class _Kriging:
     @classmethod
     def of(cls, search: Search, i: int, drift: int, places: Array) -> _Kriging:
         grid = search.grids[i]
-        (series,), (part,) = grid.series, grid.parts
+        (series,), (rows,) = grid.places.series, grid.places.averages(search.rows)
         modes = series.modes(grid.drifts[drift], grid.wander)
         return cls(
             modes.values,
-            modes.whiten @ series.average(search.rows[part]),
+            modes.whiten @ rows,
             series.cross(grid.drifts[drift], places) @ modes.whiten.T,
             grid.drifts[drift].variance(places),
         )
@@ -249,12 +249,6 @@ class _Kriging:
         drift = ratio**2 * (self.variance - (weights * self.cross).sum(axis=1))
         variance = factor * np.maximum(drift, 0) + np.einsum("mi,ij,mj->m", slope, inverse, slope)
         return slope @ best - seen[:, -1], np.sqrt(variance)
-
-
-def _log_weights(grid: Grid, rest: Array) -> Array:
-    """Logarithm of what each point of a grid weighs: its likelihood, and the width of its cell."""
-    edges = np.concatenate([[0.0], (grid.ratios[1:] + grid.ratios[:-1]) / 2, grid.ratios[-1:]])
-    return grid.likelihoods(rest) + np.log(np.diff(edges))[:, None]
 
 
 def _within_bounds(problem: Problem) -> Array:

@@ -268,11 +268,12 @@ def covariance_of(
     # Directions without information get a huge variance instead of an error.
     floor = _SMALLEST_SINGULAR_VALUE * (singular.max(initial=0.0) or 1.0)
     root = directions.T / np.maximum(singular, floor)
-    middle = left[size:].T @ left[size:]
-    left = left[:size] / np.sqrt(weights)[:, None]
+    effect = left @ root.T  # of each row's error on each parameter
+    covariance = effect[size:].T @ effect[size:]
+    effect = effect[:size] / np.sqrt(weights)[:, None]
     for found in discrepancies:
-        middle += loss.stated_variance * found.quadratic(left)
-    return root @ middle @ root.T
+        covariance += loss.stated_variance * found.covariance(effect)
+    return covariance
 
 
 def estimate_parameters(
