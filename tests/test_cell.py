@@ -187,6 +187,35 @@ def test_wrong_names_of_values_are_refused(cell):
         cell.value("Negative electrode OCP [V]")
 
 
+def test_parameters_that_functions_read_are_read(cell):
+    """Those of PyBaMM's Python functions, and those that formulas of ours quote."""
+    read = cell.parameters_read
+    assert {DIFFUSIVITY, "Negative electrode OCP [V]"} <= set(read)
+    for hidden in ("Dead lithium decay constant [s-1]", "Initial SEI thickness [m]"):
+        assert hidden in read
+    bare = cell.with_mechanisms(["SEI"])
+    assert [m.short_name for m in bare.mechanisms] == ["SEI"]
+    assert "Dead lithium decay constant [s-1]" not in bare.parameters_read
+    zinc = Cell("zinc_bromine")
+    assert "Electrolyte conductivity at 25 degC [S.m-1]" in zinc.parameters_read
+
+
+def test_parameters_of_the_mesh_are_lengths_between_its_ends():
+    cell = Cell("lithium_ion", parameters="OKane2022", model="SPM")
+    assert "Negative electrode thickness [m]" in cell.parameters_of_mesh
+    assert "Negative particle radius [m]" in cell.parameters_of_mesh
+    assert "Electrode width [m]" not in cell.parameters_of_mesh
+    assert Cell("zinc_bromine").parameters_of_mesh == ()  # well mixed
+    assert "Separator thickness [m]" in Cell("zinc_bromine", model="porous").parameters_of_mesh
+
+
+def test_other_mechanisms_keep_the_rest(cell):
+    other = cell.with_mechanisms(["SEI"])
+    assert other.parameters == cell.parameters and other.model == cell.model
+    with pytest.raises(InputError, match="SEJ"):
+        cell.with_mechanisms(["SEJ"])
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -51,6 +51,20 @@ def test_example_runs_and_writes_its_results(name, tmp_path):
         assert len(cm.Fit.load(tmp_path / f"{result}.nc").values) >= 2
 
 
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not os.environ.get("CELLMODELS_DATA"),
+    reason="CELLMODELS_DATA does not name a folder with measured data",
+)
+def test_example_compares_mechanisms(tmp_path):
+    done = run("compare_mechanisms", CELLMODELS_QUICK="1", CELLMODELS_OUTPUT=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    found = cm.MechanismComparison.load(tmp_path / "sanyo_mechanisms.nc")
+    assert found.verdict in done.stdout and "film, reaction" in found.verdict
+    assert (tmp_path / "sanyo_mechanisms.png").stat().st_size > 20_000
+
+
 @pytest.mark.slow
 def test_example_without_data_makes_its_pictures(tmp_path):
     done = run("zinc_bromine_cell", CELLMODELS_QUICK="1", CELLMODELS_OUTPUT=str(tmp_path))

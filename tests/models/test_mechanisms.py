@@ -110,3 +110,23 @@ def test_ageing_parameters_follow_the_settings():
     assert "Dead lithium decay constant [s-1]" not in LithiumPlating("reversible").parameters
     positive = LossOfActiveMaterial(electrodes=("positive",))
     assert all(name.startswith("Positive") for name in positive.parameters)
+
+
+@pytest.mark.parametrize("given", VARIANTS, ids=repr)
+def test_rates_are_some_of_the_parameters_of_what_ages(given):
+    assert set(given.rates) <= set(given.parameters)
+    assert bool(given.rates) == given.ages == (not isinstance(given, LumpedThermal | DoubleLayer))
+
+
+def test_rates_of_each_place():
+    assert SEI("reaction").rates == ("SEI reaction exchange current density [A.m-2]",)
+    assert LithiumPlating().rates == ("Dead lithium decay constant [s-1]",)
+    assert LithiumPlating("reversible").rates == ("Lithium plating kinetic rate constant [m.s-1]",)
+    assert LossOfActiveMaterial().rates == (
+        "Negative electrode LAM constant proportional term [s-1]",
+        "Positive electrode LAM constant proportional term [s-1]",
+    )
+    assert LossOfActiveMaterial("reaction").rates == (
+        "Negative electrode reaction-driven LAM factor [m3.mol-1]",
+    )
+    assert ParticleCracking(sei_on_cracks=False).rates == ()

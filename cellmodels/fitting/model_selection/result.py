@@ -19,7 +19,7 @@ from cellmodels.fitting import fit_tree
 from cellmodels.fitting.model_selection.task import Score, SetResult, likelihood_of
 from cellmodels.fitting.model_selection.verdict import verdict
 from cellmodels.fitting.result import Fit
-from cellmodels.fitting.statistics import SIGNIFICANT, aicc
+from cellmodels.fitting.statistics import aicc
 from cellmodels.protocol import Protocol
 from cellmodels.record.files.contents import contents
 from cellmodels.record.netcdf import read_tree
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["MechanismComparison", "assemble", "read_result", "write_result"]
 
 SCHEMA = "cellmodels-mechanisms/1"
+_ALIKE = 0.05  # probability of an autocorrelation under white noise
 _RESULT_SCHEMA = "cellmodels-mechanism-set/1"
 
 
@@ -217,15 +218,15 @@ def _row(result: SetResult) -> dict[str, Any]:
         nan = float("nan")
         return {
             "free": 0, "points": 0, "chi_square": nan, "rms": nan, "aicc": nan, "aicc_white": nan,
-            "autocorrelation": nan, "autocorrelated": False, "loose": "", "evaluations": 0,
-            "status": "failed", "message": result.message,
+            "autocorrelation": nan, "autocorrelated": False, "assumed": False, "loose": "[]",
+            "evaluations": 0, "status": "failed", "message": result.message,
         }  # fmt: skip
     fit, numbers = result.fit, result.fit.statistics
     likely = likelihood_of(fit)
     free, points = int(numbers["free_parameters"]), int(numbers["points"])
     variables = fit.variables.isel(variable=fit.variables["used"].values > 0)
     alike = variables["autocorrelation"].values
-    significant = (alike > 0) & (variables["autocorrelation_p"].values < SIGNIFICANT)
+    significant = (alike > 0) & (variables["autocorrelation_p"].values < _ALIKE)
     loose = fit.parameters["parameter"].values[~fit.parameters["identifiable"].values.astype(bool)]
     return {
         "free": free,
@@ -236,6 +237,7 @@ def _row(result: SetResult) -> dict[str, Any]:
         "aicc_white": float(numbers["aicc"]),
         "autocorrelation": float(np.nanmax(alike)) if np.isfinite(alike).any() else float("nan"),
         "autocorrelated": bool(significant.any()),
+        "assumed": bool(np.any(variables["noise_origin"].values.astype(str) == "assumed")),
         "loose": json.dumps([str(name) for name in loose]),
         "evaluations": int(numbers["evaluations"]),
         "status": fit.status,
@@ -253,6 +255,7 @@ _ABOUT = {
     "weight": "Akaike weight",
     "autocorrelation": "largest lag-one autocorrelation of a variable's residuals",
     "autocorrelated": "whether that of a variable is significant",
+    "assumed": "whether the noise of a variable is assumed",
     "loose": "parameters that the data do not determine",
 }
 

@@ -62,6 +62,11 @@ def _first(sets: xr.Dataset, simple: Sequence[str]) -> str:
             f"{name} describes this cell best of these, but does not explain it: residuals are "
             f"{rms:.2g} times the noise, and alike from point to point."
         )
+    if bool(row["assumed"]):
+        return (
+            f"{name} describes this cell best of these, within {rms:.2g} times a noise that is "
+            "assumed."
+        )
     if rms > _GOOD:
         return (
             f"{name} describes this cell best of these; its residuals are {rms:.2g} times the "
