@@ -52,7 +52,7 @@ from cellmodels.fitting.input_prior import KNOWN, READING, FixedInput, choose_in
 from cellmodels.fitting.least_squares import FitError
 from cellmodels.fitting.problem import Predictor, Problem
 from cellmodels.fitting.statistics import correlation_from, estimate_parameters, variable_fits
-from cellmodels.observations import Prediction
+from cellmodels.observations import Points, Prediction
 from cellmodels.protocol import Protocol
 from cellmodels.simulator import Simulator
 
@@ -238,6 +238,41 @@ def prediction_variance(
         },
         coords={"input": inputs["input"].values},
     )
+
+
+def variance_from_inputs(
+    inputs: xr.Dataset, maker: Maker, fitted: ArrayLike, points: Points
+) -> Array:
+    """Part of the variance of a fitted life's values that comes from its fixed inputs.
+
+    Parameters
+    ----------
+    inputs : xarray.Dataset
+        From :func:`input_uncertainty`, or the group ``/fixed_inputs`` of a fit's tree.
+    maker : callable
+        As in :func:`input_uncertainty`.
+    fitted : array_like, shape (p,)
+        Values of the fitted parameters, in their units.
+    points : Points
+        k points of the life.
+
+    Returns
+    -------
+    ndarray, shape (k,)
+        In the squared units of the points' variables.
+
+    Raises
+    ------
+    FitError
+        When the life cannot be simulated to the points.
+    """
+    names = tuple(map(str, inputs["input"].values))
+    values = np.concatenate([np.asarray(fitted, dtype=float), inputs["value"].values])
+    prediction = maker(names)(values, points, jacobian=True)
+    if not prediction.outcome.ok or prediction.jacobian is None:
+        said = prediction.outcome.message or prediction.outcome.reason
+        raise FitError(f"The life cannot be differentiated by its fixed inputs: {said}.")
+    return prediction_variance(inputs, prediction.jacobian)["input_variance"].values
 
 
 # Derivatives ------------------------------------------------------------------------------

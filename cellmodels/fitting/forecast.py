@@ -6,7 +6,9 @@ cell (:mod:`cellmodels.fitting.discrepancy`) estimated together from all data, s
 data tell of either is counted once. Its variance holds
 
 - the parameters': their covariance, through the exact derivatives of the simulated life;
-- the discrepancy's: known where there are data, and growing beyond them.
+- the discrepancy's: known where there are data, and growing beyond them;
+- that of the cell's fixed inputs, where the fit includes it
+  (:mod:`cellmodels.fitting.fixed_inputs`).
 
 The discrepancy's size and length, and the factor on the noise, are not taken as known: forecasts
 for all values on a grid are mixed, each with its probability (`likelihood_grid.Grid.weights`).
@@ -18,8 +20,8 @@ the noise.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.special
@@ -65,6 +67,10 @@ class Mixture:
     deviations: Array
     noise: Array
 
+    def widened(self, variance: Array) -> Mixture:
+        """The same with an independent normal variable added, of variance (m,)."""
+        return replace(self, deviations=np.sqrt(self.deviations**2 + variance))
+
     def quantile(self, probability: float, measured: bool = False) -> Array:
         """Quantile of the true value, or of a measurement; shape (m,)."""
         added = self.noise[:, None] if measured else 0.0
@@ -88,6 +94,7 @@ def forecast(
     variables: Iterable[str] | None = None,
     *,
     levels: Sequence[float] = (0.95,),
+    added: Callable[[Points], Array] | None = None,
 ) -> xr.Dataset:
     """Forecast variables of a fitted life beyond its data.
 
@@ -104,6 +111,9 @@ def forecast(
         discharge capacity, or the first fitted capacity.
     levels : sequence of float
         Of the intervals.
+    added : callable, optional
+        Gives the variance, at points of the life, of what is not free in the problem: that of
+        fixed inputs, say.
 
     Returns
     -------
@@ -125,10 +135,10 @@ def forecast(
     levels = [_level(level) for level in levels]
     at = _cycles(cycles, max(_last(problem, i) for i in chosen))
     known = problem.observations.variables
-    asked = [PointSet(known[i].group, known[i].name, "cycle", at) for i in chosen]
+    asked = Points(tuple(PointSet(known[i].group, known[i].name, "cycle", at) for i in chosen))
     prediction = problem.predict(
         best.values,
-        Points(tuple(asked)),
+        asked,
         jacobian=True,
         tolerance=problem.tolerance,
         state=best.prediction.state,
@@ -143,11 +153,13 @@ def forecast(
     slopes = problem.scaling.slopes(best.scaled)
     search = Search(problem, best, _within_bounds(problem))
     search.climb()
+    further = np.zeros(asked.size) if added is None else added(asked)
     dataset = xr.Dataset(coords={"cycle": at.astype(np.int64), "level": levels})
     for number, i in enumerate(chosen):
         part = slice(number * at.size, (number + 1) * at.size)
         values = prediction.values[part]
         mixture = predictive(search, i, at, values, prediction.jacobian[part] * slopes)
+        mixture = mixture.widened(further[part])
         dataset = dataset.assign(_columns(known[i], values, mixture, levels))
     dataset.attrs = _assumptions(search, chosen)
     return dataset

@@ -19,6 +19,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,11 +30,17 @@ from numpy.typing import ArrayLike
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError
-from cellmodels.estimates import ATTRIBUTE, as_attribute, names_in
+from cellmodels.estimates import ATTRIBUTE, as_attribute, names_in, sentence
 from cellmodels.fitting import fit_tree
 from cellmodels.fitting.asking import Asking
 from cellmodels.fitting.empirical import compare_with_empirical
-from cellmodels.fitting.fixed_inputs import input_uncertainty, tree_with_inputs
+from cellmodels.fitting.fixed_inputs import (
+    Maker,
+    input_uncertainty,
+    simulators,
+    tree_with_inputs,
+    variance_from_inputs,
+)
 from cellmodels.fitting.forecast import forecast
 from cellmodels.fitting.input_refits import with_refits
 from cellmodels.fitting.least_squares import Optimum
@@ -274,8 +281,11 @@ class Fit(FittedCell, Asking):
         *,
         levels: Sequence[float] = (0.95,),
         predict: Predictor | None = None,
+        maker: Maker | None = None,
     ) -> xr.Dataset:
         """What comes after the data, with intervals; see :mod:`cellmodels.fitting.forecast`.
+
+        Of a fit with :meth:`with_fixed_inputs` the intervals include their uncertainty.
 
         Parameters
         ----------
@@ -287,6 +297,8 @@ class Fit(FittedCell, Asking):
             Of the intervals.
         predict : Predictor, optional
             In place of the simulator of the cell under its protocol.
+        maker : callable, optional
+            In place of what makes simulators in which fixed inputs vary, too.
 
         Returns
         -------
@@ -302,8 +314,18 @@ class Fit(FittedCell, Asking):
             When the fitted cell cannot be simulated so far.
         """
         problem = self.problem(predict)
-        best = problem.evaluate_optimum(list(self.values.values()))
-        return forecast(problem, best, cycles, variables, levels=levels)
+        values = list(self.values.values())
+        best = problem.evaluate_optimum(values)
+        inputs = self.fixed_inputs
+        if not inputs.sizes.get("input"):
+            found = forecast(problem, best, cycles, variables, levels=levels)
+            said = sentence(self.estimates) or "taken as known"
+        else:
+            make = maker or simulators(self.cell, self.protocol, problem.scaling.names)
+            added = partial(variance_from_inputs, inputs, make, values)
+            found = forecast(problem, best, cycles, variables, levels=levels, added=added)
+            said = f"intervals include the uncertainty of {inputs.sizes['input']} fixed inputs"
+        return found.assign_attrs({ATTRIBUTE: as_attribute(self.estimates), "fixed_inputs": said})
 
     def input_uncertainty(
         self, names: Sequence[str] | None = None, *, check: int = 0, **options: Any

@@ -13,7 +13,7 @@ from cellmodels.fitting.loss import Loss
 from cellmodels.fitting.prior import Prior
 from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.residuals import observe
-from cellmodels.observations import Outcome, Prediction
+from cellmodels.observations import Outcome, Points, PointSet, Prediction
 
 Z = ("SEI solvent diffusivity [m2.s-1]", "SEI resistivity [Ohm.m]")
 V = (
@@ -336,3 +336,26 @@ def test_a_zinc_cell_with_its_many_estimates():
     assert p["data_standard_error"].item() < p["standard_error"].item()
     consider = inputs["consider_standard_error"].item()
     assert inputs["scaled_standard_error"].item() <= consider * (1 + 1e-9)
+
+
+def test_a_forecast_includes_the_fixed_inputs(fit, maker, cell):
+    lines, at = Lines(cell, Z), np.arange(450.0, 801.0, 50.0)
+    plain = fit.forecast(at, predict=lines)
+    wide = fit.with_fixed_inputs(V, maker=maker).forecast(at, predict=lines, maker=maker)
+    assert plain.attrs["fixed_inputs"] == "taken as known"
+    assert wide.attrs["fixed_inputs"] == "intervals include the uncertainty of 3 fixed inputs"
+    np.testing.assert_array_equal(
+        wide["discharge_capacity_model"], plain["discharge_capacity_model"]
+    )
+    widths = [
+        (f["discharge_capacity_high"] - f["discharge_capacity_low"]).values for f in (plain, wide)
+    ]
+    found = fit.input_uncertainty(V, maker=maker)
+    points = Points((PointSet("cycles", "discharge_capacity", "cycle", at),))
+    values = [*fit.values.values(), *found["value"].values]
+    jacobian = maker(tuple(found["input"].values))(values, points).jacobian
+    inputs = prediction_variance(found, jacobian)["input_variance"].values
+    # variances add; the quantiles of a mixture that is nearly normal are those of its deviation
+    expected = np.sqrt(widths[0] ** 2 + (2 * 1.96) ** 2 * inputs)
+    np.testing.assert_allclose(widths[1][0], expected[0], rtol=0.15)
+    assert np.all(widths[1] > widths[0])
