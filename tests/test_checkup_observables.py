@@ -137,6 +137,7 @@ def test_what_check_ups_of_a_fresh_cell_give_is_that_of_pybamm(fresh) -> None:
         assert fresh[key][0] == pytest.approx(value, rel=rel, abs=1e-8), key
 
 
+@pytest.mark.slow
 def test_derivatives_of_check_ups_of_a_fresh_cell_are_those_of_pybamm(fresh) -> None:
     up, down = (of_pybamm(aged_cell(**{FREE[0]: 1.0 + s * STEP})) for s in (1.0, -1.0))
     for key in up:

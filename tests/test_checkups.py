@@ -562,7 +562,10 @@ def test_what_is_found_is_what_a_simulated_check_up_gives(rpt):
     record, _ = rpt
     empty = "Discharge at C/20 until 2.5 V"
     voltages = [f"{10 * k} %" for k in range(1, 10)]
-    checkup = cm.Checkup([cm.Test("C20", ["Rest for 30 minutes", empty], voltages_at=voltages)])
+    full = ("Charge at C/20 until 4.2 V", "Hold at 4.2 V until C/50")
+    down = ("Rest for 30 minutes", empty)
+    up = cm.Test("C20_charge", (*down, "Rest for 1 hour", *full), voltages_at=voltages)
+    checkup = cm.Checkup([cm.Test("C20", down, voltages_at=voltages), up])
     cycle = ["Discharge at 1C until 2.5 V", "Charge at 1C until 4.2 V"]
     protocol = cm.Protocol(cycle, every={1: checkup})
     cell = cm.Cell("lithium_ion", parameters="Chen2020", model="SPM", initial_soc=1.0)
@@ -570,6 +573,10 @@ def test_what_is_found_is_what_a_simulated_check_up_gives(rpt):
     found = find_checkups(record, nominal_capacity=5.0).record["checkups"].to_dataset()
     found = found.isel(checkup=0)
     assert int(life["cycle"]) == int(found["cycle"]) == 0
-    assert float(found["capacity_C20"]) == pytest.approx(float(life["capacity_C20"]), rel=1e-4)
-    np.testing.assert_allclose(found["charge_C20"], life["charge_C20"])
-    np.testing.assert_allclose(found["voltage_C20"], life["voltage_C20"], atol=3e-4)
+    for name in ("C20", "C20_charge"):
+        for measure in ("capacity", "energy"):
+            mine, theirs = (float(one[f"{measure}_{name}"]) for one in (found, life))
+            assert mine == pytest.approx(theirs, rel=1e-4)
+        np.testing.assert_allclose(found[f"charge_{name}"], life[f"charge_{name}"])
+        mine, theirs = (one[f"voltage_{name}"].values for one in (found, life))
+        np.testing.assert_allclose(mine, theirs, atol=3e-4)

@@ -172,6 +172,34 @@ def test_coordinate(files, written, expected):
     assert read_fit_file(path).settings["coordinate"] == expected
 
 
+def test_observables_of_any_kind(files):
+    names = ["coulombic_efficiency", "loss_of_lithium_inventory", "voltage_relax"]
+    header = "cell,cycle,Q,coulombic_efficiency [%],loss_of_lithium_inventory [%]"
+    rows = "".join(f"B,{n},4990,99.9,0.1,4.0,4.1\n" for n in (5, 10))
+    curve = "voltage_relax at 1 min [V],voltage_relax at 10 min [V]"
+    (files / "life.csv").write_text(f"{header},{curve}\n{rows}")
+    test = """
+[[checkup.test]]
+name = "relax"
+measure = "voltage"
+steps = ["Discharge at 1C for 10 seconds", "Rest for 1 hour"]
+times_at = ["1 min", 600, "1 hour"]
+"""
+    (files / "protocol.toml").write_text(PROTOCOL + test)
+    noise = 'noise = { coulombic_efficiency = "0.1 %", loss_of_lithium_inventory = "0.5 %" }'
+    path = changed(files, 'noise = { discharge_capacity = "2 mA.h" }', noise)
+    path.write_text(path.read_text().replace("tolerance", f"observables = {names}\ntolerance"))
+    job = read_fit_file(path)
+    assert job.settings["observables"] == names
+    assert job.settings["noise"] == {
+        "coulombic_efficiency": pytest.approx(1e-3), "loss_of_lithium_inventory": 0.5
+    }  # fmt: skip
+    assert job.record["checkups"]["time_relax"].values.tolist() == [60.0, 600.0]
+    path.write_text(path.read_text().replace("voltage_relax", "mean_temperature"))
+    with pytest.raises(InputError, match="no variable 'mean_temperature'"):
+        read_fit_file(path)
+
+
 def test_a_column_can_be_left_out(files):
     rows = "".join(f"B,{n},4990,4.99,{n}\n" for n in range(1, 11))
     (files / "life.csv").write_text("cell,cycle,Q,charge_capacity [A.h],qc [A.h]\n" + rows)

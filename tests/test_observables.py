@@ -106,6 +106,7 @@ def test_quantities_of_a_cycle_are_those_of_pybamm(predicted) -> None:
         assert predicted[name][0] == pytest.approx(value, abs=5e-6 * size), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", range(len(FREE)))
 def test_derivatives_of_a_cycle_are_those_of_pybamm(predicted, k: int) -> None:
     up, down = (of_pybamm(thermal_cell(**changed(k, sign))) for sign in (1.0, -1.0))

@@ -156,3 +156,20 @@ def test_a_record_without_traces():
     record = cm.build_record(cycles={"cycle": [1, 2], "discharge_capacity": [1.0, 0.9]})
     with pytest.raises(InputError, match="no /traces"):
         cm.summarise_cycles(record)
+
+
+def test_the_mean_temperature_is_that_over_time():
+    """A charge is sampled ten times as often as the rest after it, and warmer."""
+    seconds = np.concatenate([np.arange(0.0, 3600.0, 10.0), np.arange(3600.0, 7201.0, 100.0)])
+    charges = seconds < 3600.0
+    traces = xr.Dataset(
+        {
+            "time": ("sample", seconds),
+            "current": ("sample", np.where(charges, -2.0, 0.0)),
+            "voltage": ("sample", np.where(charges, 3.0 + seconds / 3600.0, 3.9)),
+            "temperature": ("sample", np.where(charges, 310.0, 300.0)),
+        }
+    )
+    cycles = cm.summarise_cycles(traces)
+    assert float(cycles["mean_temperature"][0]) == pytest.approx(305.0, abs=0.2)
+    assert float(cycles["max_temperature"][0]) == 310.0
