@@ -6,7 +6,6 @@ With a lumped temperature among the mechanisms, that too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-
 from dataclasses import dataclass
 
 import numpy as np
