@@ -424,7 +424,8 @@ def random_starts(case: Case, count: int) -> list[Found]:
     for _ in range(count):
         start = np.exp(rng.uniform(np.log(LOWER), np.log(UPPER)))
         scaling = free_parameters(problem.cell, FREE, **settings(start))
-        found.append(found_by(replace(problem, scaling=scaling)))
+        other = replace(problem.problem, scaling=scaling)
+        found.append(found_by(replace(problem, problem=other)))
     return found
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from cellmodels.checkups import find_checkups as find_checkups
     from cellmodels.chemistry import Chemistry as Chemistry
     from cellmodels.experiments.datasets import simulate_experiments as simulate_experiments
-    from cellmodels.experiments.from_checkups import checkup_experiments as checkup_experiments
+    from cellmodels.experiments.from_records import checkup_experiments as checkup_experiments
+    from cellmodels.experiments.from_records import trace_experiment as trace_experiment
     from cellmodels.experiments.logged import logged_steps as logged_steps
     from cellmodels.experiments.values import EquilibriumCurve as EquilibriumCurve
     from cellmodels.experiments.values import ImpedanceSpectrum as ImpedanceSpectrum
@@ -96,7 +97,7 @@ _HOMES = {
     "checkups": ("CheckupsFound", "find_checkups"),
     "chemistry": ("Chemistry",),
     "experiments.datasets": ("simulate_experiments",),
-    "experiments.from_checkups": ("checkup_experiments",),
+    "experiments.from_records": ("checkup_experiments", "trace_experiment"),
     "experiments.logged": ("logged_steps",),
     "experiments.values": ("EquilibriumCurve", "ImpedanceSpectrum", "VoltageTrace"),
     "fitting": ("Fit", "TraceFit", "adapt", "fit", "fit_trace"),

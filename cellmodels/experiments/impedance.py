@@ -76,14 +76,14 @@ class ImpedancePart:
     def simulate(self, values: Array, state: Any = None) -> Simulated:
         """The impedance, with derivatives by central differences."""
         found = self._impedance(values)
-        columns = []
+        jacobian = np.empty((len(found), len(values)))
         for k, value in enumerate(values):
             step = max(_STEP * abs(value), _LEAST)
             shift = np.zeros(len(values))
             shift[k] = step
             up, down = self._impedance(values + shift), self._impedance(values - shift)
-            columns.append((up - down) / (2.0 * step))
-        return Simulated(found, np.stack(columns, axis=1))
+            jacobian[:, k] = (up - down) / (2.0 * step)
+        return Simulated(found, jacobian)
 
     def _impedance(self, values: Array) -> Array:
         inner, _ = self._inner(values)

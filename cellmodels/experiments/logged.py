@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cellmodels.errors import InputError
+from cellmodels.errors import InputError, did_you_mean
 from cellmodels.steps import Step
 
-__all__ = ["check_logged", "logged_steps"]
+__all__ = ["BETWEEN", "check_logged", "logged_steps"]
+
+#: The current between two rows: their mean, that of the first, or that of the second.
+BETWEEN = ("mean", "previous", "next")
 
 Array = NDArray[np.float64]
 
@@ -20,15 +25,16 @@ def logged_steps(
     time: ArrayLike,
     current: ArrayLike,
     *,
+    between: str = "mean",
     charge_tolerance: float = _CHARGE_TOLERANCE,
     current_tolerance: float = _CURRENT_TOLERANCE,
 ) -> tuple[Step, ...]:
     """Steps of constant current that replay a logged one.
 
-    Between two rows the current is their mean (the trapezoidal rule). Neighbouring intervals are
-    merged as long as the charge of the merged step, at each of its rows, differs by less than
-    `charge_tolerance` from the logged one, and each current by less than `current_tolerance`
-    from their mean. Where steps meet, the charge is exact, so that nothing drifts.
+    Neighbouring intervals between rows are merged as long as the charge of the merged step, at
+    each of its rows, differs by less than `charge_tolerance` from the logged one, and their
+    currents by less than `current_tolerance` from each other. Where steps meet, the charge is
+    exact, so that nothing drifts.
 
     Parameters
     ----------
@@ -36,6 +42,10 @@ def logged_steps(
         [s], ascending; the steps begin at the first.
     current : array_like, shape (m,)
         [A], positive on discharge.
+    between : {"mean", "previous", "next"}
+        The current between two rows: their mean (the trapezoidal rule), as suits a current that is
+        sampled evenly; or that of the second row, as suits a cycler, which logs while it holds a
+        current; or that of the first.
     charge_tolerance : float
         Relative to the charge that passes in both directions.
     current_tolerance : float
@@ -53,15 +63,23 @@ def logged_steps(
     times, amperes = np.asarray(time, float), np.asarray(current, float)
     check_logged(times, amperes, "The trace")
     width = np.diff(times)
-    mean = 0.5 * (amperes[1:] + amperes[:-1])
+    mean = _between(amperes, between)
     charge = np.concatenate([[0.0], np.cumsum(mean * width)])
     slack = charge_tolerance * float(np.abs(mean) @ width)
     near = current_tolerance * float(np.max(np.abs(mean), initial=0.0))
     ends = _knots(times, charge, mean, slack, near)
     return tuple(
         _step(float(times[b] - times[a]), float((charge[b] - charge[a]) / (times[b] - times[a])))
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
+        for a, b in pairwise(ends)
     )
+
+
+def _between(current: Array, between: str) -> Array:
+    if between == "mean":
+        return np.asarray(0.5 * (current[1:] + current[:-1]))
+    if between not in BETWEEN:
+        raise InputError(f"between is {between!r}.{did_you_mean(str(between), BETWEEN)}")
+    return current[1:] if between == "next" else current[:-1]
 
 
 def check_logged(time: Array, current: Array, of: str) -> None:

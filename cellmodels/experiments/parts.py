@@ -95,6 +95,7 @@ class TracePart:
             steps = logged_steps(
                 experiment.current_time,
                 experiment.current,
+                between=experiment.between,
                 charge_tolerance=experiment.charge_tolerance,
                 current_tolerance=experiment.current_tolerance,
             )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cellmodels.errors import InputError, did_you_mean
-from cellmodels.experiments.logged import check_logged
+from cellmodels.experiments.logged import BETWEEN, check_logged
 from cellmodels.steps import Step, parse_steps
 
 __all__ = ["EquilibriumCurve", "Experiment", "ImpedanceSpectrum", "VoltageTrace"]
@@ -144,9 +144,10 @@ class VoltageTrace(Experiment):
         duration is known, give it rather than an end at a voltage: a point belongs to the step
         that runs at its time in the simulation.
     current : array_like, shape (m,) or (k,), optional
-        Measured current [A], positive on discharge, in place of steps. Between two rows it is
-        their mean; rows are merged as far as `charge_tolerance` and `current_tolerance` allow
-        (:func:`cellmodels.experiments.logged.logged_steps`).
+        Measured current [A], positive on discharge, in place of steps.
+    between : {"mean", "previous", "next"}
+        Current between two of its rows; rows are merged as far as `charge_tolerance` and
+        `current_tolerance` allow (:func:`cellmodels.logged_steps`).
     current_time : array_like, shape (k,), optional
         Of the current [s], where it is not `time`; it begins at zero.
     temperature : array_like, shape (m,), optional
@@ -181,6 +182,7 @@ class VoltageTrace(Experiment):
     noise: ArrayLike | None = None
     temperature_noise: ArrayLike | None = None
     current_offset: float | None = None
+    between: str = "mean"
     charge_tolerance: float = 1e-5
     current_tolerance: float = 5e-3
 
@@ -217,6 +219,9 @@ class VoltageTrace(Experiment):
             object.__setattr__(self, "current_time", time)
         rows = self._vector("current_time")
         check_logged(rows, self._vector("current"), str(self))
+        if self.between not in BETWEEN:
+            hint = did_you_mean(str(self.between), BETWEEN)
+            raise InputError(f"{self}: between is {self.between!r}.{hint}")
         if rows[0] > time[0] or rows[-1] < time[-1]:
             raise InputError(
                 f"{self}: the current is known from {rows[0]:g} to {rows[-1]:g} s, the voltage "
@@ -251,7 +256,7 @@ class VoltageTrace(Experiment):
         )
         place = np.concatenate([[0.0], np.cumsum(length)])
         chosen = np.unique(np.searchsorted(place, np.linspace(0.0, place[-1], points)))
-        kept = {
+        kept: dict[str, Any] = {
             name: None if getattr(self, name) is None else np.asarray(getattr(self, name))[chosen]
             for name in ("time", "voltage", "temperature", "noise", "temperature_noise")
         }

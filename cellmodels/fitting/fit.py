@@ -36,6 +36,12 @@ _DEFAULT_FACTOR = 100.0
 """Without a range in the parameter set, a positive parameter may move by this factor."""
 
 
+NAMES_ONLY = (
+    "free is a list of names; where they start and their bounds are given as "
+    "start={name: value} and bounds={name: (lower, upper)}."
+)
+
+
 def fit(
     cell: Cell,
     record: xr.DataTree,
@@ -283,10 +289,7 @@ def free_parameters(
         enclose the start.
     """
     if isinstance(free, Mapping):
-        raise InputError(
-            "free is a list of names; where they start and their bounds are given as "
-            "start={name: value} and bounds={name: (lower, upper)}."
-        )
+        raise InputError(NAMES_ONLY)
     names = [free] if isinstance(free, str) else list(free)
     if not names:
         raise InputError("Name at least one parameter to fit.")

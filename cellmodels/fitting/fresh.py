@@ -17,7 +17,7 @@ from cellmodels.experiments.parts import Measured
 from cellmodels.experiments.simulator import ExperimentSimulator, checked_experiments, cuts_of
 from cellmodels.experiments.start import INITIAL
 from cellmodels.experiments.values import Experiment, VoltageTrace
-from cellmodels.fitting.fit import free_parameters
+from cellmodels.fitting.fit import NAMES_ONLY, free_parameters
 from cellmodels.fitting.fresh_fit import FreshFit
 from cellmodels.fitting.least_squares import Optimum, minimise
 from cellmodels.fitting.loss import Loss
@@ -36,6 +36,7 @@ __all__ = ["FreshProblem", "fit_fresh", "fresh_problem", "observations_of"]
 _SMALLEST_NOISE = 1e-4  # of a voltage, as for other series
 _SMALLEST_KELVIN = 0.1  # what a good sensor in a chamber resolves
 _FAR = 5.0  # residuals of so many times the noise deserve a remark
+_RESISTANCE = "Contact resistance [Ohm]"
 _LARGEST_DROP = 0.5  # V at 1C, over a contact resistance
 
 Name = str | ScaleFactor
@@ -142,8 +143,8 @@ class FreshProblem:
 
     def optimum(self, **options: Any) -> Optimum:
         """Find the parameters of least squares; options as of `least_squares.minimise`."""
-        options = {"progress": False, "max_evaluations": 100, "context": self.cell.hash} | options
-        found = minimise(self.problem, **options)
+        defaults: dict[str, Any] = {"progress": False, "context": self.cell.hash}
+        found = minimise(self.problem, **(defaults | options))
         early = cuts_of(found.best.prediction, self.simulator.experiments)
         if not early:
             return found
@@ -217,13 +218,16 @@ def fresh_problem(
 
 def _with_added(
     cell: Cell, experiments: Sequence[Experiment], free: Sequence[Name]
-) -> tuple[Cell, list[str] | Sequence[str]]:
+) -> tuple[Cell, list[str]]:
     """The cell with scale factors and offsets of currents in its set, and all names to fit."""
     if isinstance(free, Mapping):
-        return cell, free  # which `free_parameters` refuses
+        raise InputError(NAMES_ONLY)
     listed: list[Name] = [free] if isinstance(free, str | ScaleFactor) else list(free)
     cell = with_scale_factors(cell, [each for each in listed if isinstance(each, ScaleFactor)])
     names = [each.name if isinstance(each, ScaleFactor) else each for each in listed]
+    if _RESISTANCE in names and cell.chemistry.family == "lithium_ion":
+        if _RESISTANCE not in cell.parameter_values():  # PyBaMM's models take none for zero
+            cell = cell.with_parameters({_RESISTANCE: 0.0}, source="added for a fit")
     for each in experiments:
         if isinstance(each, VoltageTrace) and each.current_offset is not None:
             most = each.current_offset
@@ -244,7 +248,7 @@ def _natural_bounds(cell: Cell, names: Sequence[str]) -> dict[str, tuple[float, 
     """Bounds of parameters that have natural ones, where the set states no range."""
     found = {}
     values = cell.parameter_values()
-    for name in names if not isinstance(names, Mapping) else ():
+    for name in names:
         if name not in values or cell.parameters.range(name) is not None:
             continue
         if name in INITIAL:
@@ -253,7 +257,7 @@ def _natural_bounds(cell: Cell, names: Sequence[str]) -> dict[str, tuple[float, 
             found[name] = (0.001 * most, 0.999 * most)
         elif name.endswith("active material volume fraction"):
             found[name] = (0.05, 0.98)
-        elif name == "Contact resistance [Ohm]":
+        elif name == _RESISTANCE:
             found[name] = (0.0, _LARGEST_DROP / cell.nominal_capacity)
     return found
 

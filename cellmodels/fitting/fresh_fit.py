@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import numpy as np
 import xarray as xr
 
 from cellmodels.cell import Cell
@@ -52,7 +53,8 @@ class FreshFit(FittedCell):
         tree: dict[str, xr.Dataset] = {}
         for experiment in self.experiments:
             known = {experiment.label(what) for what in _VARIABLES}
-            measured, values = [], []
+            measured: list[Measured] = []
+            values: list[float] = []
             for name in dict.fromkeys(points["variable"].values.astype(str)):
                 if name in known:
                     own = points.isel(point=points["variable"].values == name)
@@ -60,7 +62,7 @@ class FreshFit(FittedCell):
                     at, data = own["at"].values, own["data"].values
                     measured.append(Measured(name, unit, place, at, data, None))
                     values.extend(own["prediction"].values)
-            dataset = beside(measured, xr.DataArray(values).values, experiment.name)
+            dataset = beside(measured, np.array(values), experiment.name)
             tree[f"/{node_name(experiment)}"] = dataset
         return xr.DataTree.from_dict(tree)
 

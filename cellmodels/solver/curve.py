@@ -425,7 +425,7 @@ def _sums(
 ) -> np.ndarray:
     chosen = np.arange(stages.shape[2])[slice(None) if unknowns is None else unknowns]
     count = int(np.searchsorted(chosen, len(start)))
-    flat = stages.reshape(-1, *stages.shape[2:])[:, chosen]
+    flat = stages.reshape(len(stages) * 3, *stages.shape[2:])[:, chosen]
     x = np.concatenate([start[None, chosen[:count]], flat[:, :count]])
     out = np.empty((states.shape[0], len(chosen), *stages.shape[3:]))
     out[:, :count] = (states @ x.reshape(len(x), -1)).reshape(out[:, :count].shape)

@@ -1,1 +1,0 @@
-"""Experiments out of the check-ups that were found in a trace."""
