@@ -112,9 +112,9 @@ def state_at_end(solved: SolvedTest, output: str) -> Measured:
 
 def _charged(test: Test, solved: SolvedTest, charges: np.ndarray) -> dict[str, Measured]:
     """Charge and energy of a discharge, or of a charge with its hold; the voltage over charge."""
-    step = test.steps[test.measured]
+    step = test.steps[test.measured_step]
     sign = 1.0 if step.direction == "discharge" else -1.0
-    steps = range(test.measured, len(test.steps))
+    steps = range(test.measured_step, len(test.steps))
     kinds = {"capacity": "charge", "energy": "energy"}
     found = {
         name: _summed(solved, steps, kinds[name.removesuffix(f"_{test.name}")], sign)
@@ -138,7 +138,7 @@ def _summed(solved: SolvedTest, steps: range, name: str, sign: float) -> Measure
 def _over_charge(
     test: Test, solved: SolvedTest, charges: np.ndarray, *, from_end: bool
 ) -> Measured:
-    k, step = test.measured, solved.solution.steps[test.measured]
+    k, step = test.measured_step, solved.solution.steps[test.measured_step]
     none = np.zeros((len(charges), solved.k))
     if step.skipped:
         return Measured(np.full(len(charges), step.end_voltage), none, np.zeros(len(charges), bool))

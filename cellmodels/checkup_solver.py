@@ -131,7 +131,7 @@ class CheckupSolver:
         tangents: tuple[StepSensitivity | None, ...] = (None,) * len(solution.steps)
         if dx.shape[1]:
             interpolated = spec is not None and (spec.curve is not None or spec.times_at)
-            keep = (spec.measured,) if spec is not None and interpolated else ()
+            keep = (spec.measured_step,) if spec is not None and interpolated else ()
             unit = np.eye(len(theta))
             _, tangents = solver.sensitivity(solution, theta, dx, unit, keep_stages=keep)
         solved = SolvedTest(solver, theta, solution, tangents)

@@ -114,7 +114,7 @@ class Test:
         return f"voltage_{self.name}" if is_curve else None
 
     @property
-    def measured(self) -> int:
+    def measured_step(self) -> int:
         """Index of the step that is measured: of a charge with its hold the charge, else the last.
 
         All steps from it on count for charge and energy.
@@ -126,7 +126,7 @@ class Test:
         return last
 
     def _check_charge(self) -> None:
-        step, last = self.steps[self.measured], self.steps[-1]
+        step, last = self.steps[self.measured_step], self.steps[-1]
         if step.direction is None or (step.direction == "discharge" and step is not last):
             raise InputError(
                 f"Test '{self.name}' measures the {self.measure} of its last step, '{last}', "

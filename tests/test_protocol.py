@@ -39,10 +39,10 @@ def test_a_test_keeps_steps_and_charges():
 
 def test_a_charge_is_measured_with_its_hold():
     charge = Test("C2_charge", CYCLE, voltages_at=[1.0])
-    assert charge.measured == 1 and charge.curve == "voltage_C2_charge"
-    assert Test("C20", CAPACITY.steps).measured == 1
+    assert charge.measured_step == 1 and charge.curve == "voltage_C2_charge"
+    assert Test("C20", CAPACITY.steps).measured_step == 1
     # a resistance is that of the last step, also where it is a hold
-    assert Test("hold", CYCLE, "resistance").measured == 2
+    assert Test("hold", CYCLE, "resistance").measured_step == 2
 
 
 def test_times_of_a_pulse_are_part_of_its_names():

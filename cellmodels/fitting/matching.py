@@ -91,8 +91,12 @@ def observe_with_protocol(
             f"{measured}."
         )
     observations = observe(record, wanted, coordinate=coordinate, noise=noise)
-    left = [_unused(key, why) for key, why in observations.left_out.items()]
-    more = [text for text in left if text and text.partition(" ")[0] not in _keys(foreign)]
+    told = {f"{group}/{name}" for group, name in foreign}
+    more = [
+        key if why == NOT_ASKED else f"{key} ({why})"
+        for key, why in observations.left_out.items()
+        if key not in told
+    ]
     if more and observables is None:
         remarks.append(f"Also in the record, not fitted: {', '.join(more)}.")
     return _on_protocol_columns(observations, given.checkups), remarks
@@ -160,15 +164,6 @@ class _Given:
             return f"There is no {name!r}: no rest follows there in the protocol's cycle."
         hint = did_you_mean(name, self._cycles) or f" It gives {', '.join(self._cycles)}."
         return f"A simulated cycle does not give {name!r}.{hint}"
-
-
-def _keys(pairs: Sequence[tuple[str, str]]) -> set[str]:
-    return {f"{group}/{name}" for group, name in pairs}
-
-
-def _unused(key: str, why: str) -> str:
-    """A variable that is not fitted, with the reason where it is not the user's choice."""
-    return key if why == NOT_ASKED else f"{key} ({why})"
 
 
 def _on_protocol_columns(observations: Observations, outputs: Mapping[str, Output]) -> Observations:
