@@ -41,6 +41,8 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 import benchmarks.coverage_lives as lives
+import cellmodels.fitting
+import cellmodels.solver
 from benchmarks.coverage_lives import CYCLES, HORIZON, KINDS, RIGHT, WRONG, Kind, Life
 from benchmarks.report import Target, parser, report
 from cellmodels.errors import CellModelsError
@@ -397,18 +399,22 @@ def _worst(right: Sequence[dict[str, Any]], what: str) -> float:
 
 
 def design() -> str:
-    """A mark of what is simulated and fitted: results of another design are not used."""
-    text = repr((RIGHT, WRONG, lives.BOUNDS, lives.NOISE, CYCLES, HORIZON, DRAWS, FARTHEST))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    """A mark of what is simulated, and by what it is fitted: other results are not used."""
+    folders = (Path(cellmodels.fitting.__file__).parent, Path(cellmodels.solver.__file__).parent)
+    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    mark = hashlib.sha256(b"".join(path.read_bytes() for path in files))
+    mark.update(repr((RIGHT, WRONG, lives.BOUNDS, lives.NOISE, CYCLES, HORIZON, FARTHEST)).encode())
+    return mark.hexdigest()[:12]
 
 
 def run(tasks: Sequence[tuple[str, int, int]], path: Path | None, workers: int) -> list[Any]:
     """Results of all tasks; those that the file already holds are taken from there."""
     done: dict[tuple[str, int, int], dict[str, Any]] = {}
+    mark = design()
     if path is not None and path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
             found = json.loads(line)
-            if found.pop("design") == design():
+            if found.pop("design") == mark:
                 done[found["kind"], found["life"], len(found["records"])] = found
     missing = [task for task in tasks if task not in done]
     with ProcessPoolExecutor(max_workers=workers) as pool:
@@ -417,7 +423,7 @@ def run(tasks: Sequence[tuple[str, int, int]], path: Path | None, workers: int) 
             found = done[futures[future]] = future.result()
             if path is not None:
                 with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"design": design(), **found}) + "\n")
+                    file.write(json.dumps({"design": mark, **found}) + "\n")
     return [done[task] for task in tasks]
 
 
@@ -437,6 +443,7 @@ def main() -> None:
             for number in range(max(1, round(chosen.share * count)))
             for kind in kinds
         ]
+        tasks.sort(key=lambda task: task[1])  # some of each kind from early on
     found = run(tasks, chosen.results, chosen.workers)
     rows, targets = judge(found)
     print(f"{sum(len(life['records']) for life in found)} records of {len(found)} lives")

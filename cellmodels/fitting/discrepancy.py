@@ -38,6 +38,7 @@ SIGNIFICANT = 0.01
 
 _FEWEST_FOR_WANDER = 30  # points of a series
 _SWEEPS = 6
+_TINY = 1e-150
 _UNITS = {"cycle": "cycles", "throughput": "A.h", "elapsed_time": "s"}
 
 
@@ -57,7 +58,9 @@ class Discrepancy:
         Standard deviation of the drift at the end of the data, in the variable's unit; zero
         without one.
     length : float
-        Over which the missing rate of change keeps its value, in units of the coordinate.
+        Over which what is missing keeps its value, in units of the coordinate.
+    order : int
+        What is missing: a rate (1) or an acceleration (2); zero without a drift.
     offset : bool
         Whether the model may be off at the first point already.
     wander : float
@@ -82,6 +85,7 @@ class Discrepancy:
     present: bool
     size: float
     length: float
+    order: int
     offset: bool
     wander: float
     wander_length: float
@@ -98,10 +102,11 @@ class Discrepancy:
             return "white noise"
         parts = []
         if self.size > 0:
-            start = ", from the first point on" if self.offset else ""
+            kept = "acceleration" if self.order == 2 else "rate"
+            start = ", with an offset at the first point" if self.offset else ""
             parts.append(
-                f"a drift of {self.size:.2g} {self.unit} by the end of the data, whose rate keeps "
-                f"its value over some {self.length:.2g} {self.along}{start}"
+                f"a drift of {self.size:.2g} {self.unit} by the end of the data, whose {kept} "
+                f"keeps its value over some {self.length:.2g} {self.along}{start}"
             )
         if self.wander > 0:
             parts.append(
@@ -118,7 +123,7 @@ class Discrepancy:
     @property
     def noise_alone(self) -> Discrepancy:
         """The same variable with white noise of the stated size."""
-        return replace(self, present=False, size=0.0, wander=0.0, noise_factor=1.0)
+        return replace(self, present=False, size=0.0, order=0, wander=0.0, noise_factor=1.0)
 
     def covariance(self, rows: Array) -> Array:
         """Covariance of linear functions of the residuals; rows (k, p) -> (p, p).
@@ -147,13 +152,13 @@ class Discrepancy:
         variances = grid.factors[:, None] * np.diag(noise)
         variances = variances + squares[..., None] * np.einsum("dii->di", drifts)[:, None, None]
         wanted = _central(self.weights.ravel(), np.sqrt(variances).reshape(-1, len(noise)))
-        scale = wanted / np.sqrt(np.diag(mean))
+        scale = wanted / np.maximum(np.sqrt(np.diag(mean)), _TINY)
         return mean * np.outer(scale, scale)
 
 
 def _central(weights: Array, deviations: Array) -> Array:
     """Half the central 68 % of a mixture of normal distributions about zero; (g, p) -> (p,)."""
-    probability = scipy.special.ndtr(1.0)
+    probability, deviations = scipy.special.ndtr(1.0), np.maximum(deviations, _TINY)
     low, high = np.zeros(deviations.shape[1]), deviations.max(axis=0)
     for _ in range(60):
         middle = (low + high) / 2
@@ -278,6 +283,7 @@ class Search:
             present=present,
             size=float(ratio * size),
             length=drift.length * places.span if drifts else float("nan"),
+            order=drift.order if drifts else 0,
             offset=drifts and drift.offset > 0,
             wander=float(grid.wander.ratio * size),
             wander_length=grid.wander.length * places.span if wanders else float("nan"),

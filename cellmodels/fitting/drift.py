@@ -3,10 +3,11 @@
 Two processes, along ``s = (x - first) / span`` with x the coordinate of the points and ``span``
 the length of the data:
 
-- :class:`Drift`: the model misses a rate of change, which is a Matern process of order 3/2 (M. L.
-  Stein, Interpolation of Spatial Data (1999), doi:10.1007/978-1-4612-1494-6) and keeps its value
-  over a length l. The discrepancy is its integral from the first point on, and may begin with an
-  offset. A mechanism that a model lacks leaves such a trace. It does not come back to zero.
+- :class:`Drift`: the model misses a rate of change, or an acceleration, which is a Matern process
+  of order 3/2 (M. L. Stein, Interpolation of Spatial Data (1999), doi:10.1007/978-1-4612-1494-6)
+  and keeps its value over a length l. The discrepancy is its integral, once or twice, from the
+  first point on, and may begin with an offset. A mechanism that a model lacks leaves such a trace.
+  It does not come back to zero.
 - :class:`Wander`: noise that is alike over a short length, an Ornstein-Uhlenbeck process, such as
   the temperature of a room makes.
 
@@ -38,37 +39,64 @@ class Drift:
     Parameters
     ----------
     length : float
-        Over which the missing rate keeps its value, as a fraction of the span.
+        Over which what is missing keeps its value, as a fraction of the span.
     offset : float
         Standard deviation at the first point, over that of the change from there to the end.
+    order : {1, 2}
+        What is missing: a rate, or an acceleration.
     """
 
     length: float
     offset: float = 0.0
+    order: int = 1
 
     def covariance(self, s: Array, t: Array) -> Array:
         """Covariance between places s (k,) and t (m,), shape (k, m)."""
         s, t = np.asarray(s, dtype=float)[:, None], np.asarray(t, dtype=float)[None, :]
-        return self._scaled(self._half(s) + self._half(t) - self._half(s - t))
+        return self._scaled(self._change(s, t))
 
     def variance(self, s: Array) -> Array:
         """Variance at places s, shape (k,)."""
-        return self._scaled(2 * self._half(np.asarray(s, dtype=float)))
+        s = np.asarray(s, dtype=float)
+        return self._scaled(self._change(s, s))
 
     def _scaled(self, change: Array) -> Array:
-        end = 2 * self._half(np.ones(1))[0]
+        end = float(self._change(np.ones(1), np.ones(1))[0])
         return (change / end + self.offset**2) / (1 + self.offset**2)
 
-    def _half(self, r: Array) -> Array:
-        """Half the variance of the change over a distance r, for a rate of variance one.
-
-        ``int_0^r (r - u) (1 + a u) exp(-a u) du`` with ``a = sqrt(3) / length``.
-        """
+    def _change(self, s: Array, t: Array) -> Array:
+        """Covariance of the changes since the first point, for what is missing of variance one."""
         a = np.sqrt(3) / self.length
-        r = np.abs(r)
-        u = a * r
-        series = r**2 * (1 / 2 - u**2 / 24 + u**3 / 60 - u**4 / 240)  # where the other cancels
-        return np.where(u < 0.02, series, (2 * u - 3 + np.exp(-u) * (3 + u)) / a**2)
+        if self.order == 1:
+            return _twice(s, a) + _twice(t, a) - _twice(s - t, a)
+        alike = _four_times(s, a) + _four_times(t, a) - _four_times(s - t, a)
+        return t * _three_times(s, a) + s * _three_times(t, a) - alike
+
+
+# Integrals from 0 to r of the Matern covariance (1 + a r) exp(-a r), repeated. The covariance of a
+# process's integral is a sum of second ones, that of the integral of the integral of third and
+# fourth ones. Where a r is small, the first terms of a series, as the others cancel.
+
+
+def _twice(r: Array, a: float) -> Array:
+    r = np.abs(r)
+    u = a * r
+    series = r**2 * (1 / 2 - u**2 / 24 + u**3 / 60 - u**4 / 240)
+    return np.where(u < 0.03, series, (2 * u - 3 + np.exp(-u) * (3 + u)) / a**2)
+
+
+def _three_times(r: Array, a: float) -> Array:
+    u = a * r
+    series = r**3 * (1 / 6 - u**2 / 120 + u**3 / 360 - u**4 / 1680)
+    return np.where(u < 0.03, series, (u**2 - 3 * u + 4 - np.exp(-u) * (4 + u)) / a**3)
+
+
+def _four_times(r: Array, a: float) -> Array:
+    r = np.abs(r)
+    u = a * r
+    series = r**4 * (1 / 24 - u**2 / 720 + u**3 / 2520 - u**4 / 13440)
+    exact = u**3 / 3 - 1.5 * u**2 + 4 * u - 5 + np.exp(-u) * (5 + u)
+    return np.where(u < 0.03, series, exact / a**4)
 
 
 @dataclass(frozen=True)
@@ -92,7 +120,10 @@ class Wander:
 
 
 NO_WANDER = Wander(0.0, 1.0)
-DRIFTS = tuple(Drift(length, offset) for length in (0.1, 0.3, 1.0, 3.0) for offset in (0.0, 1.0))
+DRIFTS = (
+    *(Drift(length, offset) for length in (0.1, 0.3, 1.0, 3.0) for offset in (0.0, 1.0)),
+    *(Drift(length, order=2) for length in (0.3, 1.0, 3.0)),
+)
 WANDERS = tuple(Wander(ratio, length) for ratio in (0.5, 1.0, 2.0, 5.0) for length in (0.02, 0.06))
 
 

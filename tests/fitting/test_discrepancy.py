@@ -223,6 +223,19 @@ def test_intervals_hold_when_a_term_is_missing(record_of, fade_of, scaling_of, t
     assert estimates[0].scaled_error == pytest.approx(errors[0])
 
 
+def test_a_parameter_that_a_variable_does_not_see_is_not_widened_by_it(record):
+    observations = observe(record, ["capacity_C20", "resistance_pulse"])
+    jacobian, capacity = trends(observations), observations.owner == 0
+    jacobian[capacity, 1] = jacobian[~capacity, 0] = 0.0
+    wave = np.where(capacity, 20 * np.sin(observations.position * 0.9), 0.0)
+    residuals = wave + 0.3 * np.random.default_rng(0).standard_normal(observations.size)
+    summary = summarise(*ended(observations, residuals, jacobian))
+    assert [found.present for found in summary.discrepancies] == [True, False]
+    assert summary.widening[0] > 3
+    assert summary.widening[1] == pytest.approx(1.0)
+    assert summary.correlation[0, 1] == pytest.approx(0.0, abs=1e-9)
+
+
 def test_a_variable_without_points_is_left_out(record):
     observations = observe(record, ["discharge_capacity", "capacity_C20"])
     chosen = observations.owner == 0

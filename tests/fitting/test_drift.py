@@ -17,15 +17,18 @@ def dense(series, drift, wander, ratio):
     return np.eye(s.size) + series.root[:, None] * alike * series.root
 
 
-@pytest.mark.parametrize("drift", [Drift(0.3), Drift(3.0), Drift(0.1, 1.0)])
-def test_a_drift_is_the_integral_of_its_rate(drift):
+@pytest.mark.parametrize(
+    "drift", [Drift(0.3), Drift(3.0), Drift(0.1, 1.0), Drift(0.3, order=2), Drift(30.0, order=2)]
+)
+def test_a_drift_is_the_integral_of_what_is_missing(drift):
     a = np.sqrt(3) / drift.length
 
-    def rates(u, v):
-        return (1 + a * abs(u - v)) * np.exp(-a * abs(u - v))
-
     def change(s, t):
-        return scipy.integrate.dblquad(rates, 0, s, 0, t, epsabs=1e-9)[0]
+        def integrand(u, v):  # of a rate, or of an acceleration twice
+            weight = 1.0 if drift.order == 1 else (t - u) * (s - v)
+            return weight * (1 + a * abs(u - v)) * np.exp(-a * abs(u - v))
+
+        return scipy.integrate.dblquad(integrand, 0, s, 0, t, epsabs=1e-10)[0]
 
     expected = (change(0.4, 0.9) / change(1, 1) + drift.offset**2) / (1 + drift.offset**2)
     found = drift.covariance(np.array([0.4]), np.array([0.9]))[0, 0]
@@ -41,19 +44,22 @@ def test_a_drift_has_variance_one_at_the_end_and_grows_beyond(drift):
     assert drift.variance(s)[0] == pytest.approx(drift.offset**2 / (1 + drift.offset**2))
 
 
-def test_a_drift_of_great_length_is_a_straight_line():
+def test_a_drift_of_great_length_is_a_line_or_a_parabola():
     s = np.linspace(0, 2, 5)
     np.testing.assert_allclose(Drift(1e4).covariance(s, s), np.outer(s, s), atol=1e-6)
+    bent = Drift(1e4, order=2).covariance(s, s)
+    np.testing.assert_allclose(bent, np.outer(s**2, s**2), atol=1e-6)
 
 
 @given(
     places=st.lists(st.floats(0, 1), min_size=2, max_size=30),
     length=st.floats(0.05, 5),
     offset=st.sampled_from([0.0, 1.0]),
+    order=st.sampled_from([1, 2]),
 )
-def test_covariances_are_positive(places, length, offset):
+def test_covariances_are_positive(places, length, offset, order):
     s = np.array(places)
-    assert np.linalg.eigvalsh(Drift(length, offset).covariance(s, s)).min() > -1e-8
+    assert np.linalg.eigvalsh(Drift(length, offset, order).covariance(s, s)).min() > -1e-7
     assert np.linalg.eigvalsh(Wander(1.0, length).covariance(s, s)).min() > -1e-8
 
 
