@@ -98,8 +98,8 @@ def compare_line(cells: Cells, line: Law, settings: Settings, temperatures: Arra
             return LineTest(False, "the data do not determine all means")
     ratio = estimate(cells, on_line).objective - estimate(means, in_groups).objective
     freedom = len(free.terms) - len(line.terms)
-    spread = estimate(means, replace(in_groups, restricted=True)).spread
-    worse = spread_objective(cells, on_line, spread) - spread_objective(means, in_groups, spread)
+    at = estimate(means, replace(in_groups, restricted=True)).unknowns
+    worse = spread_objective(cells, on_line, at) - spread_objective(means, in_groups, at)
     f = max(worse, 0.0) / freedom
     return LineTest(
         True,
@@ -127,7 +127,7 @@ def cell_checks(cells: Cells, population: Population) -> tuple[Array, Array, Arr
         cells.information, cells.pull, cells.design, population.centre, strict=True
     ):
         score = g - h @ centre
-        other = np.diag(population.spread**2) + x @ population.covariance @ x.T
+        other = population.root @ population.root.T + x @ population.covariance @ x.T
         covariance = h + h @ other @ h
         values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
         good = values > _SMALLEST_EIGENVALUE * values.max(initial=0.0)

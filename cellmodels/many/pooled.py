@@ -53,6 +53,7 @@ def fit_pooled(
     activation_energies: Mapping[str, tuple[float, float]] | None = None,
     shared: Sequence[str] = (),
     spread: float | Mapping[str, float] = _SPREAD,
+    correlated: bool = True,
     inflate: bool = True,
     rounds: int = _ROUNDS,
     progress: bool = True,
@@ -77,6 +78,10 @@ def fit_pooled(
     spread : float or mapping of str to float
         Scale of the half-normal prior of the standard deviation between cells, in scaled
         parameters: of the logarithm where positive, so that 0.5 is some 50 %.
+    correlated : bool
+        Whether parameters may differ together from cell to cell; with few cells a prior keeps
+        correlations small. Without, lives of new cells scatter too much where one parameter makes
+        up for another.
     inflate : bool
         Whether standard deviations are enlarged where the model misses something (see above).
     rounds : int
@@ -104,6 +109,7 @@ def fit_pooled(
         activation_energies=activation_energies,
         shared=shared,
         spread=spread,
+        correlated=correlated,
         inflate=inflate,
         rounds=rounds,
         progress=progress,
@@ -119,6 +125,7 @@ def pool(
     activation_energies: Mapping[str, tuple[float, float]] | None = None,
     shared: Sequence[str] = (),
     spread: float | Mapping[str, float] = _SPREAD,
+    correlated: bool = True,
     inflate: bool = True,
     rounds: int = _ROUNDS,
     progress: bool = False,
@@ -129,7 +136,7 @@ def pool(
     scaling = _common([problems[name].scaling for name in names], [fits[n].values for n in names])
     kelvin = _temperatures(fits, temperatures)
     line = law([fits[name].cell for name in names], scaling, arrhenius, activation_energies)
-    settings = _settings(line, scaling, shared, spread)
+    settings = _settings(line, scaling, shared, spread, correlated)
     members = [
         _Member.of(name, fits[name], problems[name], scaling, inflate)
         for name in tqdm(names, desc="cells", unit="cell", disable=not progress)
@@ -216,7 +223,7 @@ class _Member:
 def _penalised(evaluation: Evaluation, precision: Array, centre: Array) -> float:
     """The cell's cost with the population as a prior."""
     away = evaluation.scaled - centre
-    return evaluation.cost + 0.5 * float(away @ (precision * away))
+    return evaluation.cost + 0.5 * float(away @ precision @ away)
 
 
 def _settle(
@@ -244,8 +251,9 @@ def _settle(
             if used == rounds:
                 break
             # A cell has no say of its own in what is shared: it follows the mean.
-            spread = np.where(settings.varies, population.spread, _NO_SPREAD)
-            precision = np.maximum(spread, _NO_SPREAD) ** -2
+            covariance = population.root @ population.root.T
+            known = covariance + _NO_SPREAD**2 * np.eye(len(covariance))
+            precision = np.asarray(np.linalg.inv(known), dtype=np.float64)
             members[:] = [
                 member.towards(target, precision, centre)
                 for member, target, centre in zip(members, targets, population.centre, strict=True)
@@ -297,7 +305,11 @@ def _common(scalings: Sequence[Scaling], values: Sequence[Mapping[str, float]]) 
 
 
 def _settings(
-    line: Law, scaling: Scaling, shared: Sequence[str], spread: float | Mapping[str, float]
+    line: Law,
+    scaling: Scaling,
+    shared: Sequence[str],
+    spread: float | Mapping[str, float],
+    correlated: bool,
 ) -> Settings:
     """Priors of the population: energies from the literature, means as wide as the bounds."""
     names = scaling.names
@@ -322,7 +334,7 @@ def _settings(
         else:
             precision[k] = _UNBOUNDED**-2
     varies = np.array([name not in shared for name in names])
-    return Settings(varies, mean, np.diag(precision), scale)
+    return Settings(varies, mean, np.diag(precision), scale, correlated)
 
 
 def _temperatures(fits: Mapping[str, Fit], given: Mapping[str, float] | None) -> dict[str, float]:

@@ -25,6 +25,7 @@ from cellmodels.errors import InputError
 from cellmodels.fitting import Fit, fit_tree
 from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.scaling import FreeParameter, Scaling
+from cellmodels.fitting.statistics import strong_correlations
 from cellmodels.many.figures import plot_population
 from cellmodels.many.laws import Energy, Law, Term
 from cellmodels.many.line_comparison import LineTest, cell_checks, compare_line
@@ -43,6 +44,7 @@ Array = NDArray[np.float64]
 
 SCHEMA = "cellmodels-population/1"
 _FEW = 5
+_TOGETHER = 0.3  # correlation from which on a pair is listed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,6 +90,11 @@ class PooledFit:
         columns = ("spread", "spread_low", "spread_high", "spread_prior_scale")
         data = {name: p[name].values for name in columns}
         return pd.DataFrame(data, index=pd.Index(p["parameter"].values.astype(str)))
+
+    @property
+    def correlation(self) -> xr.DataArray:
+        """Correlations between cells of the scaled parameters, shape (p, p)."""
+        return self.tree["parameters"].to_dataset()["correlation"]
 
     @property
     def cells(self) -> xr.Dataset:
@@ -151,6 +158,13 @@ class PooledFit:
         ]
         lines += ["Means", *_indented(self.table.to_string(float_format=_short))]
         lines += ["Spread between cells", *_indented(self.spread.to_string(float_format=_short))]
+        together = [
+            f"    {r:+.2f}  {a}, {b}"
+            for a, b, r in strong_correlations(
+                list(self.scaling.names), self.correlation.values, _TOGETHER
+            )
+        ]
+        lines += ["that differ together (correlation)", *together] if together else []
         said = (
             f"p = {test.p:.2g} (F = {test.f:.3g} with {test.freedom:g} and {test.freedom_cells:g} "
             f"degrees of freedom; likelihood ratio {test.likelihood_ratio:.3g}, "
@@ -210,6 +224,7 @@ def population_of(tree: xr.DataTree) -> tuple[Cells, Settings]:
             c["prior_mean"].values,
             np.diag(c["prior_precision"].values),
             p["spread_prior_scaled"].values,
+            bool(tree.attrs["correlated"]),
         ),
     )
 
@@ -253,6 +268,7 @@ def pooled_tree(
         "schema": SCHEMA,
         "converged": int(converged),
         "rounds": rounds,
+        "correlated": int(settings.correlated),
         "line_test": json.dumps(asdict(test)),
         "law": json.dumps(law),
         "cell": json.dumps(first.cell.to_dict()),
@@ -322,7 +338,8 @@ def _natural(each: tuple[float, ...], value: Any, slope: Any) -> tuple[float, ..
 def _parameters(scaling: Scaling, settings: Settings, population: Population) -> xr.Dataset:
     unit = np.where(scaling.logarithmic, 1.0, scaling.slopes(np.zeros(len(scaling))))
     reach = np.zeros(len(scaling))
-    reach[settings.varies] = 1.96 * np.sqrt(np.diag(population.log_spread_covariance))
+    errors = np.sqrt(np.diag(population.unknowns_covariance))
+    reach[settings.varies] = 1.96 * errors[: settings.count]
     spread = population.spread * unit
     about = {"long_name": "of the logarithm where positive, in the parameter's unit else"}
     return xr.Dataset(
@@ -338,8 +355,9 @@ def _parameters(scaling: Scaling, settings: Settings, population: Population) ->
             "spread_high": ("parameter", spread * np.exp(reach), about),
             "spread_prior_scale": ("parameter", settings.scale * unit, about),
             "spread_prior_scaled": ("parameter", settings.scale),
+            "correlation": (("parameter", "other_parameter"), population.correlation),
         },
-        coords={"parameter": list(scaling.names)},
+        coords={"parameter": list(scaling.names), "other_parameter": list(scaling.names)},
     )
 
 

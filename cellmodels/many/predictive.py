@@ -140,9 +140,10 @@ def _draws(
     """Scaled parameters of mean cells and of new cells, shapes (draws, p)."""
     cells, settings = population_of(pooled.tree)
     population = estimate(cells, settings)
-    beta, spread, effective = sample(cells, settings, population, draws, rng)
+    beta, root, effective = sample(cells, settings, population, draws, rng)
     mean = beta @ pooled.law.design(temperature).T
-    return mean, mean + spread * rng.standard_normal(spread.shape), effective
+    own = np.einsum("dpv,dv->dp", root, rng.standard_normal((draws, root.shape[2])))
+    return mean, mean + own, effective
 
 
 def _lives(

@@ -20,7 +20,7 @@ ENERGY_OF = f"activation energy of {RATE}"
 
 
 def pooled(made, **options):
-    return pool(made.fits, made.problems, **{"inflate": False, **options})
+    return pool(made.fits, made.problems, **{"inflate": False, "correlated": False, **options})
 
 
 @pytest.fixture(scope="module")

@@ -34,22 +34,27 @@ class Linear:
             np.einsum("nmp,nm->np", weighted, self.y),
         )
 
-    def dense(self, beta, spread, restricted=False):
+    def dense(self, beta, spread, restricted=False, r=0.0):
         """-2 log of the marginal likelihood, cell by cell, by a dense normal distribution."""
         total, system = 0.0, np.zeros((3, 3))
         for a, x, y in zip(self.a, self.design, self.y, strict=True):
-            covariance = (a * spread**2) @ a.T + self.noise**2 * np.eye(len(y))
+            covariance = a @ _covariance(spread, r) @ a.T + self.noise**2 * np.eye(len(y))
             total -= 2 * scipy.stats.multivariate_normal(a @ x @ beta, covariance).logpdf(y)
             system += (a @ x).T @ np.linalg.solve(covariance, a @ x)
         return total + (np.linalg.slogdet(system)[1] if restricted else 0.0)
 
 
-def settings(restricted, varies=(True, True), scale=np.inf, precision=None):
+def _covariance(spread, r):
+    return np.outer(spread, spread) * np.array([[1, r], [r, 1]])
+
+
+def settings(restricted, varies=(True, True), scale=np.inf, precision=None, correlated=False):
     return Settings(
         np.array(varies),
         np.zeros(3),
         np.zeros((3, 3)) if precision is None else precision,
         np.full(P, scale),
+        correlated,
         restricted,
     )
 
@@ -68,6 +73,43 @@ def test_the_estimate_is_that_of_the_dense_likelihood(restricted):
     # The restricted likelihood has beta integrated out: the same mean, given the spread.
     np.testing.assert_allclose(found.beta, best.x[:3], atol=2e-5)
     np.testing.assert_allclose(found.spread, np.exp(best.x[3:]), rtol=2e-4)
+
+
+def test_a_correlated_spread_is_that_of_the_dense_posterior():
+    """With the prior of the correlation: (1 - r^2) to the shape of 2, of its Fisher z."""
+    data = Linear(count=12, seed=3)
+    rng = np.random.default_rng(4)
+    b = np.linalg.cholesky(_covariance(SPREAD, -0.8)) @ rng.standard_normal((P, 12))
+    noise = data.noise * rng.standard_normal(data.y.shape)
+    data.y = np.einsum("nmp,np->nm", data.a, data.design @ data.beta + b.T) + noise
+    found = estimate(data.cells, settings(True, correlated=True))
+
+    def objective(u):
+        r = np.tanh(u[5])
+        return data.dense(u[:3], np.exp(u[3:5]), True, r) - 4 * np.log(1 - r**2)
+
+    start = np.concatenate([data.beta, np.log(SPREAD), [0.0]])
+    options = {"xatol": 1e-8, "fatol": 1e-10, "maxiter": 20000, "maxfev": 20000}
+    best = scipy.optimize.minimize(objective, start, method="Nelder-Mead", options=options).x
+    np.testing.assert_allclose(found.beta, best[:3], atol=1e-4)
+    np.testing.assert_allclose(found.spread, np.exp(best[3:5]), rtol=1e-3)
+    assert found.correlation[0, 1] == pytest.approx(np.tanh(best[5]), abs=1e-3)
+    assert found.correlation[0, 1] < -0.1
+
+
+def test_without_data_correlations_have_the_prior_of_their_paper():
+    """Of three parameters each pair alike: Beta(2.5, 2.5) between -1 and 1, whatever the order."""
+    nothing = Cells(np.zeros((1, 3, 1)), np.zeros((1, 3, 3)), np.zeros((1, 3)))
+    assumed = Settings(np.ones(3, bool), np.zeros(1), np.eye(1), np.full(3, 0.5), True)
+    found = estimate(nothing, assumed)
+    _, roots, _ = sample(nothing, assumed, found, 4000, np.random.default_rng(0))
+    covariance = roots @ roots.transpose(0, 2, 1)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        size = np.sqrt(covariance[:, i, i] * covariance[:, j, j])
+        r = covariance[:, i, j] / size
+        expected = scipy.stats.beta(2.5, 2.5, -1, 2)
+        quantiles = np.quantile(r, [0.1, 0.5, 0.9])
+        np.testing.assert_allclose(quantiles, expected.ppf([0.1, 0.5, 0.9]), atol=0.05)
 
 
 def test_differences_of_the_objective_are_those_of_the_dense_likelihood():
@@ -153,9 +195,9 @@ def test_draws_of_a_new_cell_are_wider_than_the_spread_alone():
         data = Linear(count=4, seed=seed)
         assumed = settings(True, scale=0.5)
         found = estimate(data.cells, assumed)
-        beta, spread, effective = sample(data.cells, assumed, found, 200, rng)
+        beta, root, effective = sample(data.cells, assumed, found, 200, rng)
         assert effective > 50
-        new = beta[:, 1] + spread[:, 1] * rng.standard_normal(200)
+        new = beta[:, 1] + root[:, 1, 1] * rng.standard_normal(200)
         low, high = np.quantile(new, [0.025, 0.975])
         truth = data.beta[1] + SPREAD[1] * np.random.default_rng(seed + 999).standard_normal()
         covered += low < truth < high
