@@ -36,46 +36,35 @@ are left once it is freed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.stats
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.fitting import fit_tree
-from cellmodels.fitting.input_prior import KNOWN, READING, FixedInput, choose_inputs
+from cellmodels.fitting.input_budget import budget, explained
+from cellmodels.fitting.input_derivatives import Maker, differentiate, no_prediction, simulators
+from cellmodels.fitting.input_prior import KNOWN, choose_inputs
 from cellmodels.fitting.least_squares import FitError
-from cellmodels.fitting.problem import Predictor, Problem
-from cellmodels.fitting.statistics import correlation_from, estimate_parameters, variable_fits
-from cellmodels.observations import Points, Prediction
-from cellmodels.protocol import Protocol
-from cellmodels.simulator import Simulator
+from cellmodels.fitting.statistics import correlation_from, estimate_parameters
+from cellmodels.observations import Points
 
 if TYPE_CHECKING:
     from cellmodels.fitting.result import Fit
 
 __all__ = [
     "READINGS",
-    "independent_points",
     "input_uncertainty",
     "prediction_variance",
-    "simulators",
     "tree_with_inputs",
+    "variance_from_inputs",
 ]
-
-Array = NDArray[np.float64]
-#: Makes the predictor of a fit's parameters followed by the named inputs.
-Maker = Callable[[tuple[str, ...]], Predictor]
 
 READINGS = ("updated", "consider")
 
-_SMALLEST_SINGULAR_VALUE = 1e-12  # of the largest, as in `statistics`
-_LARGEST_AUTOCORRELATION = 0.99
 _NO_DERIVATIVE = "the life cannot be differentiated by it"
 
 
@@ -136,12 +125,12 @@ def input_uncertainty(
             f"{', '.join(statuses)}; give some, as ranges={{name: (low, high)}}."
         )
     make = maker or simulators(fit.cell, fit.protocol, chosen)
-    problem = fit.problem(_no_prediction)  # each group of inputs has a predictor of its own
+    problem = fit.problem(no_prediction)  # each group of inputs has a predictor of its own
     values = parameters["value"].values
-    taken, sums, failed = _differentiate(problem, make, values, inputs)
+    taken, sums, failed = differentiate(problem, make, values, inputs)
     left_out = {**left_out, **dict.fromkeys(failed, _NO_DERIVATIVE)}
     covariance = _data_covariance(parameters)
-    return _dataset(problem, values, covariance, taken, sums, left_out, reading)
+    return budget(problem, values, covariance, taken, sums, left_out, reading)
 
 
 def tree_with_inputs(tree: xr.DataTree, inputs: xr.Dataset) -> xr.DataTree:
@@ -234,7 +223,7 @@ def prediction_variance(
             "variance": ("prediction", data + through),
             "data_variance": ("prediction", data),
             "input_variance": ("prediction", through),
-            "variance_by_input": (("prediction", "input"), _explained(answer @ spread, spread)),
+            "variance_by_input": (("prediction", "input"), explained(answer @ spread, spread)),
         },
         coords={"input": inputs["input"].values},
     )
@@ -242,7 +231,7 @@ def prediction_variance(
 
 def variance_from_inputs(
     inputs: xr.Dataset, maker: Maker, fitted: ArrayLike, points: Points
-) -> Array:
+) -> NDArray[np.float64]:
     """Part of the variance of a fitted life's values that comes from its fixed inputs.
 
     Parameters
@@ -275,274 +264,7 @@ def variance_from_inputs(
     return prediction_variance(inputs, prediction.jacobian)["input_variance"].values
 
 
-# Derivatives ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Sums:
-    """What is squared and summed at the optimum, and its derivatives."""
-
-    terms: Array  # (m,): after the loss, with the prior's rows
-    by_parameters: Array  # (m, p), scaled parameters
-    by_inputs: Array  # (m, q), standard deviations of the inputs
-
-
-def _no_prediction(*arguments: Any, **options: Any) -> Prediction:
-    raise NotImplementedError
-
-
-def simulators(cell: Cell, protocol: Protocol, free: Sequence[str]) -> Maker:
-    """What makes simulators of a cell with `free` and any inputs variable."""
-
-    def make(names: tuple[str, ...]) -> Predictor:
-        return Simulator(cell, protocol, free=[*free, *names]).predict
-
-    return make
-
-
-def _differentiate(
-    problem: Problem, make: Maker, values: Array, inputs: Sequence[FixedInput]
-) -> tuple[tuple[FixedInput, ...], _Sums, list[str]]:
-    """Derivatives by all inputs at once; where that fails, those that fail are looked for."""
-    failed: list[str] = []
-    parts = _columns(problem, make, values, tuple(inputs), failed)
-    if not parts:
-        raise FitError(
-            "The fitted cell cannot be simulated with its derivatives; no uncertainty of its "
-            "fixed inputs follows."
-        )
-    first = parts[0][1]
-    assert first.values is not None and first.jacobian is not None
-    count = len(values)
-    residuals = problem.observations.residuals(first.values)
-    slopes = problem.scaling.slopes(problem.scaling.to_scaled(values))
-    taken = tuple(each for group, _ in parts for each in group)
-    columns = [p.jacobian[:, count:] for _, p in parts if p.jacobian is not None]
-    by_inputs = np.hstack(columns) * [each.slope for each in taken]
-    both = np.hstack([first.jacobian[:, :count] * slopes, by_inputs])
-    terms, rows = problem.loss.terms(residuals, both / problem.observations.std[:, None])
-    if problem.prior is not None:
-        known = problem.prior.root
-        terms = np.concatenate([terms, problem.prior.residuals(problem.scaling.to_scaled(values))])
-        rows = np.vstack([rows, np.hstack([known, np.zeros((len(known), len(taken)))])])
-    return taken, _Sums(terms, rows[:, :count], rows[:, count:]), failed
-
-
-def _columns(
-    problem: Problem,
-    make: Maker,
-    values: Array,
-    inputs: tuple[FixedInput, ...],
-    failed: list[str],
-) -> list[tuple[tuple[FixedInput, ...], Prediction]]:
-    """Predictions with derivatives by groups of inputs; those by which none is found fail."""
-    found = _predict(problem, make, values, inputs)
-    if found is not None:
-        return [(inputs, found)]
-    if len(inputs) == 1:
-        failed.append(inputs[0].name)
-        return []
-    if _predict(problem, make, values, ()) is None:  # no input is to blame
-        return []
-    half = len(inputs) // 2
-    return [
-        each
-        for part in (inputs[:half], inputs[half:])
-        for each in _columns(problem, make, values, part, failed)
-    ]
-
-
-def _predict(
-    problem: Problem, make: Maker, values: Array, inputs: tuple[FixedInput, ...]
-) -> Prediction | None:
-    """The fitted life with derivatives, or None where there is none."""
-    try:
-        predict = make(tuple(each.name for each in inputs))
-    except InputError:  # one of them acts on nothing in the equations that are left
-        return None
-    found = predict(
-        np.concatenate([values, [each.value for each in inputs]]),
-        problem.observations.points,
-        jacobian=True,
-        tolerance=problem.tolerance,
-    )
-    if not found.outcome.ok or found.values is None or found.jacobian is None:
-        return None
-    finite = np.all(np.isfinite(found.values)) and np.all(np.isfinite(found.jacobian))
-    return found if finite else None
-
-
-# The dataset ------------------------------------------------------------------------------
-
-
-def _data_covariance(parameters: xr.Dataset) -> Array:
+def _data_covariance(parameters: xr.Dataset) -> NDArray[np.float64]:
     """Covariance of the scaled parameters, the inputs being right."""
     name = "data_covariance" if "data_covariance" in parameters else "covariance"
     return np.array(parameters[name].values)
-
-
-def _response(sums: _Sums) -> Array:
-    """R: change of the scaled parameters with one standard deviation of each input, (p, q)."""
-    left, singular, directions = np.linalg.svd(sums.by_parameters, full_matrices=False)
-    floor = _SMALLEST_SINGULAR_VALUE * (singular.max(initial=0.0) or 1.0)
-    return -(directions.T / np.maximum(singular, floor)) @ (left.T @ sums.by_inputs)
-
-
-def independent_points(problem: Problem, terms: Array) -> Array:
-    """How many independent points of the stated noise each term counts for, from their likeness.
-
-    Parameters
-    ----------
-    problem : Problem
-    terms : ndarray, shape (m,)
-        Normalised residuals, which rows of a prior may follow; those count for one.
-
-    Returns
-    -------
-    ndarray, shape (m,)
-        ``(1 - r) / (1 + r)`` over the residuals' variance, never taken below one, with r the
-        lag-one autocorrelation of their variable where that is significant.
-    """
-    observations = problem.observations
-    size = observations.size
-    inflation = size / max(size - problem.size, 1)
-    counts = np.ones(len(terms))
-    for index, fit in enumerate(variable_fits(observations, terms[:size])):
-        mine = np.flatnonzero(observations.owner == index)
-        if not mine.size:
-            continue
-        alike = min(fit.autocorrelation, _LARGEST_AUTOCORRELATION) if fit.autocorrelated else 0.0
-        variance = max(1.0, fit.rms**2 * inflation)
-        counts[mine] = (1 - alike) / (1 + alike) / variance
-    return counts
-
-
-def _information(sums: _Sums, counts: Array) -> tuple[Array, Array]:
-    """Information of the data on the inputs besides the parameters, and its gradient."""
-    root = np.sqrt(counts)
-    left, singular, _ = np.linalg.svd(root[:, None] * sums.by_parameters, full_matrices=False)
-    left = left[:, singular > _SMALLEST_SINGULAR_VALUE * singular.max(initial=0.0)]
-    both = root[:, None] * np.column_stack([sums.by_inputs, sums.terms])
-    both -= left @ (left.T @ both)
-    beside, rest = both[:, :-1], both[:, -1]
-    return beside.T @ beside, beside.T @ rest
-
-
-def _explained(covariance: Array, spread: Array) -> Array:
-    """What knowing each input would take from variances, (k, q), from covariances with them."""
-    return covariance**2 / np.diag(spread)
-
-
-def _dataset(
-    problem: Problem,
-    values: Array,
-    data_covariance: Array,
-    inputs: Sequence[FixedInput],
-    sums: _Sums,
-    left_out: Mapping[str, str],
-    reading: str,
-) -> xr.Dataset:
-    response = _response(sums)
-    information, gradient = _information(sums, independent_points(problem, sums.terms))
-    narrowed = np.linalg.inv(np.eye(len(inputs)) + information)
-    moved = -narrowed @ gradient
-    updated = narrowed + np.outer(moved, moved)
-    spread = updated if reading == "updated" else np.eye(len(inputs))
-    covariance = data_covariance + response @ spread @ response.T
-    considered = np.diag(data_covariance) + np.sum(response**2, axis=1)
-    slopes = problem.scaling.slopes(problem.scaling.to_scaled(values))
-    with_inputs = response @ spread
-    data: dict[str, tuple] = {
-        **_input_columns(inputs),
-        **_one_by_one(problem, sums),
-        "response": (("parameter", "input"), response),
-        "share": (
-            ("parameter", "input"),
-            _explained(with_inputs, spread) / np.diag(covariance)[:, None],
-        ),
-        "updated_deviation": ("input", np.sqrt(np.diag(narrowed))),
-        "updated_shift": ("input", moved),
-        "data_standard_error": ("parameter", np.sqrt(np.diag(data_covariance))),
-        "scaled_standard_error": ("parameter", np.sqrt(np.diag(covariance))),
-        "consider_standard_error": ("parameter", np.sqrt(considered)),
-        "data_covariance": (("parameter", "other"), data_covariance),
-        "covariance": (("parameter", "other"), covariance),
-        "joint_covariance": (
-            ("quantity", "other_quantity"),
-            np.block([[covariance, with_inputs], [with_inputs.T, spread]]),
-        ),
-        "joint_slope": ("quantity", np.concatenate([slopes, [each.slope for each in inputs]])),
-        "reason": ("left_out", np.array(list(left_out.values()), dtype=str)),
-    }
-    names, quantities = list(problem.scaling.names), [each.name for each in inputs]
-    both = [*names, *quantities]
-    found = xr.Dataset(
-        {n: (dims, numbers, {"long_name": _ABOUT[n]}) for n, (dims, numbers) in data.items()},
-        coords={
-            "parameter": names,
-            "other": names,
-            "input": quantities,
-            "quantity": both,
-            "other_quantity": both,
-            "left_out": np.array(list(left_out), dtype=str),
-        },
-        attrs={"reading": reading, "prior": READING},
-    )
-    return fit_tree.plain_dataset(found)
-
-
-def _one_by_one(problem: Problem, sums: _Sums) -> dict[str, tuple]:
-    """What the data say of each input, were it alone freed: residuals are then what is left."""
-    flat = np.ones(len(sums.terms))
-    total = float(sums.terms @ sums.terms) or 1.0
-    found = []
-    for k in range(sums.by_inputs.shape[1]):
-        alone = replace(sums, by_inputs=sums.by_inputs[:, [k]])
-        both = np.hstack([sums.by_parameters, alone.by_inputs])
-        freed = sums.terms - both @ np.linalg.lstsq(both, sums.terms, rcond=None)[0]
-        informed = _information(alone, flat)[0].item() > 0
-        information, gradient = _information(alone, independent_points(problem, freed))
-        gain = 1 - float(freed @ freed) / total if informed else 0.0
-        found.append((information.item(), gradient.item(), gain))
-    information, gradient, explains = np.array(found).T
-    shift, explained = -gradient / (1 + information), information / (1 + information)
-    score = np.abs(shift) / np.sqrt(np.where(explained > 0, explained, 1.0))
-    return {
-        "data_deviation": ("input", 1 / np.sqrt(1 + information)),
-        "data_shift": ("input", shift),
-        "surprise": ("input", 2 * scipy.stats.norm.sf(score)),
-        "explains": ("input", explains),
-    }
-
-
-def _input_columns(inputs: Sequence[FixedInput]) -> dict[str, tuple]:
-    names = ("unit", "value", "low", "high", "status", "origin", "logarithmic", "deviation")
-    return {name: ("input", [getattr(each, name) for each in inputs]) for name in names}
-
-
-_ABOUT = {
-    "unit": "unit",
-    "value": "value used",
-    "low": "lower end of the interval of 95 %",
-    "high": "upper end of the interval of 95 %",
-    "status": "how well the number is known",
-    "origin": "where the interval is from",
-    "logarithmic": "whether the logarithm is normal",
-    "deviation": "standard deviation, of the logarithm or of the value in its unit",
-    "explains": "of the fit's sum of squares, were it alone freed",
-    "response": "change of the scaled parameter with one standard deviation of the input",
-    "share": "of the scaled parameter's variance, which would go if the input were known",
-    "data_deviation": "after the data, in standard deviations of before, were it alone freed",
-    "data_shift": "by the data, in standard deviations of before, were it alone freed",
-    "surprise": "probability of such a shift, were input and model right",
-    "data_standard_error": "of the scaled parameter, fixed inputs being right",
-    "scaled_standard_error": "of the scaled parameter, fixed inputs included",
-    "updated_deviation": "after the data, in standard deviations of before, were all freed",
-    "updated_shift": "by the data, in standard deviations of before, were all freed",
-    "consider_standard_error": "of the scaled parameter, inputs as uncertain as before the data",
-    "data_covariance": "of scaled parameters, fixed inputs being right",
-    "covariance": "of scaled parameters, fixed inputs included",
-    "joint_covariance": "of scaled parameters, and inputs in standard deviations",
-    "joint_slope": "change of the value in its unit with the scaled quantity",
-    "reason": "why an input is left out",
-}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cellmodels.errors import InputError
 from cellmodels.fitting import fit_tree
-from cellmodels.fitting.fixed_inputs import Maker, simulators
+from cellmodels.fitting.input_derivatives import Maker, simulators
 from cellmodels.fitting.input_prior import FixedInput
 from cellmodels.fitting.least_squares import FitError, minimise
 from cellmodels.fitting.problem import Predictor
@@ -106,6 +106,8 @@ def _refit(
         found = minimise(problem, start=start, progress=False, max_evaluations=_MAX_EVALUATIONS)
     except FitError:
         return np.full(len(best), np.nan), float("nan"), "no simulation at the start"
+    if found.status == "interrupted":
+        raise KeyboardInterrupt
     lower, upper = problem.scaling.bounds
     near = _NEAR_BOUND * np.where(np.isfinite(upper - lower), upper - lower, 0.0)
     scaled = found.best.scaled

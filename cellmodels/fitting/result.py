@@ -35,13 +35,12 @@ from cellmodels.fitting import fit_tree
 from cellmodels.fitting.asking import Asking
 from cellmodels.fitting.empirical import compare_with_empirical
 from cellmodels.fitting.fixed_inputs import (
-    Maker,
     input_uncertainty,
-    simulators,
     tree_with_inputs,
     variance_from_inputs,
 )
 from cellmodels.fitting.forecast import forecast
+from cellmodels.fitting.input_derivatives import Maker, simulators
 from cellmodels.fitting.input_refits import with_refits
 from cellmodels.fitting.least_squares import Optimum
 from cellmodels.fitting.problem import Predictor, Problem

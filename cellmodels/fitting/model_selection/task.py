@@ -22,7 +22,7 @@ from cellmodels.cell import Cell
 from cellmodels.errors import CellModelsError, InputError
 from cellmodels.fitting import fit_tree
 from cellmodels.fitting.fit import fit_with
-from cellmodels.fitting.fixed_inputs import independent_points
+from cellmodels.fitting.input_budget import independent_points
 from cellmodels.fitting.least_squares import minimise
 from cellmodels.fitting.model_selection.likelihood import MisfitLikelihood, misfit_likelihood
 from cellmodels.fitting.problem import Evaluation, Predictor, Problem
@@ -137,15 +137,28 @@ class SetResult:
 
 
 def run_set(task: SetTask) -> SetResult:
-    """Fit one set, from the best of its starts, and score it; a failure is a result too."""
+    """Fit one set, from the best of its starts, and score it; a failure is a result too.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On Ctrl-C, also where a fit would end with its best point so far.
+    """
     try:
         predict = task.maker(task.cell, task.protocol, task.scaling.names)
         problem = Problem(predict, task.observations, task.scaling, tolerance=task.tolerance)
         fit = _fit(problem, task)
     except CellModelsError as error:
         return SetResult(None, (), str(error))
+    _stop_if_interrupted(fit.status)
     scores = tuple(_score(problem, fit, cut, task) for cut in task.cuts)
     return SetResult(fit, scores, str(fit.tree.attrs["message"]))
+
+
+def _stop_if_interrupted(status: str) -> None:
+    """A fit that was stopped ends the comparison: half a result is none."""
+    if status == "interrupted":
+        raise KeyboardInterrupt
 
 
 def likelihood_of(fit: Fit) -> MisfitLikelihood:
@@ -246,9 +259,11 @@ def _score(problem: Problem, fit: Fit, cut: float, task: SetTask) -> Score:
     )
     first = started.with_points(early)
     try:
-        best = minimise(first, progress=False, max_evaluations=task.max_evaluations).best
+        found = minimise(first, progress=False, max_evaluations=task.max_evaluations)
     except CellModelsError as error:
         return Score(cut, status=str(error))
+    _stop_if_interrupted(found.status)
+    best = found.best
     whole = started.evaluate(best.scaled, near=best)
     if not whole.ok:
         return Score(cut, status=f"the rest cannot be predicted: {whole.outcome.reason}")

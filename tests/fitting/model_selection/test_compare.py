@@ -1,6 +1,7 @@
 """Comparison of mechanisms: on analytic fades, and on lives that PyBaMM made cycle by cycle."""
 
 import concurrent.futures
+import pickle
 
 import numpy as np
 import pytest
@@ -218,6 +219,38 @@ def test_a_worker_that_dies_fails_with_its_set(cell, plain):
     assert found.verdict.startswith("SEI + LAM explains this cell.")
 
 
+def test_ctrl_c_keeps_what_is_finished_and_nothing_else(cell, plain, tmp_path):
+    class Interrupted(Fades):
+        calls = 0
+
+        def __call__(self, *arguments, **options):
+            type(self).calls += len(self.acting) == 2
+            if self.calls > 3:
+                raise KeyboardInterrupt
+            return super().__call__(*arguments, **options)
+
+    data = record((1.3, 0.4, 0.0))
+    with pytest.raises(KeyboardInterrupt):
+        compare(cell, plain, data, maker=Interrupted, folder=tmp_path)
+    assert sorted(path.name.partition("-")[0] for path in tmp_path.iterdir()) == ["LAM", "SEI"]
+
+
+def test_tasks_and_results_go_to_other_processes_and_back(cell, plain):
+    sent = []
+
+    class Pickling(concurrent.futures.Executor):
+        def submit(self, function, task):
+            future = concurrent.futures.Future()
+            task = pickle.loads(pickle.dumps(task))
+            sent.append(task.name)
+            future.set_result(pickle.loads(pickle.dumps(function(task))))
+            return future
+
+    data = record((1.3, 0.4, 0.0))
+    found = compare(cell, plain, data, executor=Pickling())
+    assert sorted(sent) == sorted(SETS) and repr(found) == repr(compare(cell, plain, data))
+
+
 def test_early_points_by_each_coordinate(cell, plain):
     from cellmodels.fitting.residuals import observe
 
@@ -308,4 +341,4 @@ def test_a_life_by_pybamm_tells_its_mechanisms(mechanisms, truth, answer):
     values = found.parameters["value"].sel(set=answer)
     for name, value in truth.items():
         assert values.sel(parameter=name) == pytest.approx(value, rel=0.05)
-    assert float(found.scores["rmse"].sel(set=answer)) < 2.0
+    assert float(found.scores["rmse"].sel(set=answer).max()) < 2.0

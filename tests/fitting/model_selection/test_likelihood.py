@@ -122,3 +122,25 @@ def test_two_variables_and_a_few_points():
     rms = np.sqrt(np.mean(residuals[60:] ** 2))
     expected = scipy.stats.norm(0, rms * 2e-3).logpdf(residuals[60:] * 2e-3).sum()
     assert few.log_likelihood == pytest.approx(expected, rel=1e-9)
+
+
+def test_variables_of_few_points_share_what_is_alike():
+    """Six points each, four variables of drifting residuals: together they show it."""
+    rng = np.random.default_rng(8)
+    at = np.linspace(0.0, 400.0, 6)
+    names = [f"capacity_{k}" for k in range(4)]
+    data = {n: ("checkup", np.full(6, 5.0), {"units": "A.h"}) for n in names}
+    data |= {f"{n}_std": ("checkup", np.full(6, 1e-3)) for n in names}
+    groups = {"checkups": xr.Dataset(data, coords={"cycle": ("checkup", at)})}
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs = {"schema": "cellmodels-record/1", "title": "few"}
+    observed = observe(tree)
+    drift = np.concatenate([rng.choice([-6, 6]) + 0.3 * rng.standard_normal(6) for _ in names])
+    found = likelihood(observed, drift)
+    assert found.parameters == 4 + 2
+    assert all(m.size > 2 * m.noise and m.length > 200.0 for m in found.misfits)
+    white = likelihood(observed, rng.standard_normal(24))
+    assert found.log_likelihood < white.log_likelihood
+    # independent points would call the drift noise of its size
+    noise = scipy.stats.norm(0, 1e-3 * np.sqrt(np.mean(drift**2)))
+    assert found.log_likelihood > noise.logpdf(1e-3 * drift).sum() + 10
