@@ -71,7 +71,9 @@ HEAT = (
         name="Heat capacity scale factor",
     ),
 )
-ENTROPY = tuple(f"{side} electrode OCP entropic change [V.K-1]" for side in ("Negative", "Positive"))
+ENTROPY = tuple(
+    f"{side} electrode OCP entropic change [V.K-1]" for side in ("Negative", "Positive")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,13 +223,14 @@ def run(case: Case) -> tuple[list[dict[str, Any]], list[dict[str, Any]], cm.Fres
 
 
 def row(case: Case, trace: cm.VoltageTrace, before: Any, after: Any) -> dict[str, Any]:
-    """How one curve is described before and after."""
+    """How one curve is described before and after, and without the last tenth of its time."""
     found = {
         "cell": case.name,
         "rate": trace.name,
         "": "fitted" if trace.name in case.fitted else "judged",
         "before mV": 1e3 * before["voltage_residual"].attrs["rms"],
         "after mV": 1e3 * after["voltage_residual"].attrs["rms"],
+        "to 90 % mV": 1e3 * _rms_of_most(after),
         "rise K": np.nan,
         "simulated K": np.nan,
     }
@@ -236,6 +239,12 @@ def row(case: Case, trace: cm.VoltageTrace, before: Any, after: Any) -> dict[str
         found["rise K"] = float(np.max(trace.temperature)) - first
         found["simulated K"] = float(after["temperature_simulated"].max()) - first
     return found | {"empty early": str(after.attrs["ends_early"])}
+
+
+def _rms_of_most(found: Any) -> float:
+    """Root mean square over the first 90 % of the time, without the knee."""
+    at, residual = (found[name].values for name in ("voltage_at", "voltage_residual"))
+    return float(np.sqrt(np.mean(residual[at <= 0.9 * at[-1]] ** 2)))
 
 
 def figure(case: Case, both: Sequence[Any]) -> Figure:

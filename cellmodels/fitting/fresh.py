@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from cellmodels.cell import Cell
+from cellmodels.errors import InputError
 from cellmodels.experiments.datasets import node_name, to_dataset
 from cellmodels.experiments.parts import Measured
 from cellmodels.experiments.simulator import ExperimentSimulator, checked_experiments, cuts_of
@@ -225,9 +226,10 @@ def _with_added(
     listed: list[Name] = [free] if isinstance(free, str | ScaleFactor) else list(free)
     cell = with_scale_factors(cell, [each for each in listed if isinstance(each, ScaleFactor)])
     names = [each.name if isinstance(each, ScaleFactor) else each for each in listed]
-    if _RESISTANCE in names and cell.chemistry.family == "lithium_ion":
-        if _RESISTANCE not in cell.parameter_values():  # PyBaMM's models take none for zero
-            cell = cell.with_parameters({_RESISTANCE: 0.0}, source="added for a fit")
+    known = cell.parameter_values()
+    if _RESISTANCE in names and _RESISTANCE not in known and _is_lithium_ion(cell):
+        # PyBaMM's models take a missing one for zero
+        cell = cell.with_parameters({_RESISTANCE: 0.0}, source="added for a fit")
     for each in experiments:
         if isinstance(each, VoltageTrace) and each.current_offset is not None:
             most = each.current_offset
@@ -235,6 +237,10 @@ def _with_added(
                 cell = with_number(cell, each.offset_name, 0.0, (-most, most), "beyond its log")
             names.append(each.offset_name)
     return cell, names
+
+
+def _is_lithium_ion(cell: Cell) -> bool:
+    return cell.chemistry.family == "lithium_ion"
 
 
 def _by_name(given: Mapping[Name, Any] | None) -> dict[str, Any]:

@@ -25,9 +25,7 @@ def reference(cell, changes, currents, lengths, times):
     for length, current in zip(lengths, currents, strict=True):
         own = times[(times > begin + 1e-9) & (times <= begin + length + 1e-9)] - begin
         at = np.unique(np.concatenate([[0.0], own, [length]]))
-        simulation.step(
-            length, t_interp=at, inputs={"Current function [A]": current}, save=False
-        )
+        simulation.step(length, t_interp=at, inputs={"Current function [A]": current}, save=False)
         rows = np.searchsorted(at, own - 1e-9)
         out.append(
             [

@@ -82,7 +82,9 @@ def test_derivatives_agree_with_central_differences(simulator, values, near):
     for k in range(len(values)):
         shift = np.zeros(len(values))
         shift[k] = 1e-4 * values[k]
-        up, down = (simulator.predict(v, state=near.state) for v in (values + shift, values - shift))
+        up, down = (
+            simulator.predict(v, state=near.state) for v in (values + shift, values - shift)
+        )
         difference = (up.values - down.values) / (2.0 * shift[k])
         largest = np.abs(near.jacobian[:, k]).max()
         assert largest > 0.0
@@ -103,9 +105,9 @@ def test_some_points_are_those_of_all(simulator, values, near):
     found = simulator.predict(values, some.points, state=near.state)
     assert np.allclose(found.values, near.values[chosen], atol=1e-9)
     assert found.jacobian.shape == (chosen.sum(), len(values))
+    other = Points(tuple(dataclasses.replace(s, variable="other") for s in some.points))
     with pytest.raises(InputError, match="No experiment measures"):
-        sets = [dataclasses.replace(s, variable="other") for s in some.points]
-        simulator.predict(values, Points(tuple(sets)))
+        simulator.predict(values, other)
 
 
 @pytest.mark.parametrize("steps", [STEPS, ["Discharge at 7.5 A for 1800 s"]])

@@ -54,9 +54,7 @@ def measured(cell, values, voltage, kelvin, steps, times):
         rows = np.searchsorted(at, own)
         solution = simulation.solution
         volts.append(solution["Voltage [V]"].data[-len(at) :][rows])
-        temperatures.append(
-            solution["Volume-averaged cell temperature [K]"].data[-len(at) :][rows]
-        )
+        temperatures.append(solution["Volume-averaged cell temperature [K]"].data[-len(at) :][rows])
         begin += length
     return np.concatenate(volts), np.concatenate(temperatures)
 
@@ -138,9 +136,7 @@ def test_a_joint_fit_finds_the_truth_within_its_intervals(fit):
 
 def test_one_experiment_alone_says_less(cell, experiments, fit):
     alone = cm.fit_fresh(cell, experiments[1], [EPS, LITHIUM, KINETICS], progress=False)
-    wide, narrow = (
-        each.table.loc[EPS, "standard error"] for each in (alone, fit)
-    )
+    wide, narrow = (each.table.loc[EPS, "standard error"] for each in (alone, fit))
     assert wide > 2.0 * narrow
 
 
