@@ -147,12 +147,13 @@ def _parameters(rows: pd.DataFrame) -> str:
             "error of one cell (ln)": _number(r["median error of ln"]),
         }
         for _, r in rows.iterrows()
-        if r["parameter"] not in (SIZE,)
+        if r["parameter"] != SIZE and r["identifiable"]
     ]
     return (
         "Medians and spread of the cells in which a parameter is identifiable (interval closed "
         "and narrower than a factor of two). Where the spread is larger than the error of one "
-        "cell, the cells differ.\n\n" + _markdown(lines)
+        "cell, the cells differ. Parameters that no cell of a protocol determines are left out.\n\n"
+        + _markdown(lines)
     )
 
 
