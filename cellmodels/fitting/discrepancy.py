@@ -25,7 +25,14 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from cellmodels.fitting.drift import DRIFTS, NO_WANDER, WANDERS
-from cellmodels.fitting.likelihood_grid import Choice, Grid, grid_of, places_of, scaled_rows
+from cellmodels.fitting.likelihood_grid import (
+    Choice,
+    Grid,
+    grid_of,
+    places_of,
+    robust_noise,
+    scaled_rows,
+)
 from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.solver.threads import single_threaded
 
@@ -73,6 +80,9 @@ class Discrepancy:
         Twice the gain in restricted log-likelihood over white noise, and how likely that much is
         without a discrepancy (at most: chi-square with two degrees of freedom for each of drift
         and wander).
+    stated_variance, slope : float
+        Variance of the loss's influence under the stated noise, and its mean derivative: one, but
+        for a robust loss.
     grid : Grid
         What was tried.
     weights : ndarray, shape (drifts, h, f)
@@ -92,6 +102,8 @@ class Discrepancy:
     noise_factor: float
     statistic: float
     p_value: float
+    stated_variance: float
+    slope: float
     grid: Grid
     weights: Array
 
@@ -126,27 +138,27 @@ class Discrepancy:
         return replace(self, present=False, size=0.0, order=0, wander=0.0, noise_factor=1.0)
 
     def covariance(self, rows: Array) -> Array:
-        """Covariance of linear functions of the residuals; rows (k, p) -> (p, p).
+        """Covariance of linear functions of the influence of residuals; rows (k, p) -> (p, p).
 
         Parameters
         ----------
         rows : ndarray, shape (k, p)
-            What each residual of the fit counts for in each of the p functions.
+            What each point of the fit counts for in each of the p functions.
 
         Returns
         -------
         ndarray, shape (p, p)
-            ``rows' V rows``, with V in units of the stated noise. With a drift V is not known but
-            a mixture: each standard deviation is half the central 68 % of it.
+            ``rows' V rows``. With a drift V is not known but a mixture: each standard deviation is
+            half the central 68 % of it.
         """
         grid, mine = self.grid, rows[self.points]
-        noise: Array = mine.T @ mine
+        noise = self.stated_variance * mine.T @ mine
         if self.present:
-            noise = noise + grid.places.moments(rows, grid.wander)
+            noise = noise + self.slope**2 * grid.places.moments(rows, grid.wander)
         if self.size == 0:
             return self.noise_factor * noise
         drifts = np.array([grid.places.moments(rows, drift) for drift in grid.drifts])
-        squares = grid.ratios[:, None] ** 2 * grid.factors
+        squares = self.slope**2 * grid.ratios[:, None] ** 2 * grid.factors
         mean = float((self.weights * grid.factors).sum()) * noise
         mean += np.tensordot((self.weights * squares).sum(axis=(1, 2)), drifts, 1)
         variances = grid.factors[:, None] * np.diag(noise)
@@ -192,8 +204,8 @@ def estimate_discrepancies(problem: Problem, best: Evaluation) -> tuple[Discrepa
 class Search:
     """The most likely covariances of a fit's variables, found one variable after the other.
 
-    With a robust loss, residuals are those of its influence. Derivatives are taken for parameters
-    in units of :attr:`scale`.
+    With a robust loss, points that it takes for wrong have a larger noise. Derivatives are taken
+    for parameters in units of :attr:`scale`.
 
     Parameters
     ----------
@@ -223,11 +235,11 @@ class Search:
         self.problem, self.best = problem, best
         observations = problem.observations
         self.owners = [i for i, v in enumerate(observations.variables) if v.used]
-        self.stated_variance = problem.loss.stated_variance
-        self.scale, self.rows, self.prior = scaled_rows(problem, best)
+        std = robust_noise(problem, best)
+        self.scale, self.rows, self.prior = scaled_rows(problem, best, std)
         if precision is not None:
             self.prior[:-1, :-1] += np.diag(precision / self.scale**2)
-        self._places = [places_of(observations, i) for i in self.owners]
+        self._places = [places_of(observations, i, std) for i in self.owners]
         self._plain = [grid_of(places, self.rows) for places in self._places]
         self.grids = list(self._plain)
         self.choices = [Choice(0, 0, 0)] * len(self.grids)
@@ -272,7 +284,7 @@ class Search:
         wanders, drifts = grid.wander != NO_WANDER, ratio > 0
         present = wanders or drifts
         noise = float(grid.factors[choice.noise]) if present else self._white_factor(i)
-        size = places.unit * np.sqrt(noise * self.stated_variance)
+        size = places.unit * np.sqrt(noise)
         statistic, p_value = self.test(i)
         drift = grid.drifts[choice.drift]
         variable = self.problem.observations.variables[self.owners[i]]
@@ -290,6 +302,8 @@ class Search:
             noise_factor=noise,
             statistic=statistic,
             p_value=p_value,
+            stated_variance=self.problem.loss.stated_variance,
+            slope=self.problem.loss.mean_slope(self.best.residuals[places.points]),
             grid=grid,
             weights=grid.weights(self.rest(i)),
         )
@@ -353,10 +367,12 @@ class Search:
         Where neighbours are alike over less than a bin, it is the variance that the average of a
         bin shows.
         """
-        (size, count), places = self.best.jacobian.shape, self._places[i]
-        spare = size / max(size - count, 1)
-        alone = max(1.0, float(np.mean(self.rows[places.points, -1] ** 2)) * spare)
-        averages = np.concatenate(places.averages(self.rows[:, -1:]))
+        loss, places = self.problem.loss, self._places[i]
+        size, count = self.best.jacobian.shape
+        spare = size / max(size - count, 1) / loss.stated_variance
+        influence = loss.influence(self.best.residuals)
+        alone = max(1.0, float(np.mean(influence[places.points] ** 2)) * spare)
+        averages = np.concatenate(places.averages(influence[:, None]))
         freedom, binned = averages.size, float(np.mean(averages**2)) * spare
         if scipy.stats.chi2.sf(freedom * binned / alone, freedom) <= SIGNIFICANT:
             return binned

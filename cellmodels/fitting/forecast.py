@@ -189,7 +189,7 @@ def predictive(search: Search, variable: int, at: Array, values: Array, jacobian
     grid, rest = search.grids[i], search.rest(i)
     weights = grid.weights(rest)
     kept = np.argwhere(weights > _NEGLIGIBLE * weights.max())
-    unit = grid.places.unit * np.sqrt(search.stated_variance)
+    unit = grid.places.unit
     means, deviations = np.empty((2, len(kept), values.size))
     for drift in np.unique(kept[:, 0]):
         kriging = _Kriging.of(search, i, int(drift), (at - grid.places.first) / grid.places.span)

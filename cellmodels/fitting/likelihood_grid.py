@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.ndimage
 from numpy.typing import NDArray
 
 from cellmodels.fitting.drift import DRIFTS, NO_WANDER, Drift, Series, Wander
@@ -25,6 +26,7 @@ __all__ = [
     "grid_of",
     "places_of",
     "restricted_likelihood",
+    "robust_noise",
     "scaled_rows",
 ]
 
@@ -34,6 +36,7 @@ RATIOS = np.concatenate([[0.0], np.geomspace(0.05, 500, 21)])
 """Standard deviations of a drift at the end of the data that are tried, in units of the noise (the
 median over the variable's points)."""
 _NOISE_STEP = 1.3
+_MEDIAN = 9  # points
 _RIDGE = 1e-10  # of the information of each parameter: directions without any count as known
 
 
@@ -168,28 +171,41 @@ def restricted_likelihood(moments: Array) -> Array:
     return -0.5 * (np.linalg.slogdet(information)[1] + rest)
 
 
-def places_of(observations: Observations, owner: int) -> Places:
-    """Where the points of the variable of that index lie."""
+def robust_noise(problem: Problem, best: Evaluation) -> Array:
+    """Standard deviation of each point, larger where a robust loss takes it for wrong; (k,).
+
+    A point is judged by its distance from the running median of the residuals around it, so that
+    a drift is not taken for outliers, and weighs as in iteratively reweighted least squares (P. W.
+    Holland and R. E. Welsch, Commun. Stat. A 6 (1977) 813, doi:10.1080/03610927708827533).
+    """
+    observations, loss = problem.observations, problem.loss
+    if not loss.robust:
+        return observations.std
+    weights = np.ones(observations.size)
+    for part in observations.points.slices():
+        mine = best.residuals[part]
+        middle = scipy.ndimage.median_filter(mine, size=min(_MEDIAN, mine.size), mode="nearest")
+        apart = np.where(mine == middle, 1e-9, mine - middle)
+        weights[part] = loss.influence(apart) / apart
+    return observations.std / np.sqrt(weights)
+
+
+def places_of(observations: Observations, owner: int, std: Array) -> Places:
+    """Where the points of the variable of that index lie, with these standard deviations."""
     at = np.concatenate([points.at for points in observations.points])
     mine = np.flatnonzero(observations.owner == owner)
     number = observations.series[mine]
     parts = tuple(mine[number == s] for s in np.unique(number))
-    unit = float(np.median(observations.std[mine]))
+    unit = float(np.median(std[mine]))
     first, span = float(at[mine].min()), float(np.ptp(at[mine])) or 1.0
-    series = tuple(
-        Series.of((at[part] - first) / span, observations.std[part] / unit) for part in parts
-    )
+    series = tuple(Series.of((at[part] - first) / span, std[part] / unit) for part in parts)
     return Places(series, parts, first, span, unit)
 
 
-def scaled_rows(problem: Problem, best: Evaluation) -> tuple[Array, Array, Array]:
+def scaled_rows(problem: Problem, best: Evaluation, std: Array) -> tuple[Array, Array, Array]:
     """Scale of the parameters, ``[J | r]`` of all points in it, and the moments of the prior."""
-    loss, owner = problem.loss, problem.observations.owner
-    slope = np.ones(owner.size)
-    for i in np.unique(owner):
-        slope[owner == i] = loss.mean_slope(best.residuals[owner == i])
-    rows = np.column_stack([slope[:, None] * best.jacobian, loss.influence(best.residuals)])
-    rows /= np.sqrt(loss.stated_variance)
+    rows = np.column_stack([best.jacobian, best.residuals])
+    rows = rows * (problem.observations.std / std)[:, None]
     known = np.zeros((0, problem.size + 1))
     if problem.prior is not None:
         known = np.column_stack([problem.prior.root, problem.prior.residuals(best.scaled)])

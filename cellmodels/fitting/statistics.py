@@ -272,7 +272,7 @@ def covariance_of(
     covariance = effect[size:].T @ effect[size:]
     effect = effect[:size] / np.sqrt(weights)[:, None]
     for found in discrepancies:
-        covariance += loss.stated_variance * found.covariance(effect)
+        covariance += found.covariance(effect)
     return covariance
 
 
