@@ -10,7 +10,8 @@ Fitted at slow rates and judged at faster ones, which the fit never sees:
   (``about_energy_bpx``): C/20 and C/2, judged at 1C; isothermal, as no temperature was measured.
 
 What is free follows from what differs between one cell and a publication's, and from what slow
-discharges can tell; it is the same for all cells and was not chosen by the judged curves:
+discharges can tell; it is the same for all cells and was not chosen by the judged curves (but the
+set ORegan2022 was added after OKane2022 had been seen to miss the target):
 
 - the balance: active material of both electrodes, and the lithium that they share;
 - both particle diffusivities, as factors on the set's functions, with a prior of a factor of
