@@ -63,7 +63,7 @@ def plot_fresh_fit(tree: xr.DataTree) -> Figure:
 
 def draw_experiment(
     ax: Axes,
-    rest: Axes | None,
+    rest: Axes,
     at: NDArray[np.float64],
     data: NDArray[np.float64],
     after: NDArray[np.float64],
@@ -75,13 +75,19 @@ def draw_experiment(
     if before is not None:
         ax.plot(at, before, color=GREY, lw=1.1, ls=(0, (4, 2)), label="start")
     ax.plot(at, after, color=_MODEL, lw=1.2, label="fit")
-    if rest is None:
-        return
+    ax.set_ylim(*_limits(data, after))
     if before is not None:
         rest.plot(at, factor * (before - data), color=GREY, lw=1.0, ls=(0, (4, 2)))
     rest.plot(at, factor * (after - data), color=_MODEL, lw=1.2)
     rest.axhline(0.0, color=DATA, lw=0.7)
     _keep_in_view(rest, factor * (after - data))
+
+
+def _limits(*curves: NDArray[np.float64]) -> tuple[float, float]:
+    """Limits for data and fit, wherever the start was."""
+    low, high = min(map(np.min, curves)), max(map(np.max, curves))
+    margin = 0.08 * float(high - low) or 1.0
+    return float(low) - margin, float(high) + margin
 
 
 def _keep_in_view(ax: Axes, values: NDArray[np.float64]) -> None:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from cellmodels.cell import Cell
 from cellmodels.errors import CellModelsError, InputError
+from cellmodels.experiments.experiment import Experiment
 from cellmodels.experiments.parts import Measured
 from cellmodels.experiments.simulator import ExperimentSimulator, checked_experiments
 from cellmodels.experiments.values import (
     EquilibriumCurve,
-    Experiment,
     ImpedanceSpectrum,
     VoltageTrace,
     field_values,

@@ -1,8 +1,8 @@
 """Impedance of a cell at rest, by PyBaMM's frequency-domain simulation, and its differences.
 
 ``pybamm.EISSimulation`` linearises the discretised model at its initial state and solves one
-complex linear system for each frequency (N. Hallemans et al., J. Electrochem. Soc. (2025), as
-cited by PyBaMM). The state at the start is an equilibrium, so that nothing has to be solved before.
+complex linear system for each frequency (N. Hallemans et al., J. Electrochem. Soc. 172 (2025)
+060507). The state at the start is an equilibrium, so that nothing has to be solved before.
 """
 
 from __future__ import annotations

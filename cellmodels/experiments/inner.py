@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError
+from cellmodels.experiments.experiment import Experiment
 from cellmodels.experiments.start import INITIAL, Equilibrium
-from cellmodels.experiments.values import Experiment, VoltageTrace
+from cellmodels.experiments.values import VoltageTrace
 from cellmodels.models.mechanisms import LumpedThermal
 from cellmodels.solver.export import CURRENT_OFFSET
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError, warn
+from cellmodels.experiments.experiment import Experiment
 from cellmodels.experiments.impedance import ImpedancePart
 from cellmodels.experiments.inner import InnerMap, inner_names, is_thermal
 from cellmodels.experiments.parts import EquilibriumPart, Measured, Part, Simulated, TracePart
 from cellmodels.experiments.start import Equilibrium
 from cellmodels.experiments.values import (
     EquilibriumCurve,
-    Experiment,
     ImpedanceSpectrum,
     VoltageTrace,
 )

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.experiments.datasets import node_name, to_dataset
+from cellmodels.experiments.experiment import Experiment
 from cellmodels.experiments.parts import Measured
 from cellmodels.experiments.simulator import ExperimentSimulator, checked_experiments, cuts_of
 from cellmodels.experiments.start import INITIAL
-from cellmodels.experiments.values import Experiment, VoltageTrace
+from cellmodels.experiments.values import VoltageTrace
 from cellmodels.fitting.fit import NAMES_ONLY, free_parameters
 from cellmodels.fitting.fresh_fit import FreshFit
 from cellmodels.fitting.least_squares import Optimum, minimise

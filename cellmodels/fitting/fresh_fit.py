@@ -11,9 +11,9 @@ import xarray as xr
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.experiments.datasets import beside, experiment_from, node_name
+from cellmodels.experiments.experiment import Experiment
 from cellmodels.experiments.parts import Measured
 from cellmodels.experiments.simulator import ExperimentSimulator
-from cellmodels.experiments.values import Experiment
 from cellmodels.fitting import fit_tree
 from cellmodels.fitting.problem import Predictor, Problem
 from cellmodels.fitting.result import FittedCell, read_fit, write_fit
