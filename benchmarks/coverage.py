@@ -3,7 +3,7 @@
 Run with ``python -m benchmarks.coverage --results coverage.jsonl``; it takes about an hour on two
 cores, and continues where it stopped when run again with the same file. Lives are simulated by
 PyBaMM cycle by cycle (`benchmarks.coverage_lives`), never by the solver that fits them; a record is
-the first 240 cycles of one with its own draw of the noise, five a life. Fits start up to five times
+the first 240 cycles of one with its own draw of the noise. Fits start up to five times
 off in every parameter.
 
 - Half of the records are fitted with the mechanisms that made them. A parameter of a life is
@@ -57,8 +57,8 @@ from cellmodels.observations import Points, PointSet
 from cellmodels.simulator import Simulator
 
 LEVEL, FAMILY = 0.95, 0.01
-DRAWS = 5
-LIVES = {"right": 50, "wrong": 20}  # of each kind
+#: Lives of each kind, and records of each life.
+LIVES = {"right": (25, 10), "wrong": (20, 5)}
 #: Largest factor by which a start is off.
 FARTHEST = 5.0
 #: Cycles whose forecast is judged: 25 and 50 % beyond the record.
@@ -438,8 +438,8 @@ def main() -> None:
         tasks = [(RIGHT[0].name, 0, 1), (WRONG[0].name, 0, 1)]
     else:
         tasks = [
-            (kind.name, number, DRAWS)
-            for kinds, count in ((RIGHT, LIVES["right"]), (WRONG, LIVES["wrong"]))
+            (kind.name, number, draws)
+            for kinds, (count, draws) in ((RIGHT, LIVES["right"]), (WRONG, LIVES["wrong"]))
             for number in range(max(1, round(chosen.share * count)))
             for kind in kinds
         ]

@@ -4,7 +4,7 @@ Each kind of life is a cell with mechanisms, ranges from which the parameters of
 drawn log-uniformly, and what a fit of it is told: its own mechanisms and free parameters, which
 are those of the life ("right") or lack one ("wrong"). A life that does not last to the end of
 the forecast is drawn anew. Lives are simulated cycle by cycle by IDAKLU at a relative tolerance
-of 1e-7, and are the truth without noise.
+of 3e-8, and are the truth without noise.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TESTS = {
 #: Standard deviations of the noise, normal and independent [A.h, ohm].
 NOISE = {"discharge_capacity": 5e-3, "capacity_C5": 2.5e-3, "resistance_10s": 3e-4}
 MESH = {"x_n": 3, "x_s": 3, "x_p": 3, "r_n": 10, "r_p": 10}
-RTOL, ATOL = 1e-7, 1e-9
+RTOL, ATOL = 3e-8, 3e-10
 #: A life that falls below this fraction of its second cycle's capacity before the horizon is dead.
 DEAD = 0.6
 
