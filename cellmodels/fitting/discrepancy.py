@@ -291,7 +291,7 @@ class Search:
         return Discrepancy(
             key=variable.key,
             unit=variable.unit,
-            along=_UNITS[variable.coordinate],
+            along=_UNITS.get(variable.coordinate, variable.coordinate),
             present=present,
             size=float(ratio * size),
             length=drift.length * places.span if drifts else float("nan"),

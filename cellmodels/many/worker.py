@@ -61,7 +61,8 @@ def _guarded(job: Mapping[str, Any]) -> dict[str, Any]:
         except Exception as error:
             words = " ".join(str(error).split())
             outcome = {"state": "failed", "reason": f"{type(error).__name__}: {words}"[:2000]}
-    if outcome is None:
+    if outcome is None or (watch.over and outcome["state"] == "failed"):
+        # whatever was raised: what is interrupted inside an import becomes an ImportError
         outcome = {"state": "failed", "reason": f"not done within the time limit of {limit:g} s"}
     elif watch.over and outcome.get("status") == "interrupted":
         reason = f"not done within the time limit of {limit:g} s; the checkpoint is kept"
