@@ -409,7 +409,8 @@ class Fit(FittedCell, Asking):
             When the file is not a fit, or its cell does not match the hash stored beside it.
         """
         tree, cell = read_fit(path)
-        if any("experiment" in node.attrs for node in tree["record"].children.values()):
+        parts = tree["record"].children.values() if "record" in tree.children else ()
+        if any("experiment" in node.attrs for node in parts):
             raise InputError(f"{path} is a fit of a fresh cell: cm.FreshFit.load reads it.")
         try:
             protocol = Protocol.from_dict(json.loads(tree.attrs["protocol"]))
