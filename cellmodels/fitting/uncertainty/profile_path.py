@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 #: left is of second order.
 ACCURACY = 0.03
 #: The others are where they belong when the linearised problem promises less than this fraction
-#: of the threshold; what it promises is counted in.
+#: of the threshold, or of the deviance where that is larger; what it promises is counted in.
 _SETTLED = 0.02
 _CORRECTIONS = 6
 #: An optimum promises less than this, in units of the residual variance.
@@ -39,6 +39,8 @@ _PARTS = 4
 _ERRORS, _UNITS = 40.0, 20.0
 _STOPS = 5
 _MOST = 40
+#: A point is on another branch when it lies off the path by more than this part of the way to it.
+_ASTRAY = 0.5
 _NARROW = 0.01
 
 
@@ -195,11 +197,15 @@ class _Follower:
         """The next value of the parameter."""
         inner, outer = self.inner, self.outer
         halfway = 0.5 * abs(self.wall - inner.at)
-        if outer is not None:
+        rising = self.side * inner.slope
+        if outer is not None and self._joined(outer):
             at = _crossing(inner, outer, self.target)
             return inner.at + self.side * min(abs(at - inner.at), halfway)
+        if outer is not None:
+            halfway = min(halfway, 0.5 * abs(outer.at - inner.at))
+            step = (self.target - inner.root) / rising if rising > 0.0 else np.inf
+            return inner.at + self.side * min(step, halfway)
         wanted = min(self.target, max(inner.root, 0.0) + _ROOT_STEP)
-        rising = self.side * inner.slope
         step = min(self.step, halfway)
         if rising > 0.0:
             step = min(step, (wanted - inner.root) / rising)
@@ -211,14 +217,22 @@ class _Follower:
 
     def _predicted(self, at: float) -> Array:
         """All parameters on the path at a value of one, shape (p,)."""
-        inner, other = self.inner, self.outer or self.before
-        guess = inner.scaled + (at - inner.at) * inner.tangent
-        if other is not None:
-            guess = _hermite(inner, other, at, bent=self.outer is None)
+        if self.outer is not None and self._joined(self.outer):
+            guess = _hermite(self.inner, self.outer, at)
+        else:
+            guess = _extrapolated(self.inner, self.before, at)
         lower, upper = self.reference.problem.scaling.bounds
         guess = np.clip(guess, lower, upper)
         guess[self.reference.held] = at
         return guess
+
+    def _joined(self, outer: ProfilePoint) -> bool:
+        """Whether the path so far leads to a point beyond, and not to another valley."""
+        if self.side * outer.slope <= 0.0:
+            return False
+        ahead = _extrapolated(self.inner, self.before, outer.at)
+        way = float(np.max(np.abs(outer.scaled - self.inner.scaled)))
+        return float(np.max(np.abs(outer.scaled - ahead))) < _ASTRAY * way
 
     # What is found ------------------------------------------------------------------------
 
@@ -239,12 +253,13 @@ class _Follower:
         self.near = here
         unit: float = 0.5 * reference.variance
         radius = _RADIUS
-        enough = _SETTLED * reference.threshold * unit
         past: list[Evaluation] = []
         for correction in range(_CORRECTIONS + 1):
             linear = Linearised(here, reference.problem.scaling, reference.variance)
             found = linear.minimum(reference.held, at)
-            settled = here.cost - found.cost <= enough
+            # far above the threshold only the way back is of interest
+            level = max(reference.threshold * unit, here.cost - reference.cost)
+            settled = here.cost - found.cost <= _SETTLED * level
             if settled or correction == _CORRECTIONS:
                 break
             trial = self._evaluate(linear.bent_minimum(reference.held, past, radius))
@@ -331,16 +346,22 @@ def _crossing(inner: ProfilePoint, outer: ProfilePoint, target: float) -> float:
     return float(inner.at + np.clip(part, 0.1, 0.9) * width)
 
 
-def _hermite(inner: ProfilePoint, other: ProfilePoint, at: float, bent: bool) -> Array:
-    """All parameters at a value of one, by the positions and tangents of two points, shape (p,).
-
-    Beyond them only the bend that they show together is followed (`bent`), between them the cubic.
-    """
-    width = other.at - inner.at
+def _hermite(inner: ProfilePoint, outer: ProfilePoint, at: float) -> Array:
+    """All parameters between two points, by the cubic through both with their tangents, (p,)."""
+    width = outer.at - inner.at
     u = (at - inner.at) / width
-    secant = (other.scaled - inner.scaled) - width * inner.tangent
-    if bent:
-        return np.asarray(inner.scaled + (at - inner.at) * inner.tangent + u**2 * secant)
-    turn = width * (other.tangent - inner.tangent)
+    secant = (outer.scaled - inner.scaled) - width * inner.tangent
+    turn = width * (outer.tangent - inner.tangent)
     cubic = u**2 * (3.0 - 2.0 * u) * secant + u**2 * (u - 1.0) * turn
     return np.asarray(inner.scaled + (at - inner.at) * inner.tangent + cubic)
+
+
+def _extrapolated(inner: ProfilePoint, before: ProfilePoint | None, at: float) -> Array:
+    """All parameters beyond a point, by its tangent and the bend since the one before, (p,)."""
+    step = at - inner.at
+    ahead = inner.scaled + step * inner.tangent
+    if before is None:
+        return np.asarray(ahead)
+    back = before.at - inner.at
+    bend = before.scaled - inner.scaled - back * inner.tangent
+    return np.asarray(ahead + (step / back) ** 2 * bend)

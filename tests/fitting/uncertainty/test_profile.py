@@ -227,3 +227,23 @@ def test_wrong_requests(decay):
         profile_likelihood(decay, best, variance=0.0)
     with pytest.raises(InputError, match="degrees of freedom"):
         profile_likelihood(decay, best, freedom=0)
+
+
+def test_a_path_that_bends_sharply_is_followed_from_inside(problem_of):
+    # the other follows a steep exponential; the first step ends far off it
+    def model(values):
+        a, b = np.log(values)
+        bend = np.exp(12 * a)
+        return [a, 20.0 * (b - bend)], [
+            [1 / values[0], 0.0],
+            [-240.0 * bend / values[0], 20.0 / values[1]],
+        ]
+
+    parameters = [("a", 0.98, 0.5, 2.0), ("b", 2.0, 0.01, np.exp(14.0))]
+    problem = problem_of(model, [0.0, 0.0], 0.1, parameters)
+    found = profile_likelihood(problem, fitted(problem), ["a"]).isel(parameter=0)
+    end = np.exp(0.1 * np.sqrt(CHI2))
+    assert bool(found["closed_low"]) and bool(found["closed_high"])
+    assert float(found["interval_high"]) == pytest.approx(end, rel=2e-3)
+    assert float(found["interval_low"]) == pytest.approx(1 / end, rel=2e-3)
+    assert int(found["evaluations"]) <= 45
