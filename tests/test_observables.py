@@ -51,6 +51,7 @@ def of_pybamm(cell: cm.Cell) -> dict[str, float]:
     out_volts, back_volts = out_energy / out, back_energy / back
     density = 3600.0 * (out / time[0] + back / (time[2] + time[3])) / cell.electrode_area
     return {
+        **{f"charge_of_step_{k}": abs(passed) for k, passed in enumerate(charge, start=1)},
         "discharge_capacity": out,
         "charge_capacity": back,
         "cc_charge_capacity": -charge[2],

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -38,8 +37,8 @@ def plot_population(tree: xr.DataTree) -> Figure:
     names = [str(name) for name in p["parameter"].values]
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
-    size = (3.6 * columns, 3.1 * rows + 0.4)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    figure = Figure(figsize=(3.6 * columns, 3.1 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
     for i, name in enumerate(names):
         _panel(axes.flat[i], tree, cells, p, i, name)
     for axis in axes.flat[len(names) :]:
@@ -151,10 +150,8 @@ def plot_predictions(
     -------
     matplotlib.figure.Figure
     """
-    figure, axes = plt.subplots(
-        1, len(predictions), figsize=(4.2 * len(predictions), 3.5), sharey=True, squeeze=False,
-        layout="constrained",
-    )  # fmt: skip
+    figure = Figure(figsize=(4.2 * len(predictions), 3.5), layout="constrained")
+    axes = figure.subplots(1, len(predictions), sharey=True, squeeze=False)
     for axis, found in zip(axes.flat, predictions, strict=True):
         at = found["cycle"].values
         for kind, alpha, label in (

@@ -100,7 +100,7 @@ def test_a_charge_of_a_gitt_of_an_lfp_cell():
     assert found < 0.05 and found < first
     resting = node["voltage_residual"].values[node["voltage_at"].values > 1800.0]
     assert resting.mean() == pytest.approx(-0.05, abs=0.015) and np.ptp(resting) < 0.01
-    assert any("alike from point to point" in note for note in fit.notes)
+    assert any("misses something systematic" in note for note in fit.notes)
 
 
 def spectrum_of(pattern, index, low, high):
