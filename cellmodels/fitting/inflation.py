@@ -28,7 +28,8 @@ class Inflation:
     ----------
     parameters : sequence of FreeParameter
     information : ndarray, shape (p, p)
-        Of the scaled parameters, the prior's included.
+        Left on the scaled parameters with the variances in effect, the prior's included: the
+        inverse of the fit's covariance, where that can be inverted.
     each : ndarray, shape (p,)
         Variance of each parameter over that of white noise of the stated size; at least one.
     overall : float
@@ -52,11 +53,13 @@ class Inflation:
         if values[0] > _INVERTIBLE * values[-1] > 0.0:
             each = np.diag(covariance) / np.diag((vectors / values) @ vectors.T)
             overall = float(np.trace(covariance @ information)) / size
+            left = np.linalg.inv(covariance)
         else:
             overall = _of_residuals(tree["variables"].to_dataset())
             each = np.full(size, overall)
+            left = information / max(overall, 1.0)
         parameters = fit_tree.scaling(tree).parameters
-        return cls(parameters, information, np.maximum(each, 1.0), max(overall, 1.0))
+        return cls(parameters, left, np.maximum(each, 1.0), max(overall, 1.0))
 
     @property
     def by_name(self) -> dict[str, float]:
@@ -64,9 +67,9 @@ class Inflation:
         return {p.name: float(v) for p, v in zip(self.parameters, self.each, strict=True)}
 
     @property
-    def told(self) -> tuple[Array, Sequence[FreeParameter], float]:
-        """Information, parameters and variance, as `sloppy.in_words` takes them."""
-        return self.information, self.parameters, self.overall
+    def told(self) -> tuple[Array, Sequence[FreeParameter]]:
+        """Information and parameters, as `sloppy.in_words` takes them."""
+        return self.information, self.parameters
 
 
 def _of_residuals(variables: xr.Dataset) -> float:

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from cellmodels.fitting.inflation import Inflation
+from cellmodels.fitting.uncertainty.sloppy import in_words
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def test_it_is_the_ratio_of_the_variances(tree_of):
     information = np.array([[4.0, 1.0], [1.0, 2.0]])
     found = Inflation.of_tree(tree_of(information, 9.0 * np.linalg.inv(information)))
     np.testing.assert_allclose(found.each, 9.0)
+    np.testing.assert_allclose(found.information, information / 9.0)
     assert found.overall == pytest.approx(9.0)
     assert found.by_name == pytest.approx({"p0": 9.0, "p1": 9.0})
 
@@ -63,6 +65,16 @@ def test_a_prior_is_information(tree_of):
     found = Inflation.of_tree(tree_of(np.diag([4.0, 0.0]), np.diag([0.25, 1 / 9]), prior=prior))
     np.testing.assert_allclose(found.information, np.diag([4.0, 9.0]))
     np.testing.assert_allclose(found.each, 1.0)
+
+
+def test_words_have_the_errors_of_the_table(tree_of):
+    """A covariance that is wider along one direction than along another."""
+    covariance = np.array([[0.4, 0.39], [0.39, 0.4]])
+    found = Inflation.of_tree(tree_of(np.diag([20.0, 30.0]), covariance))
+    information, parameters = found.told
+    np.testing.assert_allclose(information, np.linalg.inv(covariance))
+    [said] = in_words(information, parameters)
+    assert said.startswith("Only the ratio p0 / p1 (standard error 14 %)")
 
 
 def test_where_the_information_is_singular_it_is_that_of_the_residuals(tree_of):
