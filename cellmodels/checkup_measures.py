@@ -40,12 +40,15 @@ class SolvedTest:
     tangents : tuple of StepSensitivity or None
         Derivatives of the steps by theta; None where they are not wanted. Stages are kept of the
         step whose voltage is interpolated.
+    limits : tuple of float
+        The cell's lower and upper cut-off [V].
     """
 
     solver: SequenceSolver
     theta: np.ndarray
     solution: CycleSolution
     tangents: tuple[StepSensitivity | None, ...]
+    limits: tuple[float, float]
 
     @property
     def k(self) -> int:
@@ -93,9 +96,7 @@ def measured(
     if test.measure == "discharged":
         return {first: _summed(solved, range(len(test.steps)), "charge", 1.0)}
     if test.measure == "end_voltage":
-        last = solved.solution.steps[-1]
-        slope = solved.tangent(-1).end_voltage if solved.k else np.zeros(0)
-        return {first: Measured(np.asarray(last.end_voltage), slope)}
+        return {first: _end_voltage(solved, -1)}
     return {first: state_at_end(solved, output)}
 
 
@@ -174,7 +175,32 @@ def _relaxation(test: Test, solved: SolvedTest) -> Measured:
         beyond=-np.sign(step.charge) * BEYOND / times[-1],
     )
     slope = np.zeros((len(times), 0)) if slope is None else slope
-    return Measured(value, slope, times <= step.duration + _SLACK)
+    value, scale, reached = _in_reach(value, solved.limits)
+    return Measured(value, scale[:, None] * slope, reached & (times <= step.duration + _SLACK))
+
+
+def _end_voltage(solved: SolvedTest, step: int) -> Measured:
+    """At the end of a step."""
+    value, scale, reached = _in_reach(solved.solution.steps[step].end_voltage, solved.limits)
+    slope = solved.tangent(step).end_voltage if solved.k else np.zeros(0)
+    return Measured(value, scale * slope, reached)
+
+
+def _in_reach(
+    voltage: np.ndarray | float, limits: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A voltage, what its derivatives are multiplied by, and whether a cell can have it.
+
+    Steps without a cut-off may drain an exhausted cell, and formulas of open-circuit potentials
+    give millions of volts outside their range. Farther from the limits than these are apart, the
+    voltage goes on as a logarithm: it still says in which direction a fit must go, but does not
+    outweigh all else.
+    """
+    width = limits[1] - limits[0]
+    nearest = np.clip(voltage, limits[0] - width, limits[1] + width)
+    over = np.asarray(voltage) - nearest
+    far = np.abs(over)
+    return nearest + np.sign(over) * np.log1p(far), 1.0 / (1.0 + far), far == 0.0
 
 
 def _resistances(test: Test, solved: SolvedTest) -> dict[str, Measured]:
@@ -183,6 +209,7 @@ def _resistances(test: Test, solved: SolvedTest) -> dict[str, Measured]:
     Voltage drop over change of current, both from the step before to the pulse.
     """
     before, pulse = solved.solution.steps[-2:]
+    start, end = _end_voltage(solved, -2), _end_voltage(solved, -1)
     if pulse.skipped:
         message = f"the pulse of {test.name!r} ends before it begins"
         raise SolveFailure(Reason.END_NOT_REACHED, message)
@@ -193,16 +220,15 @@ def _resistances(test: Test, solved: SolvedTest) -> dict[str, Measured]:
         reached = np.broadcast_to(curve.reached, len(names))
         voltage, moved = curve.value, curve.slope
     else:
-        names, reached = list(test.variables), np.array([True])
-        voltage = np.array([pulse.end_voltage])
-        moved = solved.tangent(-1).end_voltage[None] if solved.k else np.zeros((1, 0))
-    values = (before.end_voltage - voltage) / rise
+        names, reached = list(test.variables), np.array([end.reached])
+        voltage, moved = end.value[None], end.slope[None]
+    values = (start.value - voltage) / rise
     slopes = np.zeros((len(names), 0))
     if solved.k:
         last, now = solved.tangent(-2), solved.tangent(-1)
         d_rise = now.current[-1, -1] - last.current[-1, -1]
-        slopes = (last.end_voltage - moved - values[:, None] * d_rise) / rise
+        slopes = (start.slope - moved - values[:, None] * d_rise) / rise
     return {
-        name: Measured(value, slope, bool(there))
+        name: Measured(value, slope, bool(there and start.reached))
         for name, value, slope, there in zip(names, values, slopes, reached, strict=True)
     }

@@ -134,7 +134,7 @@ class CheckupSolver:
             keep = (spec.measured_step,) if spec is not None and interpolated else ()
             unit = np.eye(len(theta))
             _, tangents = solver.sensitivity(solution, theta, dx, unit, keep_stages=keep)
-        solved = SolvedTest(solver, theta, solution, tangents)
+        solved = SolvedTest(solver, theta, solution, tangents, self._cell.voltage_limits)
         if spec is None:
             found = {name: state_at_end(solved, output) for name, output in self._states.items()}
         else:

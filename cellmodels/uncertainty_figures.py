@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -121,15 +122,14 @@ def _draw_profile(ax: Axes, profile: xr.Dataset, threshold: float) -> None:
     optimum = float(profile["optimum"])
     logarithmic = bool(profile["logarithmic"])
     left, right = _limits(profile, at, logarithmic)
-    low, high = (
-        float(profile[f"interval_{side}"]) if bool(profile[f"closed_{side}"]) else end
-        for side, end in (("low", left), ("high", right))
-    )
-    ax.axvspan(low, high, color=_BLUE, alpha=0.10, lw=0)
-    for side, end in (("low", low), ("high", high)):
-        if bool(profile[f"closed_{side}"]):
-            ax.axvline(end, color=_BLUE, lw=0.8)
-        else:
+    pieces = _pieces(profile, left, right)
+    for low, high in pieces:
+        ax.axvspan(low, high, color=_BLUE, alpha=0.10, lw=0)
+        for end in (low, high):
+            if left < end < right:
+                ax.axvline(end, color=_BLUE, lw=0.8)
+    for side in ("low", "high"):
+        if not bool(profile[f"closed_{side}"]):
             why = {"blocked": "simulations\nfail"}.get(str(profile[f"end_{side}"].item()), "open")
             ax.annotate(
                 why, (0.04 if side == "low" else 0.96, 0.93), xycoords="axes fraction",
@@ -137,7 +137,9 @@ def _draw_profile(ax: Axes, profile: xr.Dataset, threshold: float) -> None:
             )  # fmt: skip
     grid = _between(left, right, logarithmic)
     ax.plot(grid, _parabola(profile, grid), color=GREY, lw=1.0, ls=(0, (1, 1.5)))
-    ax.plot(*_smooth(at, deviance, optimum, logarithmic), color=_BLUE, lw=1.4)
+    for mine in _by_piece(at, pieces, logarithmic):
+        lowest = at[mine][np.argmin(deviance[mine])]
+        ax.plot(*_smooth(at[mine], deviance[mine], lowest, logarithmic), color=_BLUE, lw=1.4)
     ax.plot(at, deviance, "o", color=_BLUE, ms=3.2)
     ax.axhline(threshold, color=DATA, lw=0.9, ls=(0, (4, 2)))
     ax.axvline(optimum, color=DATA, lw=0.8)
@@ -163,19 +165,44 @@ def _limits(profile: xr.Dataset, at: Array, logarithmic: bool) -> tuple[float, f
     return left - room, right + room
 
 
+def _pieces(profile: xr.Dataset, left: float, right: float) -> list[tuple[float, float]]:
+    """The interval's parts, up to the axis where a side is open."""
+    known = [(low, high) for low, high in profile["pieces"].values if np.isfinite(low + high)]
+    if not bool(profile["closed_low"]):
+        known[0] = (left, known[0][1])
+    if not bool(profile["closed_high"]):
+        known[-1] = (known[-1][0], right)
+    return known
+
+
+def _by_piece(
+    at: Array, pieces: list[tuple[float, float]], logarithmic: bool
+) -> list[NDArray[np.intp]]:
+    """Which points belong to which piece: they part in the middle of the gaps."""
+    gaps = [(a[1], b[0]) for a, b in pairwise(pieces)]
+    middles = [np.sqrt(a * b) if logarithmic else 0.5 * (a + b) for a, b in gaps]
+    owner = np.searchsorted(middles, at)
+    return [found for k in range(len(pieces)) if len(found := np.flatnonzero(owner == k))]
+
+
 def _smooth(at: Array, deviance: Array, optimum: float, logarithmic: bool) -> tuple[Array, Array]:
-    """A curve through the points: monotone between them in the signed root of the deviance."""
+    """A curve through the points: monotone between them in the signed root of the deviance.
+
+    That of another optimum is measured from there.
+    """
+    lowest = float(max(deviance.min(), 0.0))
+    deviance = deviance - lowest
     side = np.sign(at - optimum)
     root = np.where(side == 0, 0.0, side * np.sign(deviance) * np.sqrt(np.abs(deviance)))
     x = np.log(at) if logarithmic else at
     _, first = np.unique(x, return_index=True)
     if len(first) < 2:
-        return at, deviance
+        return at, deviance + lowest
     fine = np.linspace(x[first[0]], x[first[-1]], 300)
     roots = scipy.interpolate.PchipInterpolator(x[first], root[first])(fine)
     here = np.exp(fine) if logarithmic else fine
     sign = np.sign(roots) * np.where(here < optimum, -1.0, 1.0)
-    return here, np.asarray(sign * roots**2)
+    return here, np.asarray(sign * roots**2 + lowest)
 
 
 def _parabola(profile: xr.Dataset, grid: Array) -> Array:

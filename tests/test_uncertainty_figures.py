@@ -26,6 +26,10 @@ def profile():
             "optimum": ("parameter", [1.0, 0.0]),
             "interval_low": ("parameter", [0.51, -0.97]),
             "interval_high": ("parameter", [2.18, 1.0]),
+            "pieces": (
+                ("parameter", "piece", "side"),
+                [[[0.51, 2.18], [np.nan, np.nan]], [[-0.97, 1.0], [np.nan, np.nan]]],
+            ),
             "closed_low": ("parameter", [True, True]),
             "closed_high": ("parameter", [True, False]),
             "end_low": ("parameter", ["closed", "closed"]),
@@ -80,6 +84,17 @@ def test_profiles_show_points_threshold_and_open_sides(profile):
                  and np.isclose(line.get_xdata()[0], 0.5))  # fmt: skip
     assert curve.get_ydata().min() >= 0.0
     assert np.interp(0.7, curve.get_xdata(), curve.get_ydata()) == pytest.approx(1.2, abs=0.02)
+
+
+def test_gaps_between_optima_are_not_shaded_and_have_no_curve(profile):
+    two = profile.isel(parameter=[0]).copy(deep=True)
+    two["pieces"][0] = [[0.51, 0.8], [1.3, 2.18]]
+    (ax,) = axes_of(plot_profiles(two))
+    shaded = sorted((p.get_x(), p.get_x() + p.get_width()) for p in ax.patches)
+    np.testing.assert_allclose(shaded, [(0.51, 0.8), (1.3, 2.18)])
+    curves = [line.get_xdata() for line in ax.lines if line.get_linestyle() == "-"
+              and line.get_linewidth() == 1.4]  # fmt: skip
+    np.testing.assert_allclose([(x[0], x[-1]) for x in curves], [(0.5, 1.0), (1.5, 2.2)])
 
 
 def test_a_parabola_of_the_standard_error_stands_beside(profile):

@@ -21,6 +21,7 @@ from cellmodels.fitting.least_squares import FitError
 from cellmodels.fitting.problem import Evaluation, Predictor, Problem
 from cellmodels.fitting.uncertainty.arviz_tree import arviz_tree
 from cellmodels.fitting.uncertainty.bootstrap import parametric_bootstrap
+from cellmodels.fitting.uncertainty.multistart import comparable
 from cellmodels.fitting.uncertainty.profile import profile_likelihood
 from cellmodels.fitting.uncertainty.sampling import sample_posterior
 from cellmodels.fitting.uncertainty.sloppy import directions, in_words
@@ -98,7 +99,9 @@ class Asking:
 
         The deviance is divided by what the covariance of the fit has been widened by, because
         residuals are larger than the noise or alike (scaled likelihood ratio: R. E. Chandler and
-        S. Bate, Biometrika 94 (2007) 167, doi:10.1093/biomet/asm015).
+        S. Bate, Biometrika 94 (2007) 167, doi:10.1093/biomet/asm015). Of a fit from many starts
+        every optimum is profiled that explains the data about as well; an interval then may
+        consist of several pieces.
 
         Parameters
         ----------
@@ -131,6 +134,7 @@ class Asking:
             level=level,
             variance=Inflation.of_tree(self.tree).by_name,
             freedom=max(int(self.tree.attrs["degrees_of_freedom"]), 1),
+            others=self._other_optima(problem),
             progress=progress,
         )
 
@@ -350,6 +354,14 @@ class Asking:
         if not best.ok:
             raise FitError(f"The simulation fails at the fitted values: {best.outcome.message}.")
         return best
+
+    def _other_optima(self, problem: Problem) -> list[Evaluation]:
+        """Those that fits from many starts ended in and that explain the data about as well."""
+        if "optima" not in self.tree.children:
+            return []
+        optima = self.tree["optima"].to_dataset()
+        chosen = comparable(optima, Inflation.of_tree(self.tree).overall)
+        return [problem.evaluate_optimum(optima["values"].values[k]) for k in chosen]
 
     def _source(self, problem: Problem, predict: Predictor | None) -> Source:
         return self._life(problem) if predict is None else Given(problem)

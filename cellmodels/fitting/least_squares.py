@@ -72,6 +72,9 @@ _SMALLEST_STEP = 1e-12
 # Failed or rejected trials between two accepted points: each shrinks the box.
 _FAILURES_IN_A_ROW = 12
 _REJECTIONS_IN_A_ROW = 10
+# A search that creeps, as along an edge beyond which simulations fail, is over: so many trials
+# have lowered the cost by less than this part, although a larger part is still promised.
+_CREEPING, _CREPT = 15, 0.01
 _SMALL_DECREASE = 1e-3  # of the cost, in units of the residual variance
 _TOWARD_NOMINAL = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -338,8 +341,18 @@ class _Run:
             len(self.trials) >= self.limit
             or sum(not ok for ok in recent) >= _FAILURES_IN_A_ROW
             or sum(recent) >= self._rejections_allowed
+            or self._creeps
         ):
             raise _EndSearch
+
+    @property
+    def _creeps(self) -> bool:
+        """Whether many trials have gained little of what is promised."""
+        assert self.accepted is not None
+        cost, before = self.accepted.cost, [t.cost for t in self.trials[:-_CREEPING] if t.ok]
+        if not before or min(before) - cost > _CREPT * min(before):
+            return False
+        return self.promise * residual_variance(self.accepted) > 10.0 * _CREPT * cost
 
     @property
     def _rejections_allowed(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
@@ -76,6 +77,12 @@ def _answer_notes(tree: xr.DataTree) -> list[str]:
                 f"{float(profile.attrs['better_deviance']):.3g}): fit again from there."
             )
         notes += [
+            f"The interval of {name} consists of separate pieces, as several optima explain the "
+            f"data: {' and '.join(f'{low:.3g} to {high:.3g}' for low, high in known)}."
+            for name, known in _pieces(profile)
+            if len(known) > 1
+        ]
+        notes += [
             f"The interval of {name} is not known on the {side} side: there simulations "
             "fail, or the other parameters cannot be fitted."
             for side in ("low", "high")
@@ -92,6 +99,12 @@ def _answer_notes(tree: xr.DataTree) -> list[str]:
     if "samples" in tree.children and not int(tree["samples"].attrs["converged"]):
         notes.append(f"Samples of the posterior: {tree['samples'].attrs['message']}.")
     return notes
+
+
+def _pieces(profile: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
+    """Parameters and the ends of their intervals' pieces, shape (n, 2)."""
+    for name, pieces in zip(profile["parameter"].values, profile["pieces"].values, strict=True):
+        yield str(name), pieces[np.isfinite(pieces).all(axis=1)]
 
 
 def _variable_notes(variables: xr.Dataset) -> list[str]:

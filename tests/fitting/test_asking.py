@@ -222,6 +222,12 @@ def test_another_optimum_is_noted(cell, protocol, record, cell_fade):
     assert fit.optima.sizes["optimum"] == 2
     (note,) = [note for note in fit.notes if note.startswith("Another optimum")]
     assert "chi-square higher by only 0.0" in note and NAMES[0] in note
+    fit = fit.with_uncertainty(fit.profile(NAMES[0], predict=two, progress=False))
+    (note,) = [note for note in fit.notes if note.startswith(f"The interval of {NAMES[0]}")]
+    assert "separate pieces" in note
+    pieces = fit.uncertainty["profile"]["pieces"].values[0]
+    middles = np.log(pieces / cell.value(NAMES[0])).mean(axis=1)
+    assert middles.sum() == pytest.approx(low + high, abs=0.02) and middles[1] - middles[0] > 1.0
 
 
 def test_a_killed_fit_from_many_starts_goes_on(make_fit, cell_fade, tmp_path):

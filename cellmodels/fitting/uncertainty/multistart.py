@@ -23,7 +23,7 @@ from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.scaling import Scaling
 from cellmodels.fitting.uncertainty.workers import Given, Refit, Source, Workshop, run_all
 
-__all__ = ["multi_start", "other_optima", "start_points"]
+__all__ = ["comparable", "multi_start", "other_optima", "start_points"]
 
 Array = NDArray[np.float64]
 
@@ -117,6 +117,22 @@ def start_points(scaling: Scaling, starts: int, seed: int = 0) -> Array:
     return np.array([scaling.inside(point) for point in points])
 
 
+def comparable(found: xr.Dataset, variance: float = 1.0) -> list[int]:
+    """Numbers of the optima that are hardly worse than the best, and are optima.
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+        From :func:`multi_start`.
+    variance : float
+        Of the residuals.
+    """
+    above = (found["chi_square"].values - found["chi_square"].values[0]) / variance
+    converged = found["status"].values.astype(str) == "converged"
+    near = np.flatnonzero(converged & (above <= COMPARABLE))
+    return [int(k) for k in near if k > 0]
+
+
 def other_optima(found: xr.Dataset, variance: float = 1.0) -> list[str]:
     """Sentences about optima that are hardly worse than the best.
 
@@ -129,10 +145,8 @@ def other_optima(found: xr.Dataset, variance: float = 1.0) -> list[str]:
     """
     said = []
     chi_square = found["chi_square"].values
-    for k in range(1, found.sizes["optimum"]):
+    for k in comparable(found, variance):
         above = float(chi_square[k] - chi_square[0]) / variance
-        if above > COMPARABLE or str(found["status"].values[k]) != "converged":
-            continue
         values = found["values"].isel(optimum=k)
         listed = ", ".join(
             f"{name} = {float(value):.4g}"

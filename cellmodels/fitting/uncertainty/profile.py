@@ -14,7 +14,6 @@ doi:10.2307/2347496, with the whole curve kept.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.stats
@@ -24,13 +23,7 @@ from tqdm.auto import tqdm
 
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.fitting.problem import Evaluation, Problem
-from cellmodels.fitting.uncertainty.profile_path import (
-    Path,
-    ProfilePoint,
-    Reference,
-    follow,
-    reference_point,
-)
+from cellmodels.fitting.uncertainty.profile_branches import Profile, profile_of
 
 __all__ = ["profile_likelihood"]
 
@@ -48,6 +41,7 @@ def profile_likelihood(
     level: float = 0.95,
     variance: float | Mapping[str, float] = 1.0,
     freedom: int | None = None,
+    others: Sequence[Evaluation] = (),
     progress: bool = False,
 ) -> xr.Dataset:
     """Profile parameters around an optimum.
@@ -67,6 +61,8 @@ def profile_likelihood(
     freedom : int, optional
         Degrees of freedom of the variance, where it was estimated from the residuals: the
         threshold is then that of an F distribution.
+    others : sequence of Evaluation
+        At other optima; those hardly higher than the lowest are profiled too.
     progress : bool
         Show a progress bar.
 
@@ -79,9 +75,11 @@ def profile_likelihood(
         simulations fail or the others cannot be fitted; ``"limit"``, given up), ``reached_low`` and
         ``reached_high``, the furthest values looked at, ``evaluations`` and ``failures``. The
         curve, ascending and filled with NaN: ``at`` and ``deviance`` by ``parameter`` and
-        ``point``, and ``values`` of all parameters along it, by ``other`` too. Where a lower sum
-        of squares than the optimum's was met, ``better`` holds its parameters and the attribute
-        ``better_deviance`` is negative; intervals then belong to the given optimum.
+        ``point``, and ``values`` of all parameters along it, by ``other`` too. ``pieces`` by
+        ``parameter``, ``piece`` and ``side``: the interval's parts, where several optima leave
+        gaps. Where a lower sum of squares than all optima's was met, ``better`` holds its
+        parameters and the attribute ``better_deviance`` is negative; intervals then belong to the
+        given optima.
 
     Raises
     ------
@@ -96,46 +94,18 @@ def profile_likelihood(
     if not best.ok:
         raise ValueError("the simulation failed at the optimum that is to be profiled")
     profiles = []
-    with tqdm(total=2 * len(chosen), desc="profile", unit="side", disable=not progress) as bar:
+    optima = [best, *(other for other in others if other.ok)]
+    with tqdm(total=len(chosen), desc="profile", unit="parameter", disable=not progress) as bar:
         for index, each in zip(chosen, variances, strict=True):
-            reference = reference_point(problem, index, best, each, threshold)
-            sides = []
-            for side in (-1, 1):
-                bar.set_postfix_str(problem.scaling.names[index])
-                sides.append(follow(reference, side))
-                bar.update(1)
-            profiles.append(_Profile(reference, sides[0], sides[1]))
+            bar.set_postfix_str(problem.scaling.names[index])
+            profiles.append(profile_of(problem, index, optima, each, threshold))
+            bar.update(1)
     return _dataset(problem, profiles, level, threshold, freedom)
-
-
-@dataclass(frozen=True, eq=False)
-class _Profile:
-    """Both sides of one parameter's profile."""
-
-    reference: Reference
-    low: Path
-    high: Path
-
-    @property
-    def name(self) -> str:
-        return self.reference.problem.scaling.names[self.reference.held]
-
-    @property
-    def points(self) -> list[ProfilePoint]:
-        """Ascending, with the optimum and the ends' crossings left out."""
-        found = [*self.low.points, self.reference.start, *self.high.points]
-        return sorted(found, key=lambda point: point.at)
-
-    def natural(self, at: float) -> float:
-        """The profiled parameter in its unit."""
-        scaled = self.reference.start.scaled.copy()
-        scaled[self.reference.held] = at
-        return float(self.reference.problem.scaling.to_values(scaled)[self.reference.held])
 
 
 def _dataset(
     problem: Problem,
-    profiles: Sequence[_Profile],
+    profiles: Sequence[Profile],
     level: float,
     threshold: float,
     freedom: int | None,
@@ -157,9 +127,10 @@ def _dataset(
             {"long_name": "of the linearised problem, scaled parameter"},
         ),
         "variance": ("parameter", [p.reference.variance for p in profiles]),
-        "evaluations": ("parameter", [p.low.evaluations + p.high.evaluations for p in profiles]),
-        "failures": ("parameter", [p.low.failures + p.high.failures for p in profiles]),
+        "evaluations": ("parameter", [sum(path.evaluations for path in p.paths) for p in profiles]),
+        "failures": ("parameter", [sum(path.failures for path in p.paths) for p in profiles]),
         **_sides(profiles),
+        "pieces": (("parameter", "piece", "side"), _pieces(profiles)),
         **_curves(problem, profiles),
     }
     attrs = {
@@ -171,7 +142,7 @@ def _dataset(
     return _with_better(found, problem, profiles)
 
 
-def _sides(profiles: Sequence[_Profile]) -> dict[str, tuple[str, list]]:
+def _sides(profiles: Sequence[Profile]) -> dict[str, tuple[str, list]]:
     data: dict[str, tuple[str, list]] = {}
     for side, pick in (("low", min), ("high", max)):
         paths = [getattr(p, side) for p in profiles]
@@ -184,7 +155,15 @@ def _sides(profiles: Sequence[_Profile]) -> dict[str, tuple[str, list]]:
     return data
 
 
-def _curves(problem: Problem, profiles: Sequence[_Profile]) -> dict[str, tuple]:
+def _pieces(profiles: Sequence[Profile]) -> Array:
+    """Ends of the intervals' parts in the parameters' units, filled with NaN."""
+    found = np.full((len(profiles), max(len(p.pieces) for p in profiles), 2), np.nan)
+    for k, p in enumerate(profiles):
+        found[k, : len(p.pieces)] = [[p.natural(end) for end in piece] for piece in p.pieces]
+    return found
+
+
+def _curves(problem: Problem, profiles: Sequence[Profile]) -> dict[str, tuple]:
     longest = max(len(p.points) for p in profiles)
     at = np.full((len(profiles), longest), np.nan)
     deviance = at.copy()
@@ -204,12 +183,12 @@ def _curves(problem: Problem, profiles: Sequence[_Profile]) -> dict[str, tuple]:
     }
 
 
-def _with_better(found: xr.Dataset, problem: Problem, profiles: Sequence[_Profile]) -> xr.Dataset:
+def _with_better(found: xr.Dataset, problem: Problem, profiles: Sequence[Profile]) -> xr.Dataset:
     """With the best point that was met, where it beats the optimum."""
     lowest = [
-        ((path.best.cost - p.reference.cost) / (0.5 * p.reference.variance), path.best)
+        ((path.best.cost - p.lowest) / (0.5 * p.reference.variance), path.best)
         for p in profiles
-        for path in (p.low, p.high)
+        for path in p.paths
         if path.best is not None
     ]
     deviance, best = min(lowest, key=lambda pair: pair[0], default=(0.0, None))

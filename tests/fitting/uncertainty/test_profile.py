@@ -174,6 +174,40 @@ def test_a_better_optimum_on_the_way_is_reported(problem_of):
     assert "better" not in again and "better_deviance" not in again.attrs
 
 
+@pytest.mark.parametrize("lower_first", [True, False])
+def test_an_interval_holds_all_that_any_optimum_admits(problem_of, lower_first):
+    """Two minima of different height: their pieces are where the deviance from the lower is less
+    than the threshold."""
+
+    def model(values):
+        a = values[0]
+        return [(a - 1) * (a - 3), 0.2 * (a - 3)], [[2 * a - 4], [0.2]]
+
+    def deviance(a):
+        return (((a - 1) * (a - 3)) ** 2 + (0.2 * (a - 3)) ** 2) / 0.25**2
+
+    problem = problem_of(model, [0.0, 0.0], 0.25, [("a", 0.8, -9.0, 9.0)])
+    optima = [
+        minimise(problem, start=problem.scaling.to_scaled([a]), progress=False).best
+        for a in ((3.2, 0.9) if lower_first else (0.9, 3.2))
+    ]
+    at = np.linspace(0.0, 4.0, 400_001)
+    inside = np.flatnonzero(deviance(at) - deviance(at).min() < CHI2)
+    first, *_, last = at[inside]
+    gap = int(np.argmax(np.diff(inside)))
+    expected = [[first, at[inside[gap]]], [at[inside[gap + 1]], last]]
+    found = profile_likelihood(problem, optima[0], others=optima[1:]).isel(parameter=0)
+    np.testing.assert_allclose(found["pieces"], expected, atol=0.004)
+    assert float(found["interval_low"]) == pytest.approx(expected[0][0], abs=0.004)
+    assert float(found["interval_high"]) == pytest.approx(expected[1][1], abs=0.004)
+    assert bool(found["closed_low"]) and bool(found["closed_high"])
+    assert "better" not in found and (np.diff(found["at"].dropna("point")) >= 0.0).all()
+    above = deviance(found["at"].dropna("point").values) - deviance(at).min()
+    np.testing.assert_allclose(found["deviance"].dropna("point"), above, atol=0.05)
+    alone = profile_likelihood(problem, optima[0]).isel(parameter=0)
+    assert alone.sizes["piece"] == 1
+
+
 def test_an_optimum_that_is_none_is_taken_as_it_is(decay):
     start = decay.evaluate([0.3, 0.3])
     found = profile_likelihood(decay, start)
