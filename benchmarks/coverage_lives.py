@@ -49,6 +49,7 @@ LAM_N = "Negative electrode LAM constant proportional term [s-1]"
 LAM_P = "Positive electrode LAM constant proportional term [s-1]"
 PLATING = "Lithium plating kinetic rate constant [m.s-1]"
 DEAD_LITHIUM = "Dead lithium decay constant [s-1]"
+INTERSTITIAL = "SEI lithium interstitial diffusivity [m2.s-1]"
 
 #: Bounds of fits.
 BOUNDS = {
@@ -199,6 +200,19 @@ WRONG = (
         {D: (5e-22, 6e-21), LAM_N: (2e-6, 6e-6), LAM_P: NONE},
         **SEI_LAM,
         rise=((0.01, 0.06), (10.0, 60.0)),
+    ),
+    # not among those with which the forecast was developed
+    Kind(
+        "law of the SEI's growth, and lithium plating",
+        (cm.SEI(limit="interstitial diffusion"), PLATES, LAM),
+        {
+            INTERSTITIAL: (1e-20, 1e-19),
+            PLATING: FAST_PLATING,
+            DEAD_LITHIUM: (2e-6, 1e-5),
+            LAM_N: (1e-6, 4e-6),
+            LAM_P: NONE,
+        },
+        **SEI_LAM,
     ),
 )
 

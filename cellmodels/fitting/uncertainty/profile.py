@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.fitting.problem import Evaluation, Problem
-from cellmodels.fitting.uncertainty.profile_branches import Profile, profile_of
+from cellmodels.fitting.uncertainty.profile_branches import Profile, profiles_of
 
 __all__ = ["profile_likelihood"]
 
@@ -62,7 +62,8 @@ def profile_likelihood(
         Degrees of freedom of the variance, where it was estimated from the residuals: the
         threshold is then that of an F distribution.
     others : sequence of Evaluation
-        At other optima; those hardly higher than the lowest are profiled too.
+        At other optima; those hardly higher than the lowest are profiled too, as are others that
+        are met behind the ends of the given optimum's profile.
     progress : bool
         Show a progress bar.
 
@@ -77,9 +78,8 @@ def profile_likelihood(
         curve, ascending and filled with NaN: ``at`` and ``deviance`` by ``parameter`` and
         ``point``, and ``values`` of all parameters along it, by ``other`` too. ``pieces`` by
         ``parameter``, ``piece`` and ``side``: the interval's parts, where several optima leave
-        gaps. Where a lower sum of squares than all optima's was met, ``better`` holds its
-        parameters and the attribute ``better_deviance`` is negative; intervals then belong to the
-        given optima.
+        gaps. Where a lower sum of squares than the given optimum's was met, ``better`` holds its
+        parameters and the attribute ``better_deviance`` is negative.
 
     Raises
     ------
@@ -93,13 +93,10 @@ def profile_likelihood(
     threshold = _threshold(level, freedom)
     if not best.ok:
         raise ValueError("the simulation failed at the optimum that is to be profiled")
-    profiles = []
     optima = [best, *(other for other in others if other.ok)]
     with tqdm(total=len(chosen), desc="profile", unit="parameter", disable=not progress) as bar:
-        for index, each in zip(chosen, variances, strict=True):
-            bar.set_postfix_str(problem.scaling.names[index])
-            profiles.append(profile_of(problem, index, optima, each, threshold))
-            bar.update(1)
+        held = dict(zip(chosen, variances, strict=True))
+        profiles = profiles_of(problem, held, optima, threshold, lambda index: bar.update(1))
     return _dataset(problem, profiles, level, threshold, freedom)
 
 
@@ -186,10 +183,9 @@ def _curves(problem: Problem, profiles: Sequence[Profile]) -> dict[str, tuple]:
 def _with_better(found: xr.Dataset, problem: Problem, profiles: Sequence[Profile]) -> xr.Dataset:
     """With the best point that was met, where it beats the optimum."""
     lowest = [
-        ((path.best.cost - p.lowest) / (0.5 * p.reference.variance), path.best)
+        ((best.cost - p.reference.cost) / (0.5 * p.reference.variance), best)
         for p in profiles
-        for path in p.paths
-        if path.best is not None
+        for best in p.met
     ]
     deviance, best = min(lowest, key=lambda pair: pair[0], default=(0.0, None))
     if best is None or deviance > _BETTER:

@@ -2,16 +2,18 @@
 
 Of several minima of a sum of squares that are about equally low each explains the data, and an
 interval holds the values that any of them admits: the profile is the lowest of the deviances,
-each measured from the lowest minimum, and the interval may have gaps.
+each measured from the lowest minimum, and the interval may have gaps. Optima are those of a fit
+from many starts, and those that are met where a profile is followed on behind its ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cellmodels.fitting.least_squares import minimise
 from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.uncertainty.profile_path import (
     Path,
@@ -21,10 +23,12 @@ from cellmodels.fitting.uncertainty.profile_path import (
     reference_point,
 )
 
-__all__ = ["Branch", "Profile", "profile_of"]
+__all__ = ["Branch", "Profile", "profiles_of"]
 
 #: A part of the threshold; an optimum that is higher by all but this has no interval to speak of.
 _LEAST = 0.02
+#: Optima that are profiled, and simulations that look for each.
+_MOST, _EVALUATIONS = 6, 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +80,10 @@ class Profile:
         return self.reference.problem.scaling.names[self.reference.held]
 
     @property
-    def lowest(self) -> float:
-        """Least cost of all optima."""
-        return min(branch.reference.cost for branch in self.branches)
+    def met(self) -> list[Evaluation]:
+        """The other optima, and the lowest point of every path."""
+        lowest = [path.best for path in self.paths if path.best is not None]
+        return [*(branch.reference.best for branch in self.branches[1:]), *lowest]
 
     @property
     def low(self) -> Path:
@@ -122,37 +127,107 @@ class Profile:
         return float(self.reference.problem.scaling.to_values(scaled)[self.reference.held])
 
 
-def profile_of(
+def profiles_of(
     problem: Problem,
-    held: int,
+    variances: Mapping[int, float],
     optima: Sequence[Evaluation],
-    variance: float,
     threshold: float,
-) -> Profile:
-    """Profile one parameter from one or several optima.
+    done: Callable[[int], object] = lambda index: None,
+) -> list[Profile]:
+    """Profile parameters from one or several optima, and from those behind the ends' ridges.
 
     Parameters
     ----------
     problem : Problem
-    held : int
-        Index of the parameter.
+    variances : mapping of int to float
+        Indices of the parameters, and the variance of the normalised residuals for each.
     optima : sequence of Evaluation
         The given one first.
-    variance : float
-        Of the normalised residuals.
     threshold : float
         Of the deviance.
+    done : callable
+        Called with the index of a parameter when it has been profiled from the given optimum.
     """
-    references = [reference_point(problem, held, each, variance, threshold) for each in optima]
+    known = list(optima)
+    found: dict[int, list[Branch]] = {index: [] for index in variances}
+    for k in range(_MOST):
+        if k == len(known):
+            break
+        for index, variance in variances.items():
+            branch = _branch(problem, index, known, k, variance, threshold)
+            if branch is not None:
+                found[index].append(branch)
+            if branch is not None and k == 0:
+                known += _behind(problem, branch, known)
+                done(index)
+    return [
+        Profile(tuple(_lowered(problem, found[index], known, variance, threshold)))
+        for index, variance in variances.items()
+    ]
+
+
+def _branch(
+    problem: Problem,
+    held: int,
+    known: Sequence[Evaluation],
+    k: int,
+    variance: float,
+    threshold: float,
+) -> Branch | None:
+    """From one of the optima; None where it is higher than the threshold above the lowest."""
+    references = [reference_point(problem, held, each, variance, threshold) for each in known]
     lowest = min(reference.cost for reference in references)
-    branches = []
-    for k, reference in enumerate(references):
-        above = (reference.cost - lowest) / (0.5 * variance)
-        if k and above > (1.0 - _LEAST) * threshold:
+    above = (references[k].cost - lowest) / (0.5 * variance)
+    if k and above > (1.0 - _LEAST) * threshold:
+        return None
+    return _followed(references[k], above, threshold, beyond=k == 0)
+
+
+def _followed(reference: Reference, above: float, threshold: float, *, beyond: bool) -> Branch:
+    left = replace(reference, threshold=max(threshold - above, _LEAST * threshold))
+    low, high = (follow(left, side, beyond=beyond) for side in (-1, 1))
+    return Branch(left, above, low, high)
+
+
+def _behind(problem: Problem, branch: Branch, known: Sequence[Evaluation]) -> list[Evaluation]:
+    """Optima behind the ends of a branch that are not known yet."""
+    found: list[Evaluation] = []
+    for path in (branch.low, branch.high):
+        if path.behind is None:
             continue
-        left = replace(reference, threshold=max(threshold - above, _LEAST * threshold))
-        branches.append(Branch(left, above, follow(left, -1), follow(left, 1)))
-    return Profile(tuple(branches))
+        ended = minimise(
+            problem, start=path.behind.scaled, max_evaluations=_EVALUATIONS, progress=False
+        )
+        path.evaluations += len(ended.trials)
+        same = any(_distance(ended.best, other) < 1.0 for other in (*known, *found))
+        if ended.converged and not same:
+            found.append(ended.best)
+    return found
+
+
+def _distance(a: Evaluation, b: Evaluation) -> float:
+    """In standard errors of the linearised problem."""
+    return float(np.linalg.norm(a.slopes @ (b.scaled - a.scaled)))
+
+
+def _lowered(
+    problem: Problem,
+    branches: Sequence[Branch],
+    known: Sequence[Evaluation],
+    variance: float,
+    threshold: float,
+) -> list[Branch]:
+    """The branches from the lowest optimum, followed anew where that is lower than was known."""
+    held = branches[0].reference.held
+    lowest = min(reference_point(problem, held, each, variance, threshold).cost for each in known)
+    found = []
+    for k, branch in enumerate(branches):
+        above = (branch.reference.cost - lowest) / (0.5 * variance)
+        if above - branch.above <= _LEAST * threshold:
+            found.append(branch)
+        elif k == 0 or above <= (1.0 - _LEAST) * threshold:
+            found.append(_followed(branch.reference, above, threshold, beyond=False))
+    return found
 
 
 def _lowest(point: ProfilePoint, other: Sequence[ProfilePoint]) -> bool:

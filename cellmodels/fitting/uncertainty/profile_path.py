@@ -42,6 +42,9 @@ _MOST = 40
 #: A point is on another branch when it lies off the path by more than this part of the way to it.
 _ASTRAY = 0.5
 _NARROW = 0.01
+#: Behind a closed end the profile is followed on, by steps as long as the way to that end, until
+#: its root is so many times the target: a ridge that is lower has another valley behind it.
+_RIDGE, _BEYOND = 2.5, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +125,8 @@ class Path:
     evaluations, failures : int
     best : Evaluation, optional
         Of the lowest cost on the way.
+    behind : ProfilePoint, optional
+        Where, behind a closed end, the profile falls again: another optimum is near.
     """
 
     points: list[ProfilePoint] = field(default_factory=list)
@@ -130,6 +135,7 @@ class Path:
     evaluations: int = 0
     failures: int = 0
     best: Evaluation | None = None
+    behind: ProfilePoint | None = None
 
 
 def reference_point(
@@ -150,9 +156,13 @@ def reference_point(
     return Reference(problem, held, best, found.cost, variance, threshold, start)
 
 
-def follow(reference: Reference, side: int) -> Path:
-    """Follow the profile downwards (`side` -1) or upwards (1)."""
-    return _Follower(reference, side).run()
+def follow(reference: Reference, side: int, *, beyond: bool = True) -> Path:
+    """Follow the profile downwards (`side` -1) or upwards (1), and beyond a closed end."""
+    follower = _Follower(reference, side)
+    path = follower.run()
+    if beyond and path.end == "closed":
+        path.behind = follower.look_beyond()
+    return path
 
 
 class _Follower:
@@ -190,6 +200,27 @@ class _Follower:
             if self._stopped(at) if lost or point is None else self._placed(point):
                 return self.path
         return self._ended("limit", self.bound)
+
+    def look_beyond(self) -> ProfilePoint | None:
+        """Follow the profile behind its end: where it falls again, if it does."""
+        start = self.reference.start
+        known = [start, *(point for point in self.path.points if point.settled)]
+        *_, self.before, self.inner = sorted([start, *known], key=lambda p: self.side * p.at)
+        self.outer = None
+        width = self.side * abs(self.path.crossing - start.at)
+        for _ in range(_BEYOND):
+            at = self.inner.at + width
+            outside = self.side * (self.bound - at) <= 0.0
+            if self.inner.root > _RIDGE * self.target or outside:
+                return None
+            point = self._settle(at, self._predicted(at))
+            if point is None or not point.settled:
+                return None
+            self.path.points.append(point)
+            if self.side * point.slope < 0.0:
+                return point
+            self.before, self.inner = self.inner, point
+        return None
 
     # Where to look ------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ def test_the_profile_of_a_linear_model_is_the_exact_interval(problem_of, line_of
     np.testing.assert_allclose(found["interval_low"], optimum - np.sqrt(CHI2) * errors, rtol=1e-4)
     np.testing.assert_allclose(found["interval_high"], optimum + np.sqrt(CHI2) * errors, rtol=1e-4)
     assert found["closed_low"].all() and found["closed_high"].all()
-    assert found["evaluations"].max() <= 6
+    assert found["evaluations"].max() <= 8  # four of which look behind the ends
     # the curve is the parabola of the standard error
     parabola = ((found["at"] - found["optimum"]) / errors[:, None]) ** 2
     np.testing.assert_allclose(found["deviance"], parabola, atol=1e-2)
@@ -93,7 +93,7 @@ def test_the_profile_of_a_decay_agrees_with_brute_force(decay):
         np.log(found["optimum"] / found["interval_low"]),
     )
     assert np.abs(logs[0] / logs[1] - 1).max() > 0.1
-    assert found["evaluations"].max() <= 12
+    assert found["evaluations"].max() <= 20
 
 
 def test_a_side_that_the_data_do_not_bound_is_open(problem_of):
@@ -174,10 +174,11 @@ def test_a_better_optimum_on_the_way_is_reported(problem_of):
     assert "better" not in again and "better_deviance" not in again.attrs
 
 
+@pytest.mark.parametrize("others_known", [True, False])
 @pytest.mark.parametrize("lower_first", [True, False])
-def test_an_interval_holds_all_that_any_optimum_admits(problem_of, lower_first):
+def test_an_interval_holds_all_that_any_optimum_admits(problem_of, lower_first, others_known):
     """Two minima of different height: their pieces are where the deviance from the lower is less
-    than the threshold."""
+    than the threshold. The second is given, or found behind the ridge."""
 
     def model(values):
         a = values[0]
@@ -196,16 +197,16 @@ def test_an_interval_holds_all_that_any_optimum_admits(problem_of, lower_first):
     first, *_, last = at[inside]
     gap = int(np.argmax(np.diff(inside)))
     expected = [[first, at[inside[gap]]], [at[inside[gap + 1]], last]]
-    found = profile_likelihood(problem, optima[0], others=optima[1:]).isel(parameter=0)
+    others = optima[1:] if others_known else ()
+    found = profile_likelihood(problem, optima[0], others=others).isel(parameter=0)
     np.testing.assert_allclose(found["pieces"], expected, atol=0.004)
     assert float(found["interval_low"]) == pytest.approx(expected[0][0], abs=0.004)
     assert float(found["interval_high"]) == pytest.approx(expected[1][1], abs=0.004)
     assert bool(found["closed_low"]) and bool(found["closed_high"])
-    assert "better" not in found and (np.diff(found["at"].dropna("point")) >= 0.0).all()
+    assert lower_first != ("better" in found)
+    assert (np.diff(found["at"].dropna("point")) >= 0.0).all()
     above = deviance(found["at"].dropna("point").values) - deviance(at).min()
     np.testing.assert_allclose(found["deviance"].dropna("point"), above, atol=0.05)
-    alone = profile_likelihood(problem, optima[0]).isel(parameter=0)
-    assert alone.sizes["piece"] == 1
 
 
 def test_an_optimum_that_is_none_is_taken_as_it_is(decay):
