@@ -146,9 +146,9 @@ def _converged(
         problem = _problem(kind, life, draw, factors)
         record = lives.record(life, draw)
         fit = fit_with(problem, kind.fitted_cell(), record, lives.protocol(), progress=False)
-        if fit.converged:
-            break
-    return fit, problem, starts
+        if fit.converged or starts == STARTS:
+            return fit, problem, starts
+    raise AssertionError
 
 
 def _intervals(problem: Problem, fit: Fit) -> dict[str, Any]:

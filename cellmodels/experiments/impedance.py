@@ -27,7 +27,8 @@ __all__ = ["ImpedancePart"]
 
 Array = NDArray[np.float64]
 
-#: Step of the central differences, relative to a value; the smallest for values of zero.
+#: Step of the central differences, relative to a value; the smallest, relative to the cell's own
+#: value, or where that is zero.
 _STEP, _LEAST = 1e-3, 1e-6
 #: Noise of each part of an impedance where none is given, relative to its size.
 _NOISE = 0.01
@@ -59,6 +60,7 @@ class ImpedancePart:
                 "mechanisms=[cm.DoubleLayer()]."
             )
         self._inner, self._names = inner, tuple(names)
+        self._least = np.array([_LEAST * (size or 1.0) for size in inner.sizes])
         self._frequency = np.asarray(experiment.frequency, float)
         self._ratio = 1.0 if experiment.area is None else cell.electrode_area / experiment.area
         self._simulation = _simulation(cell, experiment.electrode, self._names)
@@ -78,7 +80,7 @@ class ImpedancePart:
         found = self._impedance(values)
         jacobian = np.empty((len(found), len(values)))
         for k, value in enumerate(values):
-            step = max(_STEP * abs(value), _LEAST)
+            step = max(_STEP * abs(value), self._least[k])
             shift = np.zeros(len(values))
             shift[k] = step
             up, down = self._impedance(values + shift), self._impedance(values - shift)

@@ -85,6 +85,11 @@ class InnerMap:
         What the model keeps variable, q names.
     equilibrium : Equilibrium or None
         Needed where the experiment does not begin at the cell's own concentrations, or for these.
+
+    Attributes
+    ----------
+    sizes : ndarray, shape (p,)
+        Absolute values of what is fitted, in the cell; zero for an offset of the current.
     """
 
     def __init__(
@@ -101,6 +106,8 @@ class InnerMap:
         self._matrix = np.zeros((len(inner), len(free)))
         self._base = np.zeros(len(inner))
         offset = experiment.offset_name if isinstance(experiment, VoltageTrace) else None
+        known = cell.parameter_values()
+        self.sizes = np.array([abs(cell.value(n)) if n in known else 0.0 for n in free])
         for k, name in enumerate(self._inner):
             source = offset if name == CURRENT_OFFSET else name
             if source in free:

@@ -73,6 +73,18 @@ def test_differences_agree_with_others(cell, spectrum):
     assert found.jacobian[:, 1] == pytest.approx(difference, abs=1e-4 * largest)
 
 
+def test_differences_by_a_small_number(cell, spectrum):
+    """A diffusivity of 3e-14 m2/s: steps are relative to it."""
+    name = "Positive particle diffusivity [m2.s-1]"
+    made = ExperimentSimulator(cell, [spectrum], (name,))
+    value = np.array([cell.value(name)])
+    found = made.predict(value).jacobian[:, 0] * value
+    up, down = (made.predict(value * (1.0 + s)).values for s in (0.02, -0.02))
+    largest = np.abs(found).max()
+    assert largest > 1e-5
+    assert found == pytest.approx((up - down) / 0.04, abs=2e-3 * largest)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
