@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import xarray as xr
 
 from cellmodels.cell import Cell
@@ -283,7 +284,8 @@ class Asking:
         Raises
         ------
         InputError
-            When it is none of these, of other parameters, or a profile of another level than 95 %.
+            When it is none of these, of other parameters, or a profile of another level than 95 %,
+            or of the fit without its fixed inputs, or with them.
         """
         kind = next((k for k, mark in _ANSWERS.items() if mark in answer), None)
         if kind is None:
@@ -297,10 +299,24 @@ class Asking:
                 )
         tree = self.tree.copy(deep=True)
         if kind == "profile":
+            self._check_variance(answer)
             found = fit_tree.profiled(tree, answer)
             tree["parameters"] = xr.DataTree(fit_tree.plain_dataset(found))
         tree[kind] = xr.DataTree(fit_tree.plain_dataset(answer))
         return self._with_tree(tree)
+
+    def _check_variance(self, profile: xr.Dataset) -> None:
+        """Refuse a profile with another variance, as that of a fit with other fixed inputs is."""
+        mine = Inflation.of_tree(self.tree).by_name
+        for name, variance in zip(
+            map(str, profile["parameter"].values), profile["variance"].values, strict=True
+        ):
+            if not np.isclose(variance, mine[name], rtol=1e-3):
+                raise InputError(
+                    f"The profile of {name!r} is that of a fit whose variance is {variance:.4g} "
+                    f"times that of the noise; of this fit it is {mine[name]:.4g}. Ask this fit: "
+                    "fit.profile()."
+                )
 
     def to_arviz(self) -> xr.DataTree:
         """Samples as a tree that arviz reads, e.g. by ``arviz.from_netcdf`` from a file.

@@ -171,6 +171,9 @@ def tree_with_inputs(tree: xr.DataTree, inputs: xr.Dataset) -> xr.DataTree:
     about = {"long_name": "standard error, the fixed inputs being right"}
     changed["data_covariance"] = xr.DataArray(_data_covariance(old), dims=matrix, attrs=scaled)
     changed["data_standard_error"] = xr.DataArray(error.values, dims=error.dims, attrs=about)
+    for flag in ("profiled", "open_low", "open_high"):  # a profile's intervals have given way
+        if flag in old:
+            changed[flag] = old[flag].copy(data=np.zeros(old[flag].shape, bool))
     new["parameters"] = xr.DataTree(old.assign(changed))
     new["fixed_inputs"] = xr.DataTree(fit_tree.plain_dataset(inputs))
     return new

@@ -8,6 +8,7 @@ import cellmodels as cm
 from cellmodels.errors import InputError
 from cellmodels.fitting.fit import fit_with, free_parameters
 from cellmodels.fitting.fixed_inputs import input_uncertainty, prediction_variance
+from cellmodels.fitting.inflation import Inflation
 from cellmodels.fitting.least_squares import FitError
 from cellmodels.fitting.loss import Loss
 from cellmodels.fitting.prior import Prior
@@ -229,6 +230,39 @@ def test_a_fit_that_includes_its_inputs_says_so_and_is_kept(fit, maker, tmp_path
     twice = found.with_fixed_inputs(V, maker=maker)
     assert np.allclose(twice.covariance, found.covariance)
     assert twice.problem().size == 2
+
+
+@pytest.mark.parametrize("loss", ["squares", "pseudo-Huber", "Cauchy"])
+def test_profiles_of_a_linear_fit_are_its_intervals_with_any_loss(cell, protocol, loss):
+    fit = fitted(cell, protocol, record(noise=1.0), loss=loss)
+    found = fit.profile(predict=Lines(cell, Z), progress=False)
+    reach = np.log(fit.parameters["interval_high"] / fit.parameters["interval_low"])
+    profiled = np.log(found["interval_high"] / found["interval_low"])
+    np.testing.assert_allclose(profiled, reach, rtol=1e-3 if loss == "squares" else 0.05)
+
+
+def test_profiles_and_fixed_inputs_in_either_order(fit, maker, cell):
+    """The intervals are those of what came last, and say so."""
+    ask = {"predict": Lines(cell, Z), "progress": False}
+    alone = fit.profile(**ask)
+    with_inputs = fit.with_fixed_inputs(V, maker=maker)
+    last_inputs = fit.with_uncertainty(alone).with_fixed_inputs(V, maker=maker)
+    for name in ("interval_low", "interval_high"):
+        assert np.array_equal(last_inputs.parameters[name], with_inputs.parameters[name])
+    assert not last_inputs.parameters["profiled"].any()
+    with pytest.raises(InputError, match="Ask this fit"):
+        with_inputs.with_uncertainty(alone)
+    wide = with_inputs.profile(**ask)
+    last_profile = with_inputs.with_uncertainty(wide)
+    assert last_profile.parameters["profiled"].all()
+    ratio = np.log(wide["interval_high"] / wide["interval_low"])
+    ratio /= np.log(
+        with_inputs.parameters["interval_high"] / with_inputs.parameters["interval_low"]
+    )
+    np.testing.assert_allclose(ratio, 1.0, rtol=0.02)  # lines: the profile is the interval
+    # words and samples are about the data
+    assert with_inputs.sloppy == fit.sloppy
+    assert Inflation.of_tree(with_inputs.tree).overall == Inflation.of_tree(fit.tree).overall
 
 
 def test_an_input_that_the_data_contradict_is_named(cell, protocol, maker):

@@ -36,12 +36,14 @@ def tree_of():
             "autocorrelation": ("variable", [autocorrelation]),
             "autocorrelation_p": ("variable", [p]),
         }
-        return xr.DataTree.from_dict(
+        tree = xr.DataTree.from_dict(
             {
                 "parameters": xr.Dataset(parameters, coords={"parameter": names}),
                 "variables": xr.Dataset(variables),
             }
         )
+        tree.attrs = {"loss": "squares", "loss_threshold": 1.0}
+        return tree
 
     return make
 
@@ -53,6 +55,16 @@ def test_it_is_the_ratio_of_the_variances(tree_of):
     np.testing.assert_allclose(found.information, information / 9.0)
     assert found.overall == pytest.approx(9.0)
     assert found.by_name == pytest.approx({"p0": 9.0, "p1": 9.0})
+
+
+def test_what_fixed_inputs_add_is_only_in_each(tree_of):
+    tree = tree_of(np.eye(2), np.diag([9.0, 5.0]))
+    p = tree["parameters"].to_dataset()
+    tree["parameters"] = xr.DataTree(p.assign(data_covariance=(p["covariance"].dims, np.eye(2))))
+    found = Inflation.of_tree(tree)
+    np.testing.assert_allclose(found.each, [9.0, 5.0])
+    np.testing.assert_allclose(found.information, np.eye(2))
+    assert found.overall == pytest.approx(1.0)
 
 
 def test_it_may_differ_from_parameter_to_parameter_and_is_never_below_one(tree_of):

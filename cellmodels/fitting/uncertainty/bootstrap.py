@@ -3,9 +3,10 @@
 The spread of the refits is that of the estimate, its skewness and its bounds included, were the
 best model the truth and the noise as assumed (B. Efron and R. J. Tibshirani, An Introduction to
 the Bootstrap (1993), chapter 6, doi:10.1007/978-1-4899-4541-9). The noise is as large as stated,
-or as large as the residuals where these are larger; it is white, or, where residuals are alike
-from one point to the next, a first-order autoregression with the same correlation. A prior is
-drawn anew too, as the data that it stands for.
+or as large as the residuals where these are larger; where the fit has found that the model misses
+something, a drift or noise that wanders is drawn with it, or all of it is white
+(:mod:`cellmodels.fitting.uncertainty.noise`). A prior is drawn anew too, as the data that it stands
+for.
 """
 
 from __future__ import annotations
@@ -16,25 +17,20 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.signal
 import xarray as xr
 from numpy.typing import NDArray
 
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.fitting.least_squares import minimise
 from cellmodels.fitting.problem import Evaluation, Problem
-from cellmodels.fitting.residuals import Observations
-from cellmodels.fitting.statistics import VariableFit, variable_fits
+from cellmodels.fitting.uncertainty.noise import NOISES, VariableNoise, drawn_noise, noise_of
 from cellmodels.fitting.uncertainty.workers import Given, Refit, Source, Workshop, run_all
 
 __all__ = ["NOISES", "parametric_bootstrap"]
 
 Array = NDArray[np.float64]
 
-NOISES = ("as residuals", "white")
-_MOST_ALIKE = 0.99
 _FEWEST = 2
-_MEDIAN_OF_NORMAL = 0.6745  # of the absolute value
 
 
 def parametric_bootstrap(
@@ -63,7 +59,7 @@ def parametric_bootstrap(
     seed : int
         The same seed gives the same numbers, whoever computes them.
     noise : {"as residuals", "white"}
-        Whether noise is alike from point to point where residuals are.
+        Whether the discrepancies that the fit has found are drawn too.
     level : float
         Of the intervals, which are percentiles.
     source : Source, optional
@@ -83,8 +79,9 @@ def parametric_bootstrap(
         ``values`` by ``draw`` and ``parameter``, in the parameters' units and NaN where nothing
         could be simulated, ``cost``, ``status`` and ``evaluations`` by ``draw``;
         ``interval_low``, ``interval_high``, ``optimum`` and ``scaled_standard_error`` (of
-        logarithms where positive) by ``parameter``; ``spread`` (standard deviation of the noise
-        over the stated one) and ``alike`` (its lag-one correlation) by ``variable``. Attributes
+        logarithms where positive) by ``parameter``; ``spread`` (standard deviation of the white
+        noise over the stated one), ``drift`` and ``wander`` (standard deviations of what the model
+        is seen to miss, in the variable's unit) by ``variable``. Attributes
         count refits that ``failed`` and those that did not converge (``unconverged``).
 
     Raises
@@ -97,8 +94,8 @@ def parametric_bootstrap(
     _check(samples, noise, level)
     if not best.ok:
         raise ValueError("the simulation failed at the optimum around which noise is drawn")
-    spread, alike = _noise(problem, best, noise)
-    task = Redraw(tuple(map(float, best.scaled)), int(seed), spread, alike, max_evaluations)
+    found = noise_of(problem, best, noise)
+    task = Redraw(tuple(map(float, best.scaled)), int(seed), found, max_evaluations)
     refits = run_all(
         task,
         samples,
@@ -120,15 +117,13 @@ class Redraw:
     scaled : tuple of float
         The optimum.
     seed : int
-    spread, alike : tuple of float
-        Of each variable: standard deviation over the stated one, and lag-one correlation.
+    noise : tuple of VariableNoise
     max_evaluations : int
     """
 
     scaled: tuple[float, ...]
     seed: int
-    spread: tuple[float, ...]
-    alike: tuple[float, ...]
+    noise: tuple[VariableNoise, ...]
     max_evaluations: int
 
     def __call__(self, shop: Workshop, number: int) -> Refit:
@@ -139,7 +134,7 @@ class Redraw:
         # each number has a stream of its own, whoever draws from it
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(number,)))
         observations = shop.problem.observations
-        drawn = drawn_noise(observations, self.spread, self.alike, rng)
+        drawn = drawn_noise(self.noise, observations.std, rng)
         problem = shop.problem.with_data(best.prediction.values + observations.std * drawn)
         if problem.prior is not None:
             known = problem.prior
@@ -148,48 +143,6 @@ class Redraw:
         start = problem.evaluation(best.scaled, best.prediction)
         found = minimise(problem, start=start, progress=False, max_evaluations=self.max_evaluations)
         return Refit.of(found)
-
-
-def drawn_noise(
-    observations: Observations,
-    spread: Sequence[float],
-    alike: Sequence[float],
-    rng: np.random.Generator,
-) -> Array:
-    """Normalised noise at every point, shape (k,): a stationary autoregression in each series."""
-    drawn = rng.standard_normal(observations.size)
-    series = observations.series
-    for number in np.unique(series):
-        mine = series == number
-        variable = int(observations.owner[mine][0])
-        r = alike[variable]
-        white = drawn[mine]
-        white[1:] *= np.sqrt(1.0 - r**2)
-        drawn[mine] = spread[variable] * scipy.signal.lfilter([1.0], [1.0, -r], white)
-    return drawn
-
-
-def _noise(
-    problem: Problem, best: Evaluation, noise: str
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Spread and correlation of each variable's noise."""
-    observations = problem.observations
-    fits = variable_fits(observations, best.residuals, problem.loss)
-    freedom = max(observations.size - problem.size, 1)
-    spread = []
-    for index, fit in enumerate(fits):
-        mine = best.residuals[observations.owner == index]
-        size = fit.rms
-        if problem.loss.robust and mine.size:  # a few wrong points are not noise
-            size = float(np.median(np.abs(mine))) / _MEDIAN_OF_NORMAL
-        larger = size * np.sqrt(observations.size / freedom)
-        spread.append(max(1.0, float(larger)) if mine.size else 1.0)
-    alike = [0.0 if noise == "white" else _alike(fit) for fit in fits]
-    return tuple(spread), tuple(alike)
-
-
-def _alike(fit: VariableFit) -> float:
-    return min(float(fit.autocorrelation), _MOST_ALIKE) if fit.autocorrelated else 0.0
 
 
 def _dataset(
@@ -221,12 +174,13 @@ def _dataset(
             "scaled_standard_error": ("parameter", errors),
             "logarithmic": ("parameter", scaling.logarithmic),
             "unit": ("parameter", [p.unit for p in scaling.parameters]),
-            "spread": ("variable", list(task.spread)),
-            "alike": ("variable", list(task.alike)),
+            "spread": ("variable", [each.spread for each in task.noise]),
+            "drift": ("variable", [each.drift for each in task.noise]),
+            "wander": ("variable", [each.wander for each in task.noise]),
         },
         coords={
             "parameter": list(scaling.names),
-            "variable": [v.key for v in problem.observations.variables],
+            "variable": [each.key for each in task.noise],
         },
         attrs={
             "level": level,

@@ -11,9 +11,14 @@ import pytest
 import xarray as xr
 
 from cellmodels.errors import InputError
+from cellmodels.fitting.discrepancy import estimate_discrepancies
+from cellmodels.fitting.drift import Drift, Series, Wander
 from cellmodels.fitting.least_squares import minimise
+from cellmodels.fitting.likelihood_grid import Places
 from cellmodels.fitting.prior import Prior
-from cellmodels.fitting.uncertainty.bootstrap import drawn_noise, parametric_bootstrap
+from cellmodels.fitting.statistics import covariance_of
+from cellmodels.fitting.uncertainty.bootstrap import parametric_bootstrap
+from cellmodels.fitting.uncertainty.noise import VariableNoise, drawn_noise
 
 FORK = multiprocessing.get_context("fork")
 
@@ -54,26 +59,47 @@ def test_noise_is_as_large_as_the_residuals(straight):
     assert float(found["spread"][0]) == pytest.approx(5.0, rel=0.15)
 
 
-def test_noise_is_alike_where_residuals_are(straight):
-    rng = np.random.default_rng(0)
-    alike = 0.1 * drawn_noise(straight.observations, [1.0], [0.8], rng)
-    problem = straight.with_data(straight.predict.model([1.0, 2.0])[0] + alike)
+def test_what_the_model_misses_is_drawn_as_the_fit_has_found_it(straight, problem_of):
+    """A bend that a line cannot follow: refits spread as the fit's standard errors say."""
+    n = np.linspace(0.0, 1.0, 60)
+    rng = np.random.default_rng(8)
+    data = 1.0 + 2.0 * n + 2.0 * n**3 + 0.1 * rng.standard_normal(60)
+    wide = [("a", 0.5, -99.0, 99.0), ("b", 0.5, -99.0, 99.0)]  # no refit ends at a bound
+    problem = problem_of(straight.predict.model, data, 0.1, wide)
     best = best_of(problem)
-    red = parametric_bootstrap(problem, best, samples=200)
-    white = parametric_bootstrap(problem, best, samples=200, noise="white")
-    assert 0.5 < float(red["alike"][0]) < 0.95 and float(white["alike"][0]) == 0.0
-    assert (red["scaled_standard_error"] > 1.5 * white["scaled_standard_error"]).all()
+    missed = estimate_discrepancies(problem, best)
+    assert missed[0].size > 0.2
+    errors = np.sqrt(np.diag(covariance_of(problem, best, missed)))
+    found = parametric_bootstrap(problem, best, samples=600)
+    assert float(found["drift"][0]) == pytest.approx(missed[0].size)
+    # the fit's are half the central 68 % of a mixture, as its tails are long
+    low, high = np.quantile(problem.scaling.to_scaled(found["values"].values), [0.16, 0.84], axis=0)
+    np.testing.assert_allclose((high - low) / 2, errors, rtol=0.15)
+    white = parametric_bootstrap(problem, best, samples=100, noise="white")
+    assert float(white["drift"][0]) == 0.0
+    assert (white["scaled_standard_error"] < 0.5 * errors).all()
 
 
-def test_the_noise_that_is_drawn_has_the_asked_size_and_correlation(problem_of, line_of):
-    problem = problem_of(line_of(np.ones((20000, 1))), np.ones(20000), 0.1, [("a", 1.0, 0.1, 9.0)])
-    noise = drawn_noise(problem.observations, [2.0], [0.7], np.random.default_rng(0))
-    assert noise.std() == pytest.approx(2.0, rel=0.03)
-    assert np.corrcoef(noise[1:], noise[:-1])[0, 1] == pytest.approx(0.7, abs=0.02)
+@pytest.mark.parametrize("drift", [Drift(0.3, 1.0), Drift(1.0, order=2)])
+def test_the_noise_that_is_drawn_has_the_asked_covariance(drift):
+    std = np.geomspace(0.1, 0.2, 12)
+    place = np.linspace(0.0, 1.0, 12)
+    places = Places((Series.of(place, std / 0.15),), (np.arange(12),), 0.0, 1.0, 0.15)
+    wander = Wander(0.8, 0.06)
+    noise = VariableNoise(
+        "cycles/capacity", 1.5, 1.0, 1.0, places, (drift,), wander, np.array([0.0, 3.0]),
+        np.array([1.0, 2.25]), np.array([[[0.0, 0.0], [0.0, 1.0]]]),
+    )  # fmt: skip
+    random = np.random.default_rng(0)
+    draws = np.array([drawn_noise([noise], std, random) for _ in range(20_000)]) * std
+    moving = 9.0 * drift.covariance(place, place) + wander.covariance(place, place)
+    expected = 2.25 * (np.diag(std**2) + 0.15**2 * moving)
+    size = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    np.testing.assert_allclose(np.cov(draws.T) / size, expected / size, atol=0.03)
 
 
 def test_a_prior_is_drawn_anew(straight):
-    known = Prior(np.array([0.2, 0.3]), np.diag([50.0, 1e-6]))
+    known = Prior(straight.scaling.to_scaled([1.0, 2.0]), np.diag([50.0, 1e-6]))
     problem = replace(straight, prior=known)
     found = parametric_bootstrap(problem, best_of(problem), samples=300)
     best = best_of(problem)
