@@ -1,11 +1,12 @@
 """Do the intervals hold what they claim? A thousand synthetic records with known truth.
 
-Run with ``python -m benchmarks.coverage --results coverage.jsonl``; it takes about an hour on two
+Run with ``python -m benchmarks.coverage --results coverage.jsonl``; it takes about two hours on two
 cores, and continues where it stopped when run again with the same file. Lives are simulated by
 PyBaMM cycle by cycle (`benchmarks.coverage_lives`), never by the solver that fits them; a record is
 the first 240 cycles of one with its own draw of the noise. Fits start up to five times
-off in every parameter, and elsewhere again if they do not converge. The lives are none of those
-that the methods were developed with.
+off in every parameter, and elsewhere again if they do not converge; where intervals of parameters
+are judged, the best of five fits is taken. The lives are none of those that the methods were
+developed with.
 
 - Half of the records are fitted with the mechanisms that made them. A parameter of a life is
   *identifiable* where its profile likelihood on the data without noise is closed on both sides
@@ -49,12 +50,12 @@ from benchmarks.coverage_lives import CYCLES, HORIZON, KINDS, RIGHT, WRONG, Kind
 from benchmarks.report import Target, parser, report
 from cellmodels.errors import CellModelsError
 from cellmodels.fitting.empirical import fit_power_law
-from cellmodels.fitting.fit import fit_with, free_parameters
+from cellmodels.fitting.fit import free_parameters
 from cellmodels.fitting.forecast import forecast
-from cellmodels.fitting.least_squares import minimise
+from cellmodels.fitting.least_squares import Optimum, minimise
 from cellmodels.fitting.matching import observe_with_protocol
 from cellmodels.fitting.problem import Evaluation, Problem
-from cellmodels.fitting.result import Fit
+from cellmodels.fitting.result import Fit, assemble
 from cellmodels.fitting.uncertainty.profile import profile_likelihood
 from cellmodels.observations import Points, PointSet
 from cellmodels.simulator import Simulator
@@ -66,8 +67,10 @@ LIVES = {"right": (25, 10), "wrong": (17, 5)}
 FIRST = 500
 #: Largest factor by which a start is off.
 FARTHEST = 5.0
-#: Starts of a fit, until one converges.
-STARTS = 5
+#: Fits of a record that converge, and starts from which they are tried, at most. The sum of squares
+#: has several minima in the parameters of losses of active material.
+CONVERGED = {"right": 5, "wrong": 1}
+MOST_STARTS = 12
 #: Cycles whose forecast is judged: 25 and 50 % beyond the record.
 AHEAD = (CYCLES * 5 // 4, CYCLES * 3 // 2)
 
@@ -120,14 +123,13 @@ def _fitted(
     random = np.random.default_rng([lives.seed(life), draw, 7])
     row: dict[str, Any] = {"draw": draw}
     try:
-        fit, problem, starts = _converged(kind, life, draw, random)
-        record = lives.record(life, draw)
+        fit, problem, starts = _best_fit(kind, life, draw, random)
         best = problem.evaluate_optimum(list(fit.values.values()))
         row |= {"status": fit.status, "starts": starts}
         row |= {"evaluations": int(fit.statistics["evaluations"])}
         row["forecast"] = _forecast(forecast(problem, best, AHEAD))
         row["noise alone"] = _noise_alone(problem, best)
-        row["naive"] = _naive(record["cycles"].to_dataset())
+        row["naive"] = _naive(lives.record(life, draw)["cycles"].to_dataset())
         if identifiable is not None:
             row["parameters"] = _intervals(problem, fit)
         row["done"] = True
@@ -137,18 +139,24 @@ def _fitted(
     return row
 
 
-def _converged(
+def _best_fit(
     kind: Kind, life: Life, draw: int, random: np.random.Generator
 ) -> tuple[Fit, Problem, int]:
-    """A fit that converged, or the last, and from how many starts it was tried."""
-    for starts in range(1, STARTS + 1):
-        factors = {n: float(np.exp(random.uniform(-1, 1) * np.log(FARTHEST))) for n in kind.free}
-        problem = _problem(kind, life, draw, factors)
-        record = lives.record(life, draw)
-        fit = fit_with(problem, kind.fitted_cell(), record, lives.protocol(), progress=False)
-        if fit.converged or starts == STARTS:
-            return fit, problem, starts
-    raise AssertionError
+    """The lowest of the fits that converged, and from how many starts they were tried."""
+
+    def factors() -> dict[str, float]:
+        return {n: float(np.exp(random.uniform(-1, 1) * np.log(FARTHEST))) for n in kind.free}
+
+    problem = _problem(kind, life, draw, factors())
+    start = np.zeros(problem.size)
+    ends: list[Optimum] = []
+    wanted = CONVERGED["right" if kind in RIGHT else "wrong"]
+    while len(ends) < MOST_STARTS and sum(end.converged for end in ends) < wanted:
+        ends.append(minimise(problem, start=start, progress=False))
+        start = problem.scaling.to_scaled(list(_starts(kind, life, factors()).values()))
+    best = min(ends, key=lambda end: (not end.converged, end.best.cost))
+    record, cell = lives.record(life, draw), kind.fitted_cell()
+    return assemble(cell, lives.protocol(), record, problem, best, []), problem, len(ends)
 
 
 def _intervals(problem: Problem, fit: Fit) -> dict[str, Any]:
@@ -224,12 +232,19 @@ def _problem(kind: Kind, life: Life, draw: int | None, factors: dict[str, float]
     cell = kind.fitted_cell()
     observations, _ = observe_with_protocol(lives.record(life, draw), cell, lives.protocol())
     bounds = {name: lives.BOUNDS[name] for name in kind.free}
-    start = {}
-    for name, (low, high) in bounds.items():
-        truth = life.values.get(name, cell.value(name))
-        start[name] = float(np.clip(truth * factors[name], 2 * low, high / 2))
+    start = _starts(kind, life, factors)
     scaling = free_parameters(cell, kind.free, start=start, bounds=bounds)
     return Problem(_simulator(kind.name).predict, observations, scaling)
+
+
+def _starts(kind: Kind, life: Life, factors: dict[str, float]) -> dict[str, float]:
+    """Values that are off by factors on the truth, well inside the bounds."""
+    cell, start = kind.fitted_cell(), {}
+    for name in kind.free:
+        low, high = lives.BOUNDS[name]
+        truth = life.values.get(name, cell.value(name))
+        start[name] = float(np.clip(truth * factors[name], 2 * low, high / 2))
+    return start
 
 
 # Judgement --------------------------------------------------------------------------------
@@ -437,9 +452,9 @@ def design() -> str:
     folders = (Path(cellmodels.fitting.__file__).parent, Path(cellmodels.solver.__file__).parent)
     files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
     mark = hashlib.sha256(b"".join(path.read_bytes() for path in files))
-    mark.update(
-        repr((RIGHT, WRONG, lives.BOUNDS, lives.NOISE, CYCLES, HORIZON, FARTHEST, STARTS)).encode()
-    )
+    starts = (FARTHEST, CONVERGED, MOST_STARTS)
+    what = (RIGHT, WRONG, lives.BOUNDS, lives.NOISE, CYCLES, HORIZON, starts)
+    mark.update(repr(what).encode())
     return mark.hexdigest()[:12]
 
 
