@@ -502,13 +502,20 @@ class Cell:
     def _check_mesh(self) -> None:
         if self.mesh is None:
             return
-        model = self.pybamm_model()
-        known, least = model.default_var_pts, getattr(model, "least_points", 2)
+        kind = (self.chemistry.name, self.model, repr(self.mechanisms))
+        if kind not in _COORDINATES:  # building a model takes long, and changes no coordinate
+            model = self.pybamm_model()
+            _COORDINATES[kind] = tuple(model.default_var_pts), getattr(model, "least_points", 2)
+        known, least = _COORDINATES[kind]
         for name, points in self.mesh.items():
             if name not in known:
                 raise InputError(f"mesh: no coordinate '{name}'.{did_you_mean(name, known)}")
             if isinstance(points, bool) or not isinstance(points, int) or points < least:
                 raise InputError(f"mesh: '{name}' needs a whole number of points from {least} on.")
+
+
+#: Coordinates of models that were built, and the fewest points that they need.
+_COORDINATES: dict[tuple[str, str, str], tuple[tuple[str, ...], int]] = {}
 
 
 def _is_number(value: Any) -> bool:
