@@ -213,7 +213,8 @@ def fit_tasks(
         Parameters to fit; a mapping gives those of each mechanism set. A start for a parameter
         that a set does not fit is left out.
     mechanism_sets : mapping of str to sequence, optional
-        Mechanisms by which each cell is fitted, in place of its own.
+        Mechanisms by which each cell is fitted, in place of those that age it; those that do not,
+        such as a lumped temperature, stay (:meth:`cellmodels.Cell.with_ageing`).
     starts : mapping of str to mapping of str to float, optional
         Starts by name; each makes a fit of its own.
     labels : mapping of str to mapping, optional
@@ -240,10 +241,7 @@ def fit_tasks(
         base = _of(cell, name, "cell")
         mechanisms = sets[chosen]
         if mechanisms is not None:
-            base = Cell(
-                base.chemistry, base.parameters, base.model, mechanisms, base.mesh,
-                base.initial_soc,
-            )  # fmt: skip
+            base = base.with_ageing(mechanisms)
         names = _of(free, chosen, "list of parameters") if isinstance(free, Mapping) else free
         given = {**(options.get("start") or {}), **(begins[start] or {})}
         kept = {key: value for key, value in given.items() if key in names}

@@ -80,6 +80,16 @@ def test_tasks_are_the_product_of_records_sets_and_starts(cell, protocol):
     assert made[2].cell.mechanisms == (cm.SEI(limit="reaction"),)
 
 
+def test_mechanism_sets_leave_what_does_not_age_the_cell(cell, protocol):
+    warm = cell.with_mechanisms([cm.LumpedThermal(), "SEI"])
+    sets = {"loss": ["LAM"], "film": ["SEI"]}
+    free = {"loss": ["Negative electrode LAM constant proportional term [s-1]"], "film": [SEI]}
+    loss, film = fit_tasks({"A": LIFE}, warm, protocol, free, mechanism_sets=sets)
+    names = [m.short_name for m in loss.cell.mechanisms]
+    assert sorted(names) == ["loss of active material", "lumped thermal"]
+    assert film.cell == warm
+
+
 def test_a_task_survives_as_plain_data(tasks):
     for task in tasks:
         plain = task.to_plain()

@@ -182,12 +182,8 @@ def _tasks(
 
 
 def _cell(cell: Cell, name: str, mechanisms: Iterable[Mechanism | str | Mapping[str, Any]]) -> Cell:
-    given = [mechanisms] if isinstance(mechanisms, str | Mechanism | Mapping) else list(mechanisms)
     try:
-        own = cell.with_mechanisms(given).mechanisms
-        names = {each.short_name for each in own}
-        kept = [m for m in cell.mechanisms if not m.ages and m.short_name not in names]
-        return cell.with_mechanisms([*own, *kept])
+        return cell.with_ageing(mechanisms)
     except InputError as error:
         raise InputError(f"The set {name!r}: {error}") from None
 
