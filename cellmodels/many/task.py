@@ -62,7 +62,8 @@ class FitTask:
     read : mapping
         Arguments of :func:`cellmodels.read_record`, where the record is a file.
     labels : mapping of str to str or float
-        What the table of results says of this task beside its name, such as a temperature.
+        What the table of results says of this task beside its name, such as a temperature; also
+        numpy's numbers and texts.
 
     Raises
     ------
@@ -95,7 +96,10 @@ class FitTask:
                     raise InputError(
                         f"Task {self.name!r}: {name!r} is no {what}." + did_you_mean(name, known)
                     )
-        for name, value in self.labels.items():
+        # Labels out of a table of pandas are numpy's.
+        labels = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.labels.items()}
+        object.__setattr__(self, "labels", labels)
+        for name, value in labels.items():
             if not isinstance(value, str | int | float):
                 raise InputError(f"Task {self.name!r}: the label {name!r} is {value!r}.")
         self._check()

@@ -90,6 +90,15 @@ def test_mechanism_sets_leave_what_does_not_age_the_cell(cell, protocol):
     assert film.cell == warm
 
 
+def test_labels_may_be_numpys(cell, protocol):
+    labels = {"n": np.int64(3), "t": np.float32(25.5), "kind": np.str_("A"), "old": np.bool_(True)}
+    task = FitTask("one", cell, LIFE, protocol, [SEI], labels=labels)
+    assert task.labels == {"n": 3, "t": 25.5, "kind": "A", "old": True}
+    assert json.loads(json.dumps(task.to_plain()["labels"])) == task.labels
+    with pytest.raises(InputError, match="label 'day'"):
+        FitTask("one", cell, LIFE, protocol, [SEI], labels={"day": np.datetime64("2026-01-01")})
+
+
 def test_a_task_survives_as_plain_data(tasks):
     for task in tasks:
         plain = task.to_plain()
