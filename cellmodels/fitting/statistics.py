@@ -52,6 +52,7 @@ LINEAR_FRACTION = 0.25
 fraction of the distance between its bounds (a ratio says nothing where zero is inside)."""
 STRONG = 0.95
 SIGNIFICANT = 0.01
+"""Residuals are alike where their autocorrelation is less likely than this under white noise."""
 _SMALLEST_SINGULAR_VALUE = 1e-12  # of the largest; directions below it are undetermined
 
 

@@ -19,7 +19,7 @@ from cellmodels.fitting import fit_tree
 from cellmodels.fitting.model_selection.task import Score, SetResult, likelihood_of
 from cellmodels.fitting.model_selection.verdict import verdict
 from cellmodels.fitting.result import Fit
-from cellmodels.fitting.statistics import aicc
+from cellmodels.fitting.statistics import SIGNIFICANT, aicc
 from cellmodels.protocol import Protocol
 from cellmodels.record.files.contents import contents
 from cellmodels.record.netcdf import read_tree
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["MechanismComparison", "assemble", "read_result", "write_result"]
 
 SCHEMA = "cellmodels-mechanisms/1"
-_ALIKE = 0.05  # probability of an autocorrelation under white noise
 _RESULT_SCHEMA = "cellmodels-mechanism-set/1"
 
 
@@ -226,7 +225,7 @@ def _row(result: SetResult) -> dict[str, Any]:
     free, points = int(numbers["free_parameters"]), int(numbers["points"])
     variables = fit.variables.isel(variable=fit.variables["used"].values > 0)
     alike = variables["autocorrelation"].values
-    significant = (alike > 0) & (variables["autocorrelation_p"].values < _ALIKE)
+    significant = (alike > 0) & (variables["autocorrelation_p"].values < SIGNIFICANT)
     loose = fit.parameters["parameter"].values[~fit.parameters["identifiable"].values.astype(bool)]
     return {
         "free": free,
@@ -254,7 +253,7 @@ _ABOUT = {
     "delta_aicc": "difference from the smallest",
     "weight": "Akaike weight",
     "autocorrelation": "largest lag-one autocorrelation of a variable's residuals",
-    "autocorrelated": "whether that of a variable is significant",
+    "autocorrelated": "whether that of a variable is significant (1 %)",
     "assumed": "whether the noise of a variable is assumed",
     "loose": "parameters that the data do not determine",
 }

@@ -9,7 +9,9 @@ import xarray as xr
 
 import cellmodels as cm
 from cellmodels.errors import InputError
-from cellmodels.fitting.model_selection.task import early_points
+from cellmodels.fitting.model_selection.result import assemble
+from cellmodels.fitting.model_selection.task import SetResult, early_points
+from cellmodels.fitting.statistics import VariableFit
 from cellmodels.observations import Outcome, Prediction
 
 D = "SEI solvent diffusivity [m2.s-1]"
@@ -130,6 +132,19 @@ def test_a_misfit_of_all_sets_is_said(cell, plain):
     assert np.all(sets["autocorrelated"])
     white = sets["aicc_white"] - sets["aicc_white"].min()
     assert float(sets["delta_aicc"].max()) < 0.5 * float(white.max())
+
+
+@pytest.mark.parametrize(("p", "alike"), [(0.03, False), (0.005, True)])
+def test_residuals_are_alike_where_a_fit_says_so(cell, plain, p, alike):
+    """By the one constant with which fits judge their residuals."""
+    fit = compare(cell, plain, record((1.0, 0.3, 0.0)), cuts=()).fit("SEI + LAM")
+    tree = fit.tree.copy(deep=True)
+    tree["variables"]["autocorrelation"].values[:] = 0.4
+    tree["variables"]["autocorrelation_p"].values[:] = p
+    result = SetResult(cm.Fit(fit.cell, fit.protocol, tree))
+    found = assemble({"one": result, "two": result}, {"one": [cm.SEI()], "two": [LOSS]}, "made")
+    assert np.all(found.sets["autocorrelated"] == alike)
+    assert VariableFit("one", 1.0, 1.0, 0.4, p).autocorrelated == alike
 
 
 def test_a_set_starts_where_a_smaller_one_ended(cell, plain):
