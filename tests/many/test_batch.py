@@ -17,6 +17,7 @@ import xarray as xr
 
 import cellmodels as cm
 from cellmodels.errors import CellModelsError, InputError
+from cellmodels.fitting.model_selection.task import aicc_of
 from cellmodels.many import limits
 from cellmodels.many.batch import Batch, fit_many
 from cellmodels.many.slots import Job, run_in_slots
@@ -182,6 +183,11 @@ def test_every_fit_is_there_with_its_summary_and_a_failed_one_with_its_reason(ba
     assert float(batch.parameters["value"].sel(task="file | low", parameter=SEI)) == fit.values[SEI]
     with pytest.raises(InputError, match="Did you mean 'file"):
         batch.fit("file | lo")
+
+
+def test_fits_of_a_batch_have_the_criterion_of_a_comparison(batch):
+    found = [aicc_of(batch.fit(name)) for name in batch.names]
+    assert np.all(np.isfinite(found)) and np.ptp(found) < 1e-2  # of the same optimum
 
 
 def test_tables_are_written(batch):

@@ -16,10 +16,10 @@ import xarray as xr
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.fitting import fit_tree
-from cellmodels.fitting.model_selection.task import Score, SetResult, likelihood_of
+from cellmodels.fitting.model_selection.task import Score, SetResult, aicc_of
 from cellmodels.fitting.model_selection.verdict import verdict
 from cellmodels.fitting.result import Fit
-from cellmodels.fitting.statistics import SIGNIFICANT, aicc
+from cellmodels.fitting.statistics import SIGNIFICANT
 from cellmodels.protocol import Protocol
 from cellmodels.record.files.contents import contents
 from cellmodels.record.netcdf import read_tree
@@ -221,7 +221,6 @@ def _row(result: SetResult) -> dict[str, Any]:
             "evaluations": 0, "status": "failed", "message": result.message,
         }  # fmt: skip
     fit, numbers = result.fit, result.fit.statistics
-    likely = likelihood_of(fit)
     free, points = int(numbers["free_parameters"]), int(numbers["points"])
     variables = fit.variables.isel(variable=fit.variables["used"].values > 0)
     alike = variables["autocorrelation"].values
@@ -232,7 +231,7 @@ def _row(result: SetResult) -> dict[str, Any]:
         "points": points,
         "chi_square": float(numbers["chi_square"]),
         "rms": float(np.sqrt(numbers["chi_square"] / points)),
-        "aicc": aicc(likely.log_likelihood, free + likely.parameters, points),
+        "aicc": aicc_of(fit),
         "aicc_white": float(numbers["aicc"]),
         "autocorrelation": float(np.nanmax(alike)) if np.isfinite(alike).any() else float("nan"),
         "autocorrelated": bool(significant.any()),
