@@ -28,7 +28,8 @@ from cellmodels.fitting import Fit, FitError
 from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.scaling import FreeParameter, Scaling
 from cellmodels.fitting.statistics import variable_fits
-from cellmodels.many.laws import AMBIENT, Law, law
+from cellmodels.many.activation import AMBIENT, law
+from cellmodels.many.laws import Law
 from cellmodels.many.pooled_result import PooledFit, pooled_tree
 from cellmodels.many.population import Cells, Population, Settings, estimate
 
@@ -72,7 +73,9 @@ def fit_pooled(
         activation energy in the parameter set.
     activation_energies : mapping of str to (float, float), optional
         Prior mean and standard deviation [J.mol-1]. By default the value of the parameter set and
-        a quarter of its range, and 40 ± 40 kJ/mol, an estimate, where the set has none.
+        a quarter of its range, and 40 ± 40 kJ/mol, an estimate without source, where the set has
+        no value, zero, or no range, and for all rates that are not the film's
+        (:mod:`cellmodels.many.activation`).
     shared : sequence of str
         Parameters that are the same in all cells.
     spread : float or mapping of str to float

@@ -26,7 +26,7 @@ from cellmodels.errors import InputError
 from cellmodels.fitting import FitError
 from cellmodels.fitting.problem import Predictor
 from cellmodels.fitting.residuals import TOLERANCE_TO_NOISE
-from cellmodels.many.laws import AMBIENT
+from cellmodels.many.activation import AMBIENT
 from cellmodels.many.pooled_result import PooledFit, population_of
 from cellmodels.many.population import estimate, sample
 from cellmodels.observables import CYCLE_UNITS, TEMPERATURE_UNITS

@@ -124,6 +124,20 @@ def test_a_curved_model_settles_where_population_and_cells_agree(make):
         assert np.all(np.abs(gradient) * error < 0.05)
 
 
+def test_the_figure_draws_the_law(made, found):
+    """Its line is the mean of the population, times what the model makes of the temperature."""
+    axes = found.plot().axes[: len(NAMES)]
+    beta = found.tree["coefficients"]["beta"].values
+    scale = found.tree["parameters"]["scaled_unit"].values
+    np.testing.assert_array_equal(scale, 1.0)  # both logarithmic
+    for i, built_in in enumerate((BUILT_IN, 0.0)):
+        x, y = axes[i].lines[0].get_data()
+        for k in (0, 30, -1):
+            t = 1e3 / x[k]
+            z = found.law.design(t)[i] @ beta + built_in * per_kilojoule(298.15, t)
+            assert y[k] == pytest.approx(found.scaling.start[i] * np.exp(z), rel=1e-9)
+
+
 # The line ---------------------------------------------------------------------------------
 
 
