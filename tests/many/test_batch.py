@@ -346,7 +346,7 @@ def test_what_hangs_in_a_library_is_ended_from_inside(run, monkeypatch):
 
 
 def test_processes_that_never_come_up_are_an_error_that_says_why(run, monkeypatch):
-    monkeypatch.setattr("cellmodels.many.slots.prepare_worker", workers.never)
+    monkeypatch.setattr("cellmodels.processes.prepare_worker", workers.never)
     with pytest.raises(CellModelsError, match="No worker process comes up"):
         run({"a": "work"})
 
