@@ -13,11 +13,12 @@ import pandas as pd
 import scipy.stats
 
 from benchmarks.batch_cells import HOLD, RATES, SERIES, SIZE, Measured
+from cellmodels.fitting.model_selection.task import aicc_of
+from cellmodels.fitting.model_selection.verdict import TIE
 from cellmodels.many.batch import Batch
 
 CAPACITY = "rms cycles/discharge_capacity [A.h]"
 OF_HOLD = f"rms cycles/{HOLD} [A.h]"
-CLEAR = 10.0  # difference of AICc that counts; residuals are alike, so it is taken as much larger
 DESCRIBED = 0.05  # of the fade: residual below which a set describes a cell
 WITH_SPREAD = 3  # cells of a kind from which on their spread is given
 
@@ -53,6 +54,14 @@ def protocols(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def criteria(batch: Batch) -> pd.Series[float]:
+    """AICc of each fit by task, with the likelihood of ``compare_mechanisms``.
+
+    The table's own is for least squares and independent residuals, and these are neither.
+    """
+    return pd.Series({name: aicc_of(batch.fit(name)) for name in batch.names}, dtype=float)
+
+
 def page(batch: Batch, cells: Sequence[Measured], left_out: Sequence[str], seconds: float) -> str:
     """The page as Markdown."""
     table = batch.table
@@ -60,7 +69,7 @@ def page(batch: Batch, cells: Sequence[Measured], left_out: Sequence[str], secon
     parts = [
         _head(batch, cells, left_out, seconds),
         "## Which mechanism sets describe which cells",
-        _sets(table),
+        _sets(table, criteria(batch)),
         "## Parameters over protocols",
         _parameters(rows),
         "## Trends, against the spread between equal cells",
@@ -100,8 +109,10 @@ of the cell, series resistance.
 {seconds / 60:.0f} minutes."""
 
 
-def _sets(table: pd.DataFrame) -> str:
-    wide = table.pivot_table(index="record", columns="mechanisms", values="aicc", sort=False)
+def _sets(table: pd.DataFrame, aicc: pd.Series[float]) -> str:
+    wide = table.assign(aicc=aicc).pivot_table(
+        index="record", columns="mechanisms", values="aicc", sort=False
+    )
     rms = table.pivot_table(index="record", columns="mechanisms", values=CAPACITY, sort=False)
     kinds = table.groupby("record", sort=False)[["kind", "fade"]].first()
     best = wide.idxmin(axis=1)
@@ -112,13 +123,13 @@ def _sets(table: pd.DataFrame) -> str:
             share = (rms.loc[names, chosen] / kinds.loc[names, "fade"]).dropna()
             mine = (table["kind"] == kind) & (table["mechanisms"] == chosen)
             of_hold = table[mine][OF_HOLD]
-            wins = [n for n in names if best[n] == chosen and gap[n] > CLEAR]
+            wins = [n for n in names if best[n] == chosen and gap[n] > TIE]
             lines.append(
                 {
                     "protocol": kind,
                     "set": chosen,
                     "cells": len(names),
-                    f"best by more than {CLEAR:g} AICc": len(wins),
+                    f"best by more than {TIE:g} AICc": len(wins),
                     "median residual / fade": f"{100 * share.median():.1f} %",
                     f"residual below {100 * DESCRIBED:g} % of fade": int((share < DESCRIBED).sum()),
                     "median residual of hold, mA·h": _number(1e3 * of_hold.median()),
@@ -126,11 +137,11 @@ def _sets(table: pd.DataFrame) -> str:
             )
     if len(wide.columns) < 2:
         return _markdown(lines)
-    unclear = int((gap <= CLEAR).sum())
+    unclear = int((gap <= TIE).sum())
     words = (
-        f"In {unclear} of {len(best)} cells the two best sets are within {CLEAR:g} of each other: "
-        "these data do not choose between them. Residuals are alike from cycle to cycle, so "
-        "differences of AICc, which takes them as independent, look larger than they are."
+        f"In {unclear} of {len(best)} cells the two best sets are within {TIE:g} of each other: "
+        "these data do not choose between them. AICc is that of `compare_mechanisms`: residuals "
+        "that are alike from cycle to cycle count for few points."
     )
     return _markdown(lines) + "\n\n" + words
 

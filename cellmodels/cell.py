@@ -316,6 +316,32 @@ class Cell:
         """
         return self._with(mechanisms=tuple(mechanisms))
 
+    def with_ageing(
+        self, mechanisms: Mechanism | str | Iterable[Mechanism | str | Mapping[str, Any]]
+    ) -> Cell:
+        """The same cell aged by other mechanisms.
+
+        Parameters
+        ----------
+        mechanisms
+            As for `with_mechanisms`; they take the place of those that age the cell. Those that
+            do not (``Mechanism.ages``), such as a lumped temperature, stay, unless one of the same
+            name is given.
+
+        Returns
+        -------
+        Cell
+
+        Raises
+        ------
+        InputError
+            If a mechanism is unknown, or lacks parameters, or they do not go together.
+        """
+        given = self._family.resolve(mechanisms)
+        names = {each.short_name for each in given}
+        kept = [m for m in self.mechanisms if not m.ages and m.short_name not in names]
+        return self.with_mechanisms([*given, *kept])
+
     def _with(self, **changes: Any) -> Cell:
         fields = ("chemistry", "parameters", "model", "mechanisms", "mesh", "initial_soc")
         return Cell(**({name: getattr(self, name) for name in fields} | changes))

@@ -12,7 +12,7 @@ import pytest
 from cellmodels.cell import Cell
 from cellmodels.chemistry import Chemistry
 from cellmodels.errors import InputError
-from cellmodels.models.mechanisms import SEI, LithiumPlating, LossOfActiveMaterial
+from cellmodels.models.mechanisms import SEI, LithiumPlating, LossOfActiveMaterial, LumpedThermal
 from cellmodels.parameter_set import ParameterSet
 
 DIFFUSIVITY = "SEI solvent diffusivity [m2.s-1]"
@@ -214,6 +214,18 @@ def test_other_mechanisms_keep_the_rest(cell):
     assert other.parameters == cell.parameters and other.model == cell.model
     with pytest.raises(InputError, match="SEJ"):
         cell.with_mechanisms(["SEJ"])
+
+
+def test_other_ageing_keeps_what_does_not_age():
+    warm = Cell("lithium_ion", parameters="OKane2022", mechanisms=[LumpedThermal(), "SEI"])
+    for given in ("LAM", ["LAM"], [LossOfActiveMaterial()]):
+        names = [m.short_name for m in warm.with_ageing(given).mechanisms]
+        assert names == ["loss of active material", "lumped thermal"]
+    again = warm.with_ageing(["SEI", LumpedThermal()])
+    assert again == warm
+    assert warm.with_ageing([]).mechanisms == (LumpedThermal(),)
+    with pytest.raises(InputError, match="SEJ"):
+        warm.with_ageing(["SEJ"])
 
 
 @pytest.mark.parametrize(

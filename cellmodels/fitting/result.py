@@ -150,7 +150,10 @@ class FittedCell:
 
     @property
     def statistics(self) -> dict[str, float]:
-        """Numbers of the fit as a whole, e.g. ``chi_square``, ``aicc``, ``evaluations``."""
+        """Numbers of the fit as a whole, e.g. ``chi_square``, ``aicc``, ``evaluations``.
+
+        ``aicc`` takes residuals for independent and normal; it is NaN with a robust loss.
+        """
         return {
             str(name): value
             for name, value in self.tree.attrs.items()
@@ -382,7 +385,10 @@ class Fit(FittedCell, Asking):
 
     @property
     def comparison(self) -> xr.Dataset:
-        """The fit beside empirical laws on the same points; smaller AICc is better."""
+        """The fit beside empirical laws on the same points; smaller AICc is better.
+
+        Empty with a robust loss: the laws are fitted by least squares.
+        """
         return self._group("comparison")
 
     def plot(self) -> Figure:
@@ -495,8 +501,10 @@ def assemble(
     Fit
     """
     fitted, tree = fitted_cell(cell, record, problem, optimum, remarks)
-    comparison = compare_with_empirical(
-        problem.observations, optimum.best.residuals, len(problem.scaling)
+    comparison = (
+        compare_with_empirical(problem.observations, optimum.best.residuals, len(problem.scaling))
+        if not problem.loss.robust
+        else ()
     )
     if comparison:
         tree["comparison"] = xr.DataTree(fit_tree.plain_dataset(fit_tree.comparison(comparison)))

@@ -52,6 +52,7 @@ LINEAR_FRACTION = 0.25
 fraction of the distance between its bounds (a ratio says nothing where zero is inside)."""
 STRONG = 0.95
 SIGNIFICANT = 0.01
+"""Residuals are alike where their autocorrelation is less likely than this under white noise."""
 _SMALLEST_SINGULAR_VALUE = 1e-12  # of the largest; directions below it are undetermined
 
 
@@ -134,8 +135,8 @@ class Summary:
     chi_square : float
         Sum of squared normalised residuals.
     aicc : float
-        Small-sample Akaike criterion with one noise level estimated for each variable; see
-        :func:`aicc`.
+        Small-sample Akaike criterion with white noise, its level estimated for each variable; see
+        :func:`aicc`. NaN with a robust loss, whose optimum is no maximum of that likelihood.
     condition_number : float
         Of the Fisher information in scaled parameters; infinite when singular.
     fisher, covariance, correlation : ndarray, shape (p, p)
@@ -182,14 +183,14 @@ def summarise(problem: Problem, best: Evaluation) -> Summary:
     discrepancies = estimate_discrepancies(problem, best)
     covariance = covariance_of(problem, best, discrepancies)
     stated = covariance_of(problem, best, [found.noise_alone for found in discrepancies])
-    log_likelihood = residual_log_likelihood(observations, best.residuals)
     used = sum(variable.used > 0 for variable in observations.variables)
+    white = aicc(residual_log_likelihood(observations, best.residuals), count + used, size)
     return Summary(
         points=size,
         parameters=count,
         degrees_of_freedom=size - count,
         chi_square=float(best.residuals @ best.residuals),
-        aicc=aicc(log_likelihood, count + used, size),
+        aicc=float("nan") if problem.loss.robust else white,
         condition_number=_condition_number(jacobian),
         fisher=jacobian.T @ jacobian,
         covariance=covariance,

@@ -178,6 +178,7 @@ def _headline(tree: xr.DataTree, cell: Cell) -> list[tuple[str, str]]:
         f"; before them {evaluations} of the {model}" for model, evaluations in _simpler(tree)
     )
     title = tree["record"].attrs.get("title") or "untitled"
+    aicc = f"; AICc {a['aicc']:.6g}" if not np.isnan(a["aicc"]) else ""
     return [
         ("status", str(a["message"])),
         ("cell", " ".join(repr(cell).split())),
@@ -185,8 +186,7 @@ def _headline(tree: xr.DataTree, cell: Cell) -> list[tuple[str, str]]:
         ("points", f"{a['points']}, free parameters {a['free_parameters']}"),
         (
             "chi-square",
-            f"{a['chi_square']:.5g}, per degree of freedom "
-            f"{a['reduced_chi_square']:.4g}; AICc {a['aicc']:.6g}",
+            f"{a['chi_square']:.5g}, per degree of freedom {a['reduced_chi_square']:.4g}{aicc}",
         ),
         ("evaluations", f"{a['evaluations']}, of which failed {a['failed_evaluations']}{first}"),
     ]

@@ -10,6 +10,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from cellmodels.many.laws import Law, per_kilojoule
+
 __all__ = ["plot_population", "plot_predictions"]
 
 _POINT, _LINE, _BAND = "#1f4e79", "#c2571a", "#c2571a"
@@ -49,20 +51,19 @@ def plot_population(tree: xr.DataTree) -> Figure:
 def _panel(
     axis: Any, tree: xr.DataTree, cells: xr.Dataset, p: xr.Dataset, i: int, name: str
 ) -> None:
-    law, c = json.loads(tree.attrs["law"]), tree["coefficients"].to_dataset()
+    law, c = Law.from_plain(json.loads(tree.attrs["law"])), tree["coefficients"].to_dataset()
     kelvin = cells["temperature"].values
     logarithmic = bool(p["logarithmic"].values[i])
-    energy = law["energies"].get(name, {}).get("built_in", 0.0)
-    start = float(p["start"].values[i])
-    unit = 1.0 if logarithmic else _unit(p, i)
+    energy = law.built_in(name)
+    start, unit = float(p["start"].values[i]), float(p["scaled_unit"].values[i])
 
     def natural(scaled: Any, t: Any) -> Any:
         """A value from scaled coordinates, at the temperature where the model has a law of it."""
-        own = np.exp(1e3 * energy / 8.31446261815324 * (1 / law["reference"] - 1 / t))
+        own = np.exp(energy * per_kilojoule(law.reference, t))
         return start * np.exp(scaled) * own if logarithmic else start + unit * scaled
 
     t = np.linspace(kelvin.min() - 3, kelvin.max() + 3, 60)
-    x = np.array([_design(law, i, len(c["beta"]), each) for each in t])
+    x = np.array([law.design(each)[i] for each in t])
     mean = x @ c["beta"].values
     error = np.sqrt(np.einsum("tk,kl,tl->t", x, c["covariance"].values, x))
     spread = float(p["spread"].values[i]) / unit
@@ -108,20 +109,6 @@ def _celsius(x: Any) -> Any:
 def _inverse(celsius: Any) -> Any:
     """°C to 1000 K / T."""
     return 1e3 / np.maximum(np.asarray(celsius, float) + _ZERO, 1e-3)
-
-
-def _unit(p: xr.Dataset, i: int) -> float:
-    """Natural unit of one scaled unit of a linear parameter."""
-    return float(p["spread_prior_scale"].values[i] / p["spread_prior_scaled"].values[i])
-
-
-def _design(law: dict[str, Any], i: int, size: int, t: float) -> Any:
-    row = np.zeros(size)
-    for k, term in enumerate(law["terms"]):
-        if term["parameter"] == i:
-            slope = 1e3 / 8.31446261815324 * (1 / law["reference"] - 1 / t)
-            row[k] = slope if term["kind"] == "energy" else 1.0
-    return row
 
 
 def _shift(kelvin: Any) -> Any:

@@ -1,26 +1,16 @@
-"""What a worker may use: one thread of linear algebra, so much time, no life without its parent."""
+"""What a task may use of time, and what its process has used of memory."""
 
 from __future__ import annotations
 
 import ctypes
 import faulthandler
-import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import connection, parent_process
 
-__all__ = ["TimeLimit", "alone", "peak_memory", "prepare_worker", "set_environment", "time_limit"]
+__all__ = ["HARD", "TimeLimit", "alone", "peak_memory", "time_limit"]
 
-_ENVIRONMENT = {
-    "PYBAMM_DISABLE_TELEMETRY": "true",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "VECLIB_MAXIMUM_THREADS": "1",
-}
 HARD = 2.0
 """A process of our own whose task goes on for so many times its limit is ended from inside."""
 _GRACE = 30.0  # s, added to that
@@ -28,27 +18,6 @@ _GRACE = 30.0  # s, added to that
 
 class TimeLimit(KeyboardInterrupt):
     """The time of a task is over."""
-
-
-def set_environment() -> list[str]:
-    """No telemetry, and one thread for libraries that are not loaded yet; names that were set."""
-    missing = [name for name in _ENVIRONMENT if name not in os.environ]
-    os.environ.update({name: _ENVIRONMENT[name] for name in missing})
-    return missing
-
-
-def prepare_worker() -> None:
-    """Set up a process of our own: Ctrl-C is for its parent, with which it ends."""
-    set_environment()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 @contextmanager

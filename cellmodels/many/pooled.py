@@ -9,15 +9,18 @@ the optimum of its own sum of squares and the population as a prior.
 
 Residuals of real cells are larger than their noise, and alike from cycle to cycle. The standard
 deviations of each variable of a cell are multiplied once, at its own fit, by the root of
-:math:`\max(1, \chi^2_v n/(n-p)/n_v)\,(1+\rho)/(1-\rho)`, as the standard errors of a fit are;
-else a cell would say more than it knows, and all that it says too much would go to the spread.
+:math:`\max(1, \chi^2_v n/(n-p)/n_v)\,(1+\rho)/(1-\rho)`, with :math:`\rho` their lag-one
+autocorrelation where that is significant: what the mean of a first-order autoregression has.
+Else a cell would say more than it knows, and all that it says too much would go to the spread. The
+standard errors of a single fit (:mod:`cellmodels.fitting.discrepancy`) allow for more: a drift has
+another effect on each parameter, and one number a variable cannot say that. So a cell whose model
+drifts from it may weigh too much here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +31,8 @@ from cellmodels.fitting import Fit, FitError
 from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.scaling import FreeParameter, Scaling
 from cellmodels.fitting.statistics import variable_fits
-from cellmodels.many.laws import AMBIENT, Law, law
+from cellmodels.many.activation import AMBIENT, law
+from cellmodels.many.laws import Law
 from cellmodels.many.pooled_result import PooledFit, pooled_tree
 from cellmodels.many.population import Cells, Population, Settings, estimate
 
@@ -72,7 +76,9 @@ def fit_pooled(
         activation energy in the parameter set.
     activation_energies : mapping of str to (float, float), optional
         Prior mean and standard deviation [J.mol-1]. By default the value of the parameter set and
-        a quarter of its range, and 40 ± 40 kJ/mol, an estimate, where the set has none.
+        a quarter of its range, and 40 ± 40 kJ/mol, an estimate without source, where the set has
+        no value, zero, or no range, and for all rates that are not the film's
+        (:mod:`cellmodels.many.activation`).
     shared : sequence of str
         Parameters that are the same in all cells.
     spread : float or mapping of str to float
@@ -188,8 +194,9 @@ class _Member:
                 f"{name}: the simulation fails at the cell's own fit: "
                 f"{here.outcome.message or here.outcome.reason}."
             )
-        factors = _inflation(problem, here) if inflate else np.ones(len(_variables(problem)))
         observations = problem.observations
+        plain = np.ones(len(observations.variables))
+        factors = _inflation(problem, here) if inflate else plain
         std = observations.std * np.sqrt(factors)[observations.owner]
         problem = replace(problem, observations=replace(observations, std=std))
         return cls(name, problem, problem.evaluate(here.scaled, here), factors)
@@ -283,10 +290,6 @@ def _inflation(problem: Problem, here: Evaluation) -> Array:
         r = min(fit.autocorrelation, _MOST_ALIKE) if fit.autocorrelated else 0.0
         factors[i] = max(1.0, variance) * (1 + r) / (1 - r)
     return factors
-
-
-def _variables(problem: Problem) -> Sequence[Any]:
-    return problem.observations.variables
 
 
 def _common(scalings: Sequence[Scaling], values: Sequence[Mapping[str, float]]) -> Scaling:

@@ -27,7 +27,7 @@ from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.scaling import FreeParameter, Scaling
 from cellmodels.fitting.statistics import strong_correlations
 from cellmodels.many.figures import plot_population
-from cellmodels.many.laws import Energy, Law, Term
+from cellmodels.many.laws import Law
 from cellmodels.many.line_comparison import LineTest, cell_checks, compare_line
 from cellmodels.many.population import Cells, Population, Settings
 from cellmodels.protocol import Protocol
@@ -114,13 +114,7 @@ class PooledFit:
     @property
     def law(self) -> Law:
         """How the means follow from temperature."""
-        stored = json.loads(self.tree.attrs["law"])
-        return Law(
-            tuple(stored["names"]),
-            tuple(Term(**term) for term in stored["terms"]),
-            {name: Energy(**energy) for name, energy in stored["energies"].items()},
-            stored["reference"],
-        )
+        return Law.from_plain(json.loads(self.tree.attrs["law"]))
 
     @property
     def scaling(self) -> Scaling:
@@ -257,12 +251,6 @@ def pooled_tree(
     }
     tree = xr.DataTree.from_dict({f"/{k}": fit_tree.plain_dataset(d) for k, d in groups.items()})
     test = compare_line(cells, line, settings, temperatures)
-    law = {
-        "names": list(line.names),
-        "terms": [asdict(term) for term in line.terms],
-        "energies": {name: asdict(energy) for name, energy in line.energies.items()},
-        "reference": line.reference,
-    }
     first = fits[names[0]]
     tree.attrs = {
         "schema": SCHEMA,
@@ -270,7 +258,7 @@ def pooled_tree(
         "rounds": rounds,
         "correlated": int(settings.correlated),
         "line_test": json.dumps(asdict(test)),
-        "law": json.dumps(law),
+        "law": json.dumps(line.to_plain()),
         "cell": json.dumps(first.cell.to_dict()),
         "protocol": json.dumps(first.protocol.to_dict()),
     }
@@ -349,6 +337,7 @@ def _parameters(scaling: Scaling, settings: Settings, population: Population) ->
             "lower_bound": ("parameter", [p.lower for p in scaling.parameters]),
             "upper_bound": ("parameter", [p.upper for p in scaling.parameters]),
             "logarithmic": ("parameter", scaling.logarithmic),
+            "scaled_unit": ("parameter", unit, about),
             "varies": ("parameter", settings.varies),
             "spread": ("parameter", spread, about),
             "spread_low": ("parameter", spread * np.exp(-reach), about),

@@ -5,6 +5,10 @@ known as the fit of the population says. Draws of all three are pushed through t
 so that nothing is linearised. The mean cell is the same without the spread between cells. What is
 measured of a new cell has the residuals of the fits on top, as one more normal scatter: their
 likeness from cycle to cycle widens no single point.
+
+A cell whose life has ended gives no charge and no energy: these are zero from there on, and count
+as zero. It has no voltage, temperature or efficiency, so that the quantiles of those are of the
+cells that still live at a cycle.
 """
 
 from __future__ import annotations
@@ -22,12 +26,13 @@ from cellmodels.errors import InputError
 from cellmodels.fitting import FitError
 from cellmodels.fitting.problem import Predictor
 from cellmodels.fitting.residuals import TOLERANCE_TO_NOISE
-from cellmodels.many.laws import AMBIENT
+from cellmodels.many.activation import AMBIENT
 from cellmodels.many.pooled_result import PooledFit, population_of
 from cellmodels.many.population import estimate, sample
-from cellmodels.observables import CYCLE_UNITS
+from cellmodels.observables import CYCLE_UNITS, TEMPERATURE_UNITS
 from cellmodels.observations import Points, PointSet
 from cellmodels.protocol import Protocol
+from cellmodels.record.schema import STEP_CHARGE
 from cellmodels.simulator import Simulator
 
 __all__ = ["predict_cells"]
@@ -83,9 +88,11 @@ def predict_cells(
     Returns
     -------
     xarray.Dataset
-        By ``cycle`` and ``quantile``: ``mean_cell``, ``new_cell`` and ``new_measurement``; a
-        life that ends before the last cycle has no capacity from there on. Attributes tell the
-        temperature, the numbers of draws and of those that ended early.
+        By ``cycle`` and ``quantile``: ``mean_cell``, ``new_cell`` and ``new_measurement``. A
+        life that ends before the last cycle counts as zero from there on where the variable is a
+        charge or an energy; it does not count where it is anything else, and the quantiles are
+        then of the cells that live. Attributes tell the temperature, the numbers of draws and of
+        those that ended early.
 
     Raises
     ------
@@ -105,19 +112,20 @@ def predict_cells(
         predict = Simulator(new, protocol or pooled.protocol, free=scaling.names).predict
     points = Points((PointSet("cycles", variable, "cycle", at),))
     mean, new_cell, effective = _draws(pooled, temperature, draws, rng)
-    noise, unit = _noise(pooled, f"cycles/{variable}"), CYCLE_UNITS.get(variable, "")
+    noise, unit = _noise(pooled, f"cycles/{variable}"), _unit_of(variable)
     tolerance = TOLERANCE_TO_NOISE * noise if unit == "A.h" else None
+    dead = 0.0 if unit in ("A.h", "W.h") else np.nan
     lives, failed = {}, {}
     lower, upper = scaling.bounds
     for name, scaled in (("mean_cell", mean), ("new_cell", new_cell)):
         values = scaling.to_values(np.clip(scaled, lower, upper))
-        lives[name], failed[name] = _lives(predict, values, points, tolerance, name, progress)
+        lives[name], failed[name] = _lives(predict, values, points, tolerance, dead, name, progress)
     scatter = noise * rng.standard_normal(lives["new_cell"].shape)
     lives["new_measurement"] = lives["new_cell"] + scatter
     coords = {"quantile": list(quantiles), "cycle": at}
     return xr.Dataset(
         {
-            name: (("quantile", "cycle"), np.quantile(each, quantiles, axis=0))
+            name: (("quantile", "cycle"), np.nanquantile(each, quantiles, axis=0))
             for name, each in lives.items()
         },
         coords=coords,
@@ -151,6 +159,7 @@ def _lives(
     values: Array,
     points: Points,
     tolerance: float | None,
+    dead: float,
     name: str,
     progress: bool,
 ) -> tuple[Array, int]:
@@ -164,16 +173,18 @@ def _lives(
             found.append(prediction.values)
         else:
             failed += 1
-            found.append(_short_life(predict, values[k], points, prediction.outcome.cycle))
+            found.append(_short_life(predict, values[k], points, prediction.outcome.cycle, dead))
     if failed > _MOST_FAILED * len(order):
         raise FitError(f"{failed} of {len(order)} drawn cells do not live to the last cycle.")
     return np.array(found), failed
 
 
-def _short_life(predict: Predictor, values: Array, points: Points, end: int | None) -> Array:
-    """A life that cannot be simulated to its last point: no capacity from its end on."""
+def _short_life(
+    predict: Predictor, values: Array, points: Points, end: int | None, dead: float
+) -> Array:
+    """A life that cannot be simulated to its last point: `dead` from its end on."""
     asked = points.sets[0]
-    found = np.zeros(asked.size)
+    found = np.full(asked.size, dead)
     before = asked.at < (end or 0)
     if before.any():
         there = Points((replace(asked, at=asked.at[before]),))
@@ -194,6 +205,13 @@ def _at_temperature(cell: Cell, temperature: float) -> Cell:
     held = cell.parameter_values()
     names = [name for name in (AMBIENT, _INITIAL) if name in held]
     return cell.with_parameters(dict.fromkeys(names, temperature), source="of a predicted cell")
+
+
+def _unit_of(variable: str) -> str:
+    """The unit of a variable of a cycle; empty where it is not known."""
+    if STEP_CHARGE.fullmatch(variable):
+        return "A.h"
+    return {**CYCLE_UNITS, **TEMPERATURE_UNITS}.get(variable, "")
 
 
 def _noise(pooled: PooledFit, key: str) -> float:

@@ -1,30 +1,24 @@
-"""Running jobs, one process a job at a time: who dies takes no other along.
-
-In a pool of many workers the death of one breaks the whole pool, and nobody can tell which of
-the running tasks was to blame. Here every slot is a pool of a single process.
-"""
+"""Running the jobs of a batch, in slots of our own or on somebody's executor."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
     wait,
 )
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from cellmodels.errors import CellModelsError, warn
-from cellmodels.many.limits import HARD, prepare_worker, set_environment
+from cellmodels.errors import warn
+from cellmodels.many.limits import HARD
 from cellmodels.many.worker import run_alone, run_task
+from cellmodels.processes import Slot
 
 __all__ = ["Job", "run_in_slots", "run_on_executor"]
 
@@ -61,17 +55,17 @@ def run_in_slots(jobs: Iterable[Job], workers: int, retries: int, done: Done) ->
         When a process dies before it has begun.
     """
     waiting = deque(jobs)
-    free = [_Slot() for _ in range(min(workers, len(waiting)))]
-    running: dict[Future[dict[str, Any]], tuple[_Slot, Job]] = {}
+    free = [Slot() for _ in range(min(workers, len(waiting)))]
+    running: dict[Future[dict[str, Any]], tuple[Slot, Job]] = {}
     try:
         while waiting or running:
             while waiting and free:
                 slot, job = free.pop(), waiting.popleft()
                 try:
-                    future = slot.start(job)
+                    future = slot.start(run_alone, job.data)
                 except BrokenExecutor:  # it died between two jobs
-                    slot = _Slot()
-                    future = slot.start(job)
+                    slot = Slot()
+                    future = slot.start(run_alone, job.data)
                 running[future] = (slot, job)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 slot, job = running.pop(future)
@@ -79,7 +73,7 @@ def run_in_slots(jobs: Iterable[Job], workers: int, retries: int, done: Done) ->
                 if outcome is None:
                     slot.check_start()
                     slot.kill()
-                    slot = _Slot()
+                    slot = Slot()
                     outcome = _after_death(job, retries, slot_own=True)
                 free.append(slot)
                 if outcome is None:
@@ -147,57 +141,3 @@ def _after_death(job: Job, retries: int, slot_own: bool = False) -> dict[str, An
     hung = "" if limit is None or not slot_own else f" (or it ran for {HARD:g} times its limit)"
     times = "once" if job.deaths == 1 else f"{job.deaths} times"
     return {"state": "failed", "reason": f"{_DIED}{hung}; {times}", "deaths": job.deaths}
-
-
-class _Slot:
-    """A pool of one process, started when it is first used."""
-
-    def __init__(self) -> None:
-        self._pool: ProcessPoolExecutor | None = None
-        self._pid: Future[int] | None = None
-
-    def start(self, job: Job) -> Future[dict[str, Any]]:
-        """Begin a job."""
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=prepare_worker)
-            with _worker_environment():
-                self._pid = self._pool.submit(os.getpid)
-        return self._pool.submit(run_alone, job.data)
-
-    def check_start(self) -> None:
-        """Raise an error where the process died before it could work."""
-        if self._pid is not None and self._pid.done() and self._pid.exception() is not None:
-            raise CellModelsError(
-                "No worker process comes up. A script that starts a batch needs "
-                "`if __name__ == '__main__':` around it, because each process imports the script."
-            )
-
-    def close(self) -> None:
-        """Let the process end."""
-        if self._pool is not None:
-            self._pool.shutdown()
-        self._pool = self._pid = None
-
-    def kill(self) -> None:
-        """End the process now, whatever it does."""
-        if self._pool is None or self._pid is None:
-            return
-        with suppress(Exception):  # a process that never came up
-            number = self._pid.result(timeout=60)
-            for process in multiprocessing.active_children():
-                if process.pid == number:
-                    process.kill()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._pool = self._pid = None
-
-
-@contextmanager
-def _worker_environment() -> Iterator[None]:
-    """The environment that a new process inherits: set before it loads its libraries."""
-    added = set_environment()
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]

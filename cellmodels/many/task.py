@@ -62,7 +62,8 @@ class FitTask:
     read : mapping
         Arguments of :func:`cellmodels.read_record`, where the record is a file.
     labels : mapping of str to str or float
-        What the table of results says of this task beside its name, such as a temperature.
+        What the table of results says of this task beside its name, such as a temperature; also
+        numpy's numbers and texts.
 
     Raises
     ------
@@ -95,7 +96,10 @@ class FitTask:
                     raise InputError(
                         f"Task {self.name!r}: {name!r} is no {what}." + did_you_mean(name, known)
                     )
-        for name, value in self.labels.items():
+        # Labels out of a table of pandas are numpy's.
+        labels = {k: v.item() if isinstance(v, np.generic) else v for k, v in self.labels.items()}
+        object.__setattr__(self, "labels", labels)
+        for name, value in labels.items():
             if not isinstance(value, str | int | float):
                 raise InputError(f"Task {self.name!r}: the label {name!r} is {value!r}.")
         self._check()
@@ -213,7 +217,8 @@ def fit_tasks(
         Parameters to fit; a mapping gives those of each mechanism set. A start for a parameter
         that a set does not fit is left out.
     mechanism_sets : mapping of str to sequence, optional
-        Mechanisms by which each cell is fitted, in place of its own.
+        Mechanisms by which each cell is fitted, in place of those that age it; those that do not,
+        such as a lumped temperature, stay (:meth:`cellmodels.Cell.with_ageing`).
     starts : mapping of str to mapping of str to float, optional
         Starts by name; each makes a fit of its own.
     labels : mapping of str to mapping, optional
@@ -240,10 +245,7 @@ def fit_tasks(
         base = _of(cell, name, "cell")
         mechanisms = sets[chosen]
         if mechanisms is not None:
-            base = Cell(
-                base.chemistry, base.parameters, base.model, mechanisms, base.mesh,
-                base.initial_soc,
-            )  # fmt: skip
+            base = base.with_ageing(mechanisms)
         names = _of(free, chosen, "list of parameters") if isinstance(free, Mapping) else free
         given = {**(options.get("start") or {}), **(begins[start] or {})}
         kept = {key: value for key, value in given.items() if key in names}

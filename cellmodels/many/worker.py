@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cellmodels.many.limits import alone, peak_memory, set_environment, time_limit
+from cellmodels.many.limits import alone, peak_memory, time_limit
+from cellmodels.processes import set_environment
 
 __all__ = ["run_alone", "run_task"]
 

@@ -7,7 +7,7 @@ from cellmodels.fitting.least_squares import minimise
 from cellmodels.fitting.loss import LOSSES, Loss
 from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.residuals import observe
-from cellmodels.fitting.statistics import covariance_of
+from cellmodels.fitting.statistics import covariance_of, summarise
 
 R = np.array([-30.0, -2.0, -0.3, -1e-12, 0.0, 1e-5, 0.8, 1.5, 40.0])
 
@@ -81,6 +81,14 @@ def test_errors_of_a_robust_fit_hold(record_of, fade_of, scaling_of, truth):
         ratio = errors[name] / errors["squares"]
         assert np.all(ratio > 0.97)
         assert np.all(ratio < [1.1, 1.1, 1.5])  # only nine points tell of the third
+
+
+def test_an_aicc_of_squares_is_none_of_a_robust_loss(record_of, fade_of, scaling_of):
+    observations = observe(record_of(), noise={"discharge_capacity": 2e-3})
+    for name in LOSSES:
+        problem = Problem(fade_of(), observations, scaling_of(), Loss(name))
+        found = summarise(problem, minimise(problem, progress=False).best)
+        assert np.isnan(found.aicc) == (name != "squares")
 
 
 def test_what_is_no_loss_is_refused():

@@ -17,6 +17,7 @@ import xarray as xr
 
 import cellmodels as cm
 from cellmodels.errors import CellModelsError, InputError
+from cellmodels.fitting.model_selection.task import aicc_of
 from cellmodels.many import limits
 from cellmodels.many.batch import Batch, fit_many
 from cellmodels.many.slots import Job, run_in_slots
@@ -78,6 +79,25 @@ def test_tasks_are_the_product_of_records_sets_and_starts(cell, protocol):
     }  # fmt: skip
     assert made[1].options["start"] == {SEI: 1e-20} and made[2].options["start"] == {}
     assert made[2].cell.mechanisms == (cm.SEI(limit="reaction"),)
+
+
+def test_mechanism_sets_leave_what_does_not_age_the_cell(cell, protocol):
+    warm = cell.with_mechanisms([cm.LumpedThermal(), "SEI"])
+    sets = {"loss": ["LAM"], "film": ["SEI"]}
+    free = {"loss": ["Negative electrode LAM constant proportional term [s-1]"], "film": [SEI]}
+    loss, film = fit_tasks({"A": LIFE}, warm, protocol, free, mechanism_sets=sets)
+    names = [m.short_name for m in loss.cell.mechanisms]
+    assert sorted(names) == ["loss of active material", "lumped thermal"]
+    assert film.cell == warm
+
+
+def test_labels_may_be_numpys(cell, protocol):
+    labels = {"n": np.int64(3), "t": np.float32(25.5), "kind": np.str_("A"), "old": np.bool_(True)}
+    task = FitTask("one", cell, LIFE, protocol, [SEI], labels=labels)
+    assert task.labels == {"n": 3, "t": 25.5, "kind": "A", "old": True}
+    assert json.loads(json.dumps(task.to_plain()["labels"])) == task.labels
+    with pytest.raises(InputError, match="label 'day'"):
+        FitTask("one", cell, LIFE, protocol, [SEI], labels={"day": np.datetime64("2026-01-01")})
 
 
 def test_a_task_survives_as_plain_data(tasks):
@@ -163,6 +183,11 @@ def test_every_fit_is_there_with_its_summary_and_a_failed_one_with_its_reason(ba
     assert float(batch.parameters["value"].sel(task="file | low", parameter=SEI)) == fit.values[SEI]
     with pytest.raises(InputError, match="Did you mean 'file"):
         batch.fit("file | lo")
+
+
+def test_fits_of_a_batch_have_the_criterion_of_a_comparison(batch):
+    found = [aicc_of(batch.fit(name)) for name in batch.names]
+    assert np.all(np.isfinite(found)) and np.ptp(found) < 1e-2  # of the same optimum
 
 
 def test_tables_are_written(batch):
@@ -321,7 +346,7 @@ def test_what_hangs_in_a_library_is_ended_from_inside(run, monkeypatch):
 
 
 def test_processes_that_never_come_up_are_an_error_that_says_why(run, monkeypatch):
-    monkeypatch.setattr("cellmodels.many.slots.prepare_worker", workers.never)
+    monkeypatch.setattr("cellmodels.processes.prepare_worker", workers.never)
     with pytest.raises(CellModelsError, match="No worker process comes up"):
         run({"a": "work"})
 

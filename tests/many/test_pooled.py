@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
+import xarray as xr
 
 from cellmodels.errors import InputError
 from cellmodels.many.laws import per_kilojoule
@@ -123,6 +124,20 @@ def test_a_curved_model_settles_where_population_and_cells_agree(make):
         assert np.all(np.abs(gradient) * error < 0.05)
 
 
+def test_the_figure_draws_the_law(made, found):
+    """Its line is the mean of the population, times what the model makes of the temperature."""
+    axes = found.plot().axes[: len(NAMES)]
+    beta = found.tree["coefficients"]["beta"].values
+    scale = found.tree["parameters"]["scaled_unit"].values
+    np.testing.assert_array_equal(scale, 1.0)  # both logarithmic
+    for i, built_in in enumerate((BUILT_IN, 0.0)):
+        x, y = axes[i].lines[0].get_data()
+        for k in (0, 30, -1):
+            t = 1e3 / x[k]
+            z = found.law.design(t)[i] @ beta + built_in * per_kilojoule(298.15, t)
+            assert y[k] == pytest.approx(found.scaling.start[i] * np.exp(z), rel=1e-9)
+
+
 # The line ---------------------------------------------------------------------------------
 
 
@@ -210,6 +225,33 @@ def test_a_life_that_ends_early_counts_as_no_capacity(made, found):
     assert new.attrs["failed_draws"] > 0
     assert new["new_cell"].sel(quantile=0.025).values[1] == 0.0
     assert new["new_cell"].sel(quantile=0.025).values[0] > 3.0
+
+
+@pytest.mark.parametrize(
+    ("variable", "unit", "last"),
+    [("max_temperature", "K", 310.0), ("charge_of_step_3", "A.h", 0.0), ("mean_x", "", 310.0)],
+)
+def test_a_cell_that_has_ended_has_no_temperature(made, found, variable, unit, last):
+    """Quantiles of the cells that live; of what it could give, a dead cell gives nothing."""
+    tree = found.tree.copy(deep=True)
+    noise = tree["noise"].to_dataset().assign_coords(variable=[f"cycles/{variable}"])
+    tree["noise"] = xr.DataTree(noise)
+    other = dataclasses.replace(found, tree=tree)
+    scaled = found.law.design(308.15) @ found.tree["coefficients"]["beta"].values
+    mean = found.scaling.to_values(scaled)[0]
+
+    def predict(values, points, **options):
+        at = points.sets[0].at
+        if values[0] > 1.2 * mean and at.max() >= 150:
+            return Prediction(None, None, Outcome(False, "empty", "no life", 150))
+        return Prediction(np.full(at.size, 310.0), None, Outcome(True, "completed"))
+
+    options = {"draws": 50, "predict": predict, "progress": False, "cell": made.cell}
+    new = predict_cells(other, 308.15, [100.0, 200.0], variable=variable, **options)
+    assert new.attrs["failed_draws"] > 0 and new.attrs["unit"] == unit
+    low = new["new_cell"].sel(quantile=0.025).values
+    assert list(low) == [310.0, last]
+    assert np.all(np.isfinite(new["new_measurement"]))
 
 
 # Input ------------------------------------------------------------------------------------

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,18 +17,12 @@ from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.fitting.fit import free_parameters
 from cellmodels.fitting.matching import observe_with_protocol
-from cellmodels.fitting.model_selection.result import (
-    MechanismComparison,
-    assemble,
-    read_result,
-    write_result,
-)
+from cellmodels.fitting.model_selection.result import MechanismComparison, assemble
+from cellmodels.fitting.model_selection.running import run_sets
 from cellmodels.fitting.model_selection.task import (
     Maker,
-    SetResult,
     SetTask,
     check_cuts,
-    run_set,
     simulate_with,
 )
 from cellmodels.models.mechanisms import Mechanism
@@ -91,7 +83,10 @@ def compare_mechanisms(
     folder : path, optional
         Where each set's result is kept as it arrives; what is there is not fitted again.
     executor : concurrent.futures.Executor, optional
-        Runs the sets beside each other; a set waits for those it contains.
+        Runs the sets beside each other; a set waits for those it contains. A set whose worker dies
+        is fitted once more in a process of our own, as are all that are left when the executor
+        breaks. That process is started anew ("spawn"), so that a script that calls this needs
+        ``if __name__ == "__main__":``.
     progress : bool
         Show a progress bar.
     max_evaluations : int
@@ -102,12 +97,15 @@ def compare_mechanisms(
     Returns
     -------
     MechanismComparison
-        A set whose fit fails is a row that says why.
+        A set whose fit fails is a row that says why. Where it was workers that died, nothing is
+        kept of it in `folder`, so that the next call tries it again.
 
     Raises
     ------
     InputError
         Before any simulation, when a set, name, number or observable is wrong.
+    CellModelsError
+        When an executor broke and no process of our own can be started.
     """
     tasks = _tasks(
         cell, record, protocol, sets, free, also, start or {}, bounds or {},
@@ -124,7 +122,7 @@ def compare_mechanisms(
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
     with tqdm(total=len(tasks), desc="mechanisms", unit="set", disable=not progress) as bar:
-        results = _run(tasks, place, executor, bar)
+        results = run_sets(tasks, place, executor, bar)
     mechanisms = {name: task.cell.mechanisms for name, task in tasks.items()}
     ordered = {name: results[name] for name in tasks}
     return assemble(ordered, mechanisms, str(record.attrs.get("title") or "untitled"))
@@ -182,12 +180,8 @@ def _tasks(
 
 
 def _cell(cell: Cell, name: str, mechanisms: Iterable[Mechanism | str | Mapping[str, Any]]) -> Cell:
-    given = [mechanisms] if isinstance(mechanisms, str | Mechanism | Mapping) else list(mechanisms)
     try:
-        own = cell.with_mechanisms(given).mechanisms
-        names = {each.short_name for each in own}
-        kept = [m for m in cell.mechanisms if not m.ages and m.short_name not in names]
-        return cell.with_mechanisms([*own, *kept])
+        return cell.with_ageing(mechanisms)
     except InputError as error:
         raise InputError(f"The set {name!r}: {error}") from None
 
@@ -211,92 +205,3 @@ def _free(name: str, cell: Cell, given: Sequence[str] | None, also: Sequence[str
 
 def _names(names: Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
-
-
-# Running ----------------------------------------------------------------------------------
-
-
-def _run(
-    tasks: Mapping[str, SetTask],
-    folder: Path | None,
-    executor: concurrent.futures.Executor | None,
-    bar: Any,
-) -> dict[str, SetResult]:
-    """Run every set once those that it contains are done."""
-    inside = {
-        name: [n for n in tasks if n != name and _nested(tasks[n], tasks[name])] for name in tasks
-    }
-    done: dict[str, SetResult] = {}
-    waiting = dict(tasks)
-    running: dict[concurrent.futures.Future, tuple[str, SetTask]] = {}
-    while waiting or running:
-        for name in [n for n in waiting if all(m in done for m in inside[n])]:
-            task = _from(waiting.pop(name), [done[m] for m in inside[name]])
-            kept = _kept(folder, task)
-            if kept is None and executor is not None:
-                running[executor.submit(run_set, task)] = (name, task)
-                continue
-            done[name] = kept or _finished(folder, task, run_set(task))
-            bar.update()
-        if running:
-            finished, _ = concurrent.futures.wait(
-                running, return_when=concurrent.futures.FIRST_COMPLETED
-            )
-            for future in finished:
-                name, task = running.pop(future)
-                done[name] = _finished(folder, task, _result(future))
-                bar.update()
-    return done
-
-
-def _result(future: concurrent.futures.Future) -> SetResult:
-    """A worker that died has failed with its set, not with the others'."""
-    try:
-        return future.result()
-    except concurrent.futures.BrokenExecutor as error:
-        return SetResult(None, (), f"the worker died: {error}")
-
-
-def _nested(smaller: SetTask, larger: SetTask) -> bool:
-    """Whether a set's model is the other one with something left out."""
-    return (
-        len(smaller.cell.mechanisms) < len(larger.cell.mechanisms)
-        and all(m in larger.cell.mechanisms for m in smaller.cell.mechanisms)
-        and set(smaller.scaling.names) <= set(larger.scaling.names)
-    )
-
-
-def _from(task: SetTask, smaller: Sequence[SetResult]) -> SetTask:
-    return replace(task, near=tuple(r.fit.values for r in smaller if r.fit is not None))
-
-
-def _mark(task: SetTask) -> str:
-    """What a kept result must be of."""
-    observed, scaling = task.observations, task.scaling
-    facts = [
-        task.cell.hash,
-        task.protocol.to_dict(),
-        [[p.name, p.start, p.lower, p.upper] for p in scaling.parameters],
-        [dict(known) for known in task.near],
-        [task.cuts, task.tolerance, task.max_evaluations],
-        [[s.group, s.variable, s.coordinate, s.column] for s in observed.points],
-    ]
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for numbers in (observed.data, observed.std, *(s.at for s in observed.points)):
-        digest.update(numbers.tobytes())
-    return digest.hexdigest()
-
-
-def _path(folder: Path, task: SetTask) -> Path:
-    plain = "".join(c if c.isalnum() else "_" for c in task.name)[:60]
-    return folder / f"{plain}-{hashlib.sha256(task.name.encode()).hexdigest()[:8]}.nc"
-
-
-def _kept(folder: Path | None, task: SetTask) -> SetResult | None:
-    return None if folder is None else read_result(_path(folder, task), _mark(task))
-
-
-def _finished(folder: Path | None, task: SetTask, result: SetResult) -> SetResult:
-    if folder is not None:
-        write_result(result, _path(folder, task), _mark(task))
-    return result

@@ -16,10 +16,10 @@ import xarray as xr
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.fitting import fit_tree
-from cellmodels.fitting.model_selection.task import Score, SetResult, likelihood_of
+from cellmodels.fitting.model_selection.task import Score, SetResult, aicc_of
 from cellmodels.fitting.model_selection.verdict import verdict
 from cellmodels.fitting.result import Fit
-from cellmodels.fitting.statistics import aicc
+from cellmodels.fitting.statistics import SIGNIFICANT
 from cellmodels.protocol import Protocol
 from cellmodels.record.files.contents import contents
 from cellmodels.record.netcdf import read_tree
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["MechanismComparison", "assemble", "read_result", "write_result"]
 
 SCHEMA = "cellmodels-mechanisms/1"
-_ALIKE = 0.05  # probability of an autocorrelation under white noise
 _RESULT_SCHEMA = "cellmodels-mechanism-set/1"
 
 
@@ -222,18 +221,17 @@ def _row(result: SetResult) -> dict[str, Any]:
             "evaluations": 0, "status": "failed", "message": result.message,
         }  # fmt: skip
     fit, numbers = result.fit, result.fit.statistics
-    likely = likelihood_of(fit)
     free, points = int(numbers["free_parameters"]), int(numbers["points"])
     variables = fit.variables.isel(variable=fit.variables["used"].values > 0)
     alike = variables["autocorrelation"].values
-    significant = (alike > 0) & (variables["autocorrelation_p"].values < _ALIKE)
+    significant = (alike > 0) & (variables["autocorrelation_p"].values < SIGNIFICANT)
     loose = fit.parameters["parameter"].values[~fit.parameters["identifiable"].values.astype(bool)]
     return {
         "free": free,
         "points": points,
         "chi_square": float(numbers["chi_square"]),
         "rms": float(np.sqrt(numbers["chi_square"] / points)),
-        "aicc": aicc(likely.log_likelihood, free + likely.parameters, points),
+        "aicc": aicc_of(fit),
         "aicc_white": float(numbers["aicc"]),
         "autocorrelation": float(np.nanmax(alike)) if np.isfinite(alike).any() else float("nan"),
         "autocorrelated": bool(significant.any()),
@@ -254,7 +252,7 @@ _ABOUT = {
     "delta_aicc": "difference from the smallest",
     "weight": "Akaike weight",
     "autocorrelation": "largest lag-one autocorrelation of a variable's residuals",
-    "autocorrelated": "whether that of a variable is significant",
+    "autocorrelated": "whether that of a variable is significant (1 %)",
     "assumed": "whether the noise of a variable is assumed",
     "loose": "parameters that the data do not determine",
 }

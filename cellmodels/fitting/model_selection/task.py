@@ -29,10 +29,11 @@ from cellmodels.fitting.problem import Evaluation, Predictor, Problem
 from cellmodels.fitting.residuals import Observations
 from cellmodels.fitting.result import Fit
 from cellmodels.fitting.scaling import Scaling
+from cellmodels.fitting.statistics import aicc
 from cellmodels.protocol import Protocol
 from cellmodels.simulator import Simulator
 
-__all__ = ["Score", "SetResult", "SetTask", "likelihood_of", "run_set", "simulate_with"]
+__all__ = ["Score", "SetResult", "SetTask", "aicc_of", "likelihood_of", "run_set", "simulate_with"]
 
 Array = NDArray[np.float64]
 Maker = Callable[[Cell, Protocol, Sequence[str]], Predictor]
@@ -162,7 +163,11 @@ def _stop_if_interrupted(status: str) -> None:
 
 
 def likelihood_of(fit: Fit) -> MisfitLikelihood:
-    """The likelihood of a fit whose misfit may be alike from point to point."""
+    """The likelihood of a fit whose misfit may be alike from point to point.
+
+    At its own maximum: from the optimum of the fit's loss, robust or not, the linear model leads
+    to it. Points that a robust loss took for wrong count in full.
+    """
     points, scaling = fit.tree["points"].to_dataset(), fit_tree.scaling(fit.tree)
     scaled = scaling.to_scaled(list(fit.values.values()))
     slopes = scaling.slopes(scaled) / points["std"].values[:, None]
@@ -173,6 +178,16 @@ def likelihood_of(fit: Fit) -> MisfitLikelihood:
         points["jacobian"].values * slopes,
         low - scaled,
         high - scaled,
+    )
+
+
+def aicc_of(fit: Fit) -> float:
+    """Akaike's criterion for small samples with that likelihood, all that it estimates counted."""
+    likely = likelihood_of(fit)
+    return aicc(
+        likely.log_likelihood,
+        len(fit.values) + likely.parameters,
+        int(fit.statistics["points"]),
     )
 
 

@@ -1,6 +1,8 @@
 """Comparison of mechanisms: on analytic fades, and on lives that PyBaMM made cycle by cycle."""
 
 import concurrent.futures
+import multiprocessing
+import os
 import pickle
 
 import numpy as np
@@ -9,7 +11,9 @@ import xarray as xr
 
 import cellmodels as cm
 from cellmodels.errors import InputError
-from cellmodels.fitting.model_selection.task import early_points
+from cellmodels.fitting.model_selection.result import assemble
+from cellmodels.fitting.model_selection.task import SetResult, early_points
+from cellmodels.fitting.statistics import VariableFit
 from cellmodels.observations import Outcome, Prediction
 
 D = "SEI solvent diffusivity [m2.s-1]"
@@ -132,6 +136,19 @@ def test_a_misfit_of_all_sets_is_said(cell, plain):
     assert float(sets["delta_aicc"].max()) < 0.5 * float(white.max())
 
 
+@pytest.mark.parametrize(("p", "alike"), [(0.03, False), (0.005, True)])
+def test_residuals_are_alike_where_a_fit_says_so(cell, plain, p, alike):
+    """By the one constant with which fits judge their residuals."""
+    fit = compare(cell, plain, record((1.0, 0.3, 0.0)), cuts=()).fit("SEI + LAM")
+    tree = fit.tree.copy(deep=True)
+    tree["variables"]["autocorrelation"].values[:] = 0.4
+    tree["variables"]["autocorrelation_p"].values[:] = p
+    result = SetResult(cm.Fit(fit.cell, fit.protocol, tree))
+    found = assemble({"one": result, "two": result}, {"one": [cm.SEI()], "two": [LOSS]}, "made")
+    assert np.all(found.sets["autocorrelated"] == alike)
+    assert VariableFit("one", 1.0, 1.0, 0.4, p).autocorrelated == alike
+
+
 def test_a_set_starts_where_a_smaller_one_ended(cell, plain):
     found = compare(cell, plain, record((1.3, 0.4, 0.0)), start={D: 0.02 * cell.value(D)})
     chi = found.sets["chi_square"]
@@ -203,20 +220,79 @@ def test_an_executor_gives_the_same(cell, plain):
     assert repr(found) == repr(compare(cell, plain, data))
 
 
-def test_a_worker_that_dies_fails_with_its_set(cell, plain):
-    class Broken(concurrent.futures.Executor):
-        def submit(self, function, task):
-            future = concurrent.futures.Future()
-            if task.name == "LAM":
-                error = concurrent.futures.BrokenExecutor("gone")
-                future.set_exception(error)
-            else:
-                future.set_result(function(task))
-            return future
+class Unsure(concurrent.futures.Executor):
+    """Does work here, but for what `breaks` says of a set: an error of the executor's."""
 
-    found = compare(cell, plain, record((1.3, 0.4, 0.0)), executor=Broken())
-    assert "LAM could not be fitted: the worker died: gone" in found.verdict
-    assert found.verdict.startswith("SEI + LAM explains this cell.")
+    def __init__(self, breaks, later=None):
+        self.breaks, self.later, self.calls = breaks, later, []
+
+    def submit(self, function, task):
+        if self.later is not None and any(name in self.breaks for name in self.calls):
+            raise self.later
+        self.calls.append(task.name)
+        future = concurrent.futures.Future()
+        if task.name in self.breaks:
+            future.set_exception(self.breaks[task.name])
+        else:
+            future.set_result(function(task))
+        return future
+
+
+class Deadly(Fades):
+    """Ends the process in which a loss of active material alone is simulated, but not this one."""
+
+    def __call__(self, *arguments, **options):
+        if self.acting == {LAM} and multiprocessing.parent_process() is not None:
+            os._exit(7)
+        return super().__call__(*arguments, **options)
+
+
+def test_what_a_broken_executor_leaves_is_done_in_a_process_of_its_own(cell, plain, tmp_path):
+    gone = concurrent.futures.BrokenExecutor("gone")
+    executor = Unsure({"LAM": gone}, later=gone)
+    data = record((1.3, 0.4, 0.0))
+    with pytest.warns(UserWarning, match="The executor broke .gone."):
+        found = compare(cell, plain, data, executor=executor, folder=tmp_path, cuts=())
+    assert executor.calls == ["SEI", "LAM"]
+    assert repr(found) == repr(compare(cell, plain, data, cuts=()))
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_worker_that_an_executor_lost_is_no_result(cell, plain):
+    """Such as dask's KilledWorker: the executor goes on, the set in a process of its own."""
+    executor = Unsure({"LAM": RuntimeError("killed worker")})
+    data = record((1.3, 0.4, 0.0))
+    found = compare(cell, plain, data, executor=executor, cuts=())
+    assert executor.calls == list(SETS)
+    assert repr(found) == repr(compare(cell, plain, data, cuts=()))
+
+
+def test_a_set_of_which_processes_die_takes_no_other_along_and_is_not_kept(cell, plain, tmp_path):
+    data, options = record((1.0, 0.0, 0.0)), {"folder": tmp_path, "cuts": ()}
+    sets = {"LAM": [LOSS], "SEI": [cm.SEI()]}
+    context = multiprocessing.get_context("spawn")
+    with (
+        concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool,
+        pytest.warns(UserWarning, match="The executor broke"),
+    ):
+        found = compare(cell, plain, data, sets, Deadly, executor=pool, **options)
+    assert "LAM could not be fitted: its worker died, 2 times" in found.verdict
+    assert found.verdict.startswith("SEI explains this cell.")
+    assert [path.name.partition("-")[0] for path in tmp_path.iterdir()] == ["SEI"]
+    again = compare(cell, plain, data, sets, **options)
+    assert list(again.sets["status"].values) == ["converged"] * 2
+
+
+def test_what_a_fit_raises_in_a_worker_is_raised_here(cell, plain):
+    class Wrong(Fades):
+        def __call__(self, *arguments, **options):
+            raise ZeroDivisionError("a mistake")
+
+    with (
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+        pytest.raises(ZeroDivisionError, match="a mistake"),
+    ):
+        compare(cell, plain, record((1.3, 0.4, 0.0)), maker=Wrong, executor=pool)
 
 
 def test_ctrl_c_keeps_what_is_finished_and_nothing_else(cell, plain, tmp_path):
