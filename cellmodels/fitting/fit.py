@@ -15,13 +15,14 @@ from numpy.typing import ArrayLike
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean
+from cellmodels.fitting.assembly import assemble
 from cellmodels.fitting.fit_tree import plain_dataset
 from cellmodels.fitting.least_squares import check_request, minimise, residual_variance
 from cellmodels.fitting.loss import Loss
 from cellmodels.fitting.matching import observe_with_protocol
 from cellmodels.fitting.prior import Prior
 from cellmodels.fitting.problem import Predictor, Problem
-from cellmodels.fitting.result import Fit, assemble
+from cellmodels.fitting.result import Fit
 from cellmodels.fitting.scaling import FreeParameter, Scaling
 from cellmodels.fitting.simpler import SimplerModel, fit_simpler
 from cellmodels.fitting.uncertainty.multistart import multi_start, other_optima

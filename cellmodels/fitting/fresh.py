@@ -19,6 +19,7 @@ from cellmodels.experiments.parts import Measured
 from cellmodels.experiments.simulator import ExperimentSimulator, checked_experiments, cuts_of
 from cellmodels.experiments.start import INITIAL
 from cellmodels.experiments.values import VoltageTrace
+from cellmodels.fitting.assembly import fitted_cell
 from cellmodels.fitting.fit import NAMES_ONLY, free_parameters
 from cellmodels.fitting.fresh_fit import FreshFit
 from cellmodels.fitting.least_squares import Optimum, minimise
@@ -26,7 +27,6 @@ from cellmodels.fitting.loss import Loss
 from cellmodels.fitting.prior import Prior
 from cellmodels.fitting.problem import Predictor, Problem
 from cellmodels.fitting.residuals import Observations, Variable
-from cellmodels.fitting.result import fitted_cell
 from cellmodels.fitting.scaling import Scaling
 from cellmodels.observations import TRACES, Points, PointSet, Prediction
 from cellmodels.record.noise import series_noise

@@ -15,8 +15,9 @@ from cellmodels.experiments.experiment import Experiment
 from cellmodels.experiments.parts import Measured
 from cellmodels.experiments.simulator import ExperimentSimulator
 from cellmodels.fitting import fit_tree
+from cellmodels.fitting.fit_netcdf import read_fit
+from cellmodels.fitting.fitted_cell import FittedCell
 from cellmodels.fitting.problem import Predictor, Problem
-from cellmodels.fitting.result import FittedCell, read_fit, write_fit
 from cellmodels.fresh_figures import plot_fresh_fit
 
 if TYPE_CHECKING:
@@ -94,16 +95,6 @@ class FreshFit(FittedCell):
     def plot(self) -> Figure:
         """Experiments, what was fitted, residuals and parameters in one figure."""
         return plot_fresh_fit(self.tree)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fit to a netCDF file, replacing it in one step.
-
-        Parameters
-        ----------
-        path : path
-            Usually ending in ``.nc``.
-        """
-        write_fit(self.tree, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FreshFit:

@@ -30,8 +30,8 @@ from cellmodels.expressions import Expression, casadi_functions
 from cellmodels.fit_file import read_fit_file, read_simulate_file
 from cellmodels.fitting import Fit, result
 from cellmodels.fitting.checkpoint import read_checkpoint
+from cellmodels.fitting.fit_netcdf import GROUPS
 from cellmodels.fitting.fit_tree import SCHEMA
-from cellmodels.fitting.result import GROUPS
 from cellmodels.parameter_set import ParameterSet
 from cellmodels.protocol import Protocol
 from cellmodels.record import build_record, check_quality, read_record
