@@ -31,7 +31,9 @@ from cellmodels.fitting.fixed_inputs import (
 from cellmodels.fitting.forecast import forecast
 from cellmodels.fitting.input_derivatives import Maker, simulators
 from cellmodels.fitting.input_refits import with_refits
-from cellmodels.fitting.problem import Predictor
+from cellmodels.fitting.problem import Predictor, Problem
+from cellmodels.fitting.uncertainty.sources import SimulatedLife
+from cellmodels.fitting.uncertainty.workers import Source
 from cellmodels.input_figures import plot_inputs
 from cellmodels.plotting import plot_fit
 from cellmodels.protocol import Protocol
@@ -64,6 +66,9 @@ class Fit(FittedCell, Asking):
 
     def _with_tree(self, tree: xr.DataTree) -> Fit:
         return replace(self, tree=tree)
+
+    def _simulated(self, problem: Problem) -> Source:
+        return SimulatedLife.of(problem, self._cell_before(), self.protocol)
 
     def forecast(
         self,

@@ -13,24 +13,20 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, as_completed
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.fitting.checkpoint import fingerprint
 from cellmodels.fitting.least_squares import FitError, Optimum
 from cellmodels.fitting.problem import Evaluation, Problem
-from cellmodels.observations import Prediction
-from cellmodels.protocol import Protocol as CyclingProtocol
-from cellmodels.simulator import Simulator
 from cellmodels.writing import replacing
 
-__all__ = ["Given", "Refit", "SimulatedLife", "Source", "Task", "Workshop", "run_all", "workshop"]
+__all__ = ["Given", "Refit", "Source", "Task", "Workshop", "run_all", "workshop"]
 
 _SCHEMA = "cellmodels-refits/1"
 _LOCAL = threading.local()
@@ -79,48 +75,6 @@ class Given:
     def build(self) -> Problem:
         """The problem itself."""
         return self.problem
-
-
-@dataclass(frozen=True, eq=False)
-class SimulatedLife:
-    """A problem whose predictor is a simulator, which each worker compiles for itself.
-
-    Parameters
-    ----------
-    cell, protocol : dict
-        As their ``to_dict`` gives them.
-    problem : Problem
-        Workers do not use its predictor.
-    """
-
-    cell: dict[str, Any]
-    protocol: dict[str, Any]
-    problem: Problem
-
-    def __getstate__(self) -> dict[str, Any]:
-        # compiled functions stay here
-        return {**self.__dict__, "problem": replace(self.problem, predict=_not_sent)}
-
-    @property
-    def mark(self) -> str:
-        """Hash of cell, protocol and what is fitted to what."""
-        context = json.dumps([self.cell, self.protocol], sort_keys=True)
-        return fingerprint(self.problem, context)
-
-    @property
-    def key(self) -> str:
-        """The same."""
-        return self.mark
-
-    def build(self) -> Problem:
-        """The problem with a simulator of its own."""
-        cell, protocol = Cell.from_dict(self.cell), CyclingProtocol.from_dict(self.protocol)
-        simulator = Simulator(cell, protocol, free=self.problem.scaling.names)
-        return replace(self.problem, predict=simulator.predict)
-
-
-def _not_sent(*_: object, **__: object) -> Prediction:
-    raise RuntimeError("a problem that was sent to a worker has no predictor")
 
 
 @dataclass(frozen=True)
