@@ -132,8 +132,8 @@ def fit_fresh(
 
     Examples
     --------
-    >>> slow = cm.VoltageTrace(time, voltage, "Discharge at C/10 for 35600 seconds",
-    ...     name="C/10", rest_voltage=4.178, noise=5e-3)  # doctest: +SKIP
+    >>> slow = cm.VoltageTrace(time, voltage, "Discharge at 0.1C for 35600 seconds",
+    ...     name="0.1C", rest_voltage=4.178, noise=5e-3)  # doctest: +SKIP
     >>> free = ["Negative electrode active material volume fraction",
     ...     cm.scaled("Negative particle diffusivity [m2.s-1]")]  # doctest: +SKIP
     >>> fit = cm.fit_fresh(cell, [slow, fast], free)  # doctest: +SKIP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
@@ -206,3 +207,20 @@ def test_what_is_sloppy_is_said(cell, trace):
     assert fit.directions.sizes["direction"] == 3
     (said,) = fit.sloppy
     assert said.startswith(f"{factors[1].name} is not determined") and said in fit.notes
+
+
+def test_the_example_of_the_docstring_runs(cell, trace):
+    time = np.linspace(60.0, 35000.0, 60)
+    steps = "Discharge at 0.1C for 35600 seconds"
+    planned = cm.VoltageTrace(time, np.linspace(4.17, 2.9, 60), steps, rest_voltage=4.178)
+    voltage = cm.simulate_experiments(cell, planned)["traces"]["voltage_simulated"].values
+    fast = cm.VoltageTrace(TIMES, trace.voltage, STEPS, noise=NOISE, name="1C")
+    known = {"cm": cm, "cell": cell, "time": time, "voltage": voltage, "fast": fast}
+    source = cm.fit_fresh.__doc__.replace("# doctest: +SKIP", "")
+    example = doctest.DocTestParser().get_doctest(source, known, "fit_fresh", None, 0)
+    assert len(example.examples) == 3
+    said = []
+    runner = doctest.DocTestRunner()
+    runner.run(example, out=said.append, clear_globs=False)
+    assert runner.summarize(verbose=False).failed == 0, "".join(said)
+    assert set(example.globs["fit"].curves.children) == {"0.1C", "1C"}
