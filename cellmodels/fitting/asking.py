@@ -89,6 +89,7 @@ class Asking:
         names: Sequence[str] | None = None,
         *,
         level: float = 0.95,
+        executor: Executor | None = None,
         predict: Predictor | None = None,
         progress: bool = True,
     ) -> xr.Dataset:
@@ -106,8 +107,11 @@ class Asking:
             Parameters to profile; all by default.
         level : float
             Of the intervals.
+        executor : concurrent.futures.Executor, optional
+            Each of its workers builds the simulator once, and follows one parameter from one
+            optimum at a time.
         predict : Predictor, optional
-            In place of the simulator.
+            In place of the simulator; an executor is sent it.
         progress : bool
             Show a progress bar.
 
@@ -132,6 +136,8 @@ class Asking:
             variance=Inflation.of_tree(self.tree).by_name,
             freedom=max(int(self.tree.attrs["degrees_of_freedom"]), 1),
             others=self._other_optima(problem),
+            source=self._source(problem, predict),
+            executor=executor,
             progress=progress,
         )
 

@@ -132,13 +132,15 @@ def test_a_file_keeps_the_profile_and_the_table_is_the_profiles(fit, profile, tm
     assert "met a better optimum" in " ".join(fit.with_uncertainty(better).notes)
 
 
-def test_workers_of_processes_build_the_experiments_themselves(fit, tmp_path):
-    """A loaded fit, and processes that know nothing of this one: the same refits."""
+def test_workers_of_processes_build_the_experiments_themselves(fit, profile, tmp_path):
+    """A loaded fit, and processes that know nothing of this one: the same refits and profiles."""
     fit.save(tmp_path / "fit.nc")
     loaded = cm.FreshFit.load(tmp_path / "fit.nc")
     here = fit.bootstrap(6, seed=3, progress=False)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
         there = loaded.bootstrap(6, seed=3, executor=executor, progress=False)
+        profiled = loaded.profile(executor=executor, progress=False)
+    xr.testing.assert_allclose(profiled, profile, rtol=1e-9)
     assert set(there["status"].values) == {"converged"}
     np.testing.assert_allclose(there["values"], here["values"], rtol=1e-9)
     # as far as so few refits tell
