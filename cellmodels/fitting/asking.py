@@ -90,6 +90,7 @@ class Asking:
         *,
         level: float = 0.95,
         executor: Executor | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         predict: Predictor | None = None,
         progress: bool = True,
     ) -> xr.Dataset:
@@ -110,6 +111,8 @@ class Asking:
         executor : concurrent.futures.Executor, optional
             Each of its workers builds the simulator once, and follows one parameter from one
             optimum at a time.
+        checkpoint : path, optional
+            File of the profiles that are done; continued where it exists.
         predict : Predictor, optional
             In place of the simulator; an executor is sent it.
         progress : bool
@@ -123,7 +126,7 @@ class Asking:
         Raises
         ------
         InputError
-            On an unknown name, or a level that is none.
+            On an unknown name, a level that is none, or a checkpoint of something else.
         FitError
             When the simulation fails at the fitted values.
         """
@@ -138,6 +141,7 @@ class Asking:
             others=self._other_optima(problem),
             source=self._source(problem, predict),
             executor=executor,
+            checkpoint=checkpoint,
             progress=progress,
         )
 

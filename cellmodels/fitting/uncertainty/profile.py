@@ -13,6 +13,7 @@ doi:10.2307/2347496, with the whole curve kept.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 
@@ -46,6 +47,7 @@ def profile_likelihood(
     others: Sequence[Evaluation] = (),
     source: Source | None = None,
     executor: Executor | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Profile parameters around an optimum.
@@ -74,6 +76,8 @@ def profile_likelihood(
         Whose workers follow the profiles, one of each parameter and optimum at a time; this
         process by default. The numbers are the same where the optima were evaluated from a cold
         start, as `Problem.evaluate_optimum` does.
+    checkpoint : path, optional
+        File of the profiles that are done; continued where it exists.
     progress : bool
         Show a progress bar.
 
@@ -94,7 +98,8 @@ def profile_likelihood(
     Raises
     ------
     InputError
-        On an unknown name, or a level or variance that cannot be one.
+        On an unknown name, a level or variance that cannot be one, or a checkpoint of something
+        else.
     ValueError
         When the evaluation failed.
     """
@@ -114,6 +119,7 @@ def profile_likelihood(
             lambda index: bar.update(1),
             source=source,
             executor=executor,
+            checkpoint=checkpoint,
         )
     return _dataset(problem, profiles, level, threshold, freedom)
 

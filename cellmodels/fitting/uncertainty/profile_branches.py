@@ -8,30 +8,31 @@ from many starts, and those that are met where a profile is followed on behind i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cellmodels.fitting.least_squares import minimise
 from cellmodels.fitting.problem import Evaluation, Problem
+from cellmodels.fitting.uncertainty.profile_file import ProfileFile
 from cellmodels.fitting.uncertainty.profile_path import (
     Met,
     Path,
     ProfilePoint,
     Reference,
-    follow,
     reference_point,
 )
-from cellmodels.fitting.uncertainty.workers import Given, Refit, Source, Workshop, as_done
+from cellmodels.fitting.uncertainty.profile_way import Follow, Followed, Way
+from cellmodels.fitting.uncertainty.workers import Given, Refit, Source, as_done
 
 __all__ = ["Branch", "Profile", "profiles_of"]
 
 #: A part of the threshold; an optimum that is higher by all but this has no interval to speak of.
 _LEAST = 0.02
-#: Optima that are profiled, and simulations that look for each.
-_MOST, _EVALUATIONS = 6, 40
+#: Optima that are profiled.
+_MOST = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +141,7 @@ def profiles_of(
     *,
     source: Source | None = None,
     executor: Executor | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> list[Profile]:
     """Profile parameters from one or several optima, and from those behind the ends' ridges.
 
@@ -159,8 +161,12 @@ def profiles_of(
     executor : concurrent.futures.Executor, optional
         Whose workers follow the profiles, each of one parameter from one optimum; this process
         by default.
+    checkpoint : path, optional
+        File of what was followed; continued where it exists.
     """
-    survey = _Survey(problem, variances, threshold, source or Given(problem), executor)
+    source = source or Given(problem)
+    file = ProfileFile(checkpoint, source.mark if checkpoint is not None else "")
+    survey = _Survey(problem, variances, threshold, source, executor, file)
     known = list(optima)
     first = {(index, 0): survey.reference(index, known, 0) for index in variances}
     branches, behind = survey.follow(first, beyond=True, done=done)
@@ -203,6 +209,7 @@ class _Survey:
     threshold: float
     source: Source
     executor: Executor | None
+    file: ProfileFile
 
     def reference(self, index: int, known: Sequence[Evaluation], k: int) -> _Lying:
         """One of the optima for one parameter."""
@@ -223,10 +230,16 @@ class _Survey:
         """Branches from optima that are low enough, and where fits behind their ends ended."""
         keys = [key for key, lying in wanted.items() if key[1] == 0 or self._matters(lying)]
         ways = tuple(self._way(key[0], wanted[key], beyond) for key in keys)
-        found: dict[int, _Followed] = {}
-        known = [wanted[key].reference.best for key in keys]
-        results = as_done(_Follow(ways), range(len(ways)), self.source, self.executor, known)
-        for number, followed in results:
+        found: dict[int, Followed] = {}
+        for number, way in enumerate(ways):
+            before = self.file.get(way)
+            if before is not None:
+                found[number] = before
+                done(keys[number][0])
+        todo = [number for number in range(len(ways)) if number not in found]
+        known = [wanted[keys[number]].reference.best for number in todo]
+        for number, followed in as_done(Follow(ways), todo, self.source, self.executor, known):
+            self.file.add(ways[number], followed)
             found[number] = followed
             done(keys[number][0])
         branches = {}
@@ -248,68 +261,10 @@ class _Survey:
     def _matters(self, lying: _Lying) -> bool:
         return lying.above <= (1.0 - _LEAST) * self.threshold
 
-    def _way(self, index: int, lying: _Lying, beyond: bool) -> _Way:
+    def _way(self, index: int, lying: _Lying, beyond: bool) -> Way:
         scaled = tuple(map(float, lying.reference.best.scaled))
         left = max(self.threshold - lying.above, _LEAST * self.threshold)
-        return _Way(index, scaled, self.variances[index], float(left), beyond)
-
-
-@dataclass(frozen=True)
-class _Way:
-    """What a worker must know to follow a profile from an optimum.
-
-    Parameters
-    ----------
-    held : int
-        Index of the parameter.
-    scaled : tuple of float
-        The optimum.
-    variance, threshold : float
-    beyond : bool
-        Whether to look behind closed ends, and to fit from where the profile falls there.
-    """
-
-    held: int
-    scaled: tuple[float, ...]
-    variance: float
-    threshold: float
-    beyond: bool
-
-
-@dataclass(frozen=True, eq=False)
-class _Followed:
-    """Both sides, and optima of fits from behind their ends."""
-
-    low: Path
-    high: Path
-    behind: tuple[Refit, ...]
-
-
-@dataclass(frozen=True)
-class _Follow:
-    """The task: each of some ways."""
-
-    ways: tuple[_Way, ...]
-
-    def __call__(self, shop: Workshop, number: int) -> _Followed:
-        way = self.ways[number]
-        reference = reference_point(
-            shop.problem, way.held, shop.evaluation(way.scaled), way.variance, way.threshold
-        )
-        low, high = (follow(reference, side, beyond=way.beyond) for side in (-1, 1))
-        ends = [_behind(shop.problem, path) for path in (low, high)]
-        return _Followed(low, high, tuple(end for end in ends if end is not None))
-
-
-def _behind(problem: Problem, path: Path) -> Refit | None:
-    """The optimum behind the end of a path, if the profile falls there."""
-    if path.behind is None:
-        return None
-    ended = minimise(
-        problem, start=path.behind.scaled, max_evaluations=_EVALUATIONS, progress=False
-    )
-    path.evaluations += len(ended.trials)
-    return Refit.of(ended) if ended.converged else None
+        return Way(index, scaled, self.variances[index], float(left), beyond)
 
 
 def _distance(end: Refit, other: Evaluation) -> float:

@@ -240,6 +240,47 @@ def test_workers_give_the_same_profiles(problem_of, make):
     assert "better" in here and here.sizes["piece"] == 2
 
 
+def test_killed_profiles_go_on(problem_of, tmp_path):
+    """Each parameter and optimum that was followed is not followed again."""
+    parameters = [("a", 0.8, -9.0, np.inf), ("b", 1.0, -9.0, 9.0)]
+    problem = problem_of(TwoMinima(), np.zeros(3), 0.25, parameters)
+    best = problem.evaluate(fitted(problem).scaled)
+    calls, file = problem.predict.calls, tmp_path / "profile.json"
+    before = len(calls)
+    whole = profile_likelihood(problem, best)
+    cost = len(calls) - before
+    problem.predict.fails = _killed_after(calls, len(calls) + int(0.6 * cost))
+    with pytest.raises(KeyboardInterrupt):
+        profile_likelihood(problem, best, checkpoint=file)
+    problem.predict.fails = None
+    before = len(calls)
+    found = profile_likelihood(problem, best, checkpoint=file)
+    xr.testing.assert_identical(found, whole)
+    assert 0 < len(calls) - before < 0.5 * cost
+    before = len(calls)
+    xr.testing.assert_identical(profile_likelihood(problem, best, checkpoint=file), whole)
+    assert len(calls) - before <= 1  # the other optimum
+    one = profile_likelihood(problem, best, ["b"], checkpoint=file)  # some are enough for some
+    xr.testing.assert_identical(one["end_low"], whole["end_low"].sel(parameter=["b"]))
+    other = problem_of(TwoMinima(), np.ones(3), 0.25, parameters)
+    with pytest.raises(InputError, match="belongs to another fit"):
+        profile_likelihood(other, best, checkpoint=file)
+    file.write_text('{"schema": "cellmodels-profile/1", "mark": "", "done": {"x": {}}}')
+    with pytest.raises(InputError, match="not a checkpoint of profiles"):
+        profile_likelihood(problem, best, checkpoint=file)
+    with pytest.raises(InputError, match="folder of the checkpoint"):
+        profile_likelihood(problem, best, checkpoint=tmp_path / "none" / "profile.json")
+
+
+def _killed_after(calls, most):
+    def killed(values):
+        if len(calls) > most:
+            raise KeyboardInterrupt
+        return False
+
+    return killed
+
+
 def test_an_optimum_that_is_none_is_taken_as_it_is(decay):
     start = decay.evaluate([0.3, 0.3])
     found = profile_likelihood(decay, start)
