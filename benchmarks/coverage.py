@@ -49,13 +49,14 @@ import cellmodels.solver
 from benchmarks.coverage_lives import CYCLES, HORIZON, KINDS, RIGHT, WRONG, Kind, Life
 from benchmarks.report import Target, parser, report
 from cellmodels.errors import CellModelsError
+from cellmodels.fitting.assembly import assemble
 from cellmodels.fitting.empirical import fit_power_law
 from cellmodels.fitting.fit import free_parameters
 from cellmodels.fitting.forecast import forecast
 from cellmodels.fitting.least_squares import Optimum, minimise
 from cellmodels.fitting.matching import observe_with_protocol
 from cellmodels.fitting.problem import Evaluation, Problem
-from cellmodels.fitting.result import Fit, assemble
+from cellmodels.fitting.result import Fit
 from cellmodels.fitting.uncertainty.profile import profile_likelihood
 from cellmodels.observations import Points, PointSet
 from cellmodels.simulator import Simulator

@@ -45,6 +45,8 @@ _HYSTERESIS = {
 }
 _DEFAULT_TEMPERATURE = 298.15
 _DEFAULT_CONCENTRATION = 1000.0
+#: Of current collectors [S.m-1], as pybamm.ParameterValues.create_from_bpx has it.
+_CONDUCTIVITY = 4e7
 
 
 @dataclass(frozen=True)
@@ -191,12 +193,14 @@ class _Reader:
             if value is None:
                 value = self.found[REFERENCE_TEMPERATURE].value
             self._add(name, value, "State")
-        self._add(
-            "Total heat transfer coefficient [W.m-2.K-1]",
-            around.get("Heat transfer coefficient [W.m-2.K-1]", 0.0),
-            "State",
-            note="" if "Heat transfer coefficient [W.m-2.K-1]" in around else "adiabatic",
+        name, theirs = (
+            f"{each} [W.m-2.K-1]"
+            for each in ("Total heat transfer coefficient", "Heat transfer coefficient")
         )
+        if theirs in around:
+            self._add(name, around[theirs], "State")
+        else:
+            self._assume(name, 0.0, "no heat transfer coefficient: adiabatic")
         concentration = "Initial electrolyte concentration [mol.m-3]"
         name = "Initial concentration in electrolyte [mol.m-3]"
         if concentration in initial:
@@ -205,7 +209,11 @@ class _Reader:
             self._assume(name, _DEFAULT_CONCENTRATION, "no concentration of the electrolyte")
 
     def _thermal(self) -> None:
-        """Density and heat capacity of the whole cell, which every layer gets."""
+        """Density and heat capacity of the whole cell, which every layer gets.
+
+        Current collectors, which BPX does not have, get PyBaMM's values for such files: no
+        thickness, so that they neither store heat nor lose any.
+        """
         section = self.sections["Cell"]
         names = {
             "Density [kg.m-3]": "density [kg.m-3]",
@@ -217,6 +225,9 @@ class _Reader:
         for which in ELECTRODES:
             lumped = "the layers are the whole cell"
             self._add(f"{which} current collector thickness [m]", 0.0, "Cell", note=lumped)
+            name = f"{which} current collector conductivity [S.m-1]"
+            source, note = f"{CITATION}, PyBaMM's convention", "without effect at no thickness"
+            self._put(name, _CONDUCTIVITY, source, self.status, note)
 
     def _electrode(self, which: str) -> None:
         place = f"{which} electrode"

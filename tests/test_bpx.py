@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cellmodels import bpx_writer, parameter_set
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError
+from cellmodels.models.mechanisms import LumpedThermal
 from cellmodels.parameter_check import check
 from cellmodels.parameter_set import ParameterSet
 
@@ -144,6 +145,57 @@ def test_lumped_heat_capacity_is_that_of_the_layers(tmp_path):
         v.evaluate(p.rho_c_p_eff(pybamm.Scalar(298.15))) for p, v in zip(heat, values, strict=True)
     ]
     assert per_volume[0] == pytest.approx(per_volume[1], rel=1e-12)
+
+
+def without_extras(data):
+    """The content as others write it: the cell's thermal data alone, and no own section."""
+    copy = json.loads(json.dumps(data))
+    copy["Parameterisation"].pop("User-defined")
+    copy["State"].pop("Thermal environment", None)
+    return copy
+
+
+COOLING = "Total heat transfer coefficient [W.m-2.K-1]"
+
+
+def check_temperature(file):
+    """The lumped temperature of a discharge is that of PyBaMM's model of the same file."""
+    cell = Cell("lithium_ion", ParameterSet.from_bpx(file), "SPMe", [LumpedThermal()])
+    assert COOLING in cell.estimates  # BPX does not say how the cell is cooled
+    values = pybamm.ParameterValues.create_from_bpx(str(file))
+    values[COOLING] = 12.0
+    mine = cell.with_parameters({COOLING: 12.0}, source="measured", status="measured")
+    assert COOLING not in mine.estimates
+    model = pybamm.lithium_ion.SPMe({"thermal": "lumped"})
+    found = []
+    for one, parameters in ((mine.pybamm_model(), mine.parameter_values()), (model, values)):
+        solver = pybamm.IDAKLUSolver(rtol=1e-8, atol=1e-8)
+        simulation = pybamm.Simulation(one, parameter_values=parameters, C_rate=1, solver=solver)
+        solution = simulation.solve([0, 3000])
+        at = np.linspace(0, 0.999 * solution.t[-1], 100)
+        found.append(solution["Volume-averaged cell temperature [K]"](at))
+    assert found[1].max() - found[1][0] > 2.0
+    assert np.abs(found[0] - found[1]).max() < 1e-3
+
+
+def test_a_file_of_another_program_makes_a_thermal_cell(data, tmp_path):
+    file = tmp_path / "cell.json"
+    file.write_text(json.dumps(without_extras(data)), encoding="utf-8")
+    check_temperature(file)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not CELLS, reason="needs CELLMODELS_DATA with about_energy_bpx")
+@pytest.mark.parametrize("file", CELLS, ids=lambda file: file.stem)
+def test_shared_cells_warm_as_in_pybamm(file):
+    check_temperature(file)
+
+
+def test_without_thermal_data_there_is_no_thermal_cell(data, read):
+    plain = without_extras(data)
+    del plain["Parameterisation"]["Cell"]["Density [kg.m-3]"]
+    with pytest.raises(InputError, match="Negative electrode density"):
+        Cell("lithium_ion", read(plain), "SPMe", [LumpedThermal()])
 
 
 def test_initial_state_of_charge_is_kept(tmp_path):

@@ -1,12 +1,15 @@
 """The documentation says what is there."""
 
+import ast
 import importlib.util
+import inspect
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
+import cellmodels as cm
 from cellmodels.batch_file import read_batch_file
 from cellmodels.checkups_file import read_checkups_file
 from cellmodels.chemistry import Chemistry
@@ -19,6 +22,7 @@ from cellmodels.record import read_record
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "cellmodels"
+README = ROOT / "README.md"
 
 
 def modules_there():
@@ -63,6 +67,91 @@ def test_links_inside_the_repository_lead_somewhere(page):
 def test_modules_named_in_a_page_exist(page):
     for name in re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", page.read_text(encoding="utf8")):
         assert any((root / name).exists() for root in (PACKAGE, ROOT)), name
+
+
+def snippets():
+    """Page and text of each Python snippet."""
+    found = []
+    for page in pages():
+        text = page.read_text(encoding="utf8")
+        blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        found += [(page, block) for block in blocks]
+    return found
+
+
+#: What names in snippets stand for.
+STAND_FOR = {
+    "fit": (cm.Fit, cm.FreshFit),
+    "batch": (cm.Batch,),
+    "pooled": (cm.PooledFit,),
+    "modes": (cm.DegradationModes,),
+    "balance": (cm.ElectrodeBalance,),
+    "cell": (cm.Cell, cm.ParameterSet),
+}
+
+
+def meant(node):
+    """Objects that ``cm.name`` or a method of a known name may be, and whether they need self."""
+    if not (isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)):
+        return []
+    base = node.value.id
+    if base == "cm":
+        return [(getattr(cm, node.attr), False)]
+    owners = [kind for kind in STAND_FOR.get(base, ()) if hasattr(kind, node.attr)]
+    return [(getattr(kind, node.attr), True) for kind in owners]
+
+
+def refused(call, function, bound):
+    """Why a function does not take the arguments of a call; None where it does."""
+    if any(isinstance(each, ast.Starred) for each in call.args):
+        return None
+    named = {each.arg: None for each in call.keywords if each.arg}
+    method = bound and not inspect.ismethod(function)
+    try:
+        inspect.signature(function).bind(*([None] * (len(call.args) + method)), **named)
+    except TypeError as error:
+        return str(error)
+    return None
+
+
+def test_snippets_call_what_is_there_as_it_is():
+    checked = 0
+    for page, block in snippets():
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Call) and (choices := meant(node.func)):
+                reasons = [refused(node, *choice) for choice in choices]
+                assert None in reasons, (page.name, ast.unparse(node), reasons)
+                checked += 1
+    assert checked > 60
+
+
+def test_snippets_read_attributes_that_are_there():
+    for page, block in snippets():
+        for node in ast.walk(ast.parse(block)):
+            owners = STAND_FOR.get(getattr(getattr(node, "value", None), "id", ""), ())
+            if isinstance(node, ast.Attribute) and owners:
+                known = {n for kind in owners for n in (*dir(kind), *inspect.get_annotations(kind))}
+                assert node.attr in known, (page.name, ast.unparse(node))
+
+
+def test_every_public_name_is_in_a_page():
+    text = "".join(page.read_text(encoding="utf8") for page in [*DOCS.glob("*.md"), README])
+    for name in set(cm.__all__) - {"__version__"}:
+        assert re.search(rf"\b{name}\b", text), name
+
+
+def test_the_pooled_snippet_continues_the_batchs():
+    """Its parameters are those of the set of mechanisms that it takes."""
+    (batch,) = [block for _, block in snippets() if "cm.fit_tasks(" in block]
+    (pooled,) = [block for _, block in snippets() if "cm.fit_pooled(" in block]
+    (call,) = [n for n in ast.walk(ast.parse(batch)) if isinstance(n, ast.Call)
+               and ast.unparse(n.func) == "cm.fit_tasks"]  # fmt: skip
+    free = ast.literal_eval(call.args[3])
+    chosen = re.search(r'endswith\("\| (.+?)"\)', pooled)
+    named = re.findall(r'"([^"]+ \[[^"]+\])"', pooled)
+    assert named and set(named) <= set(free[chosen.group(1)])
+    assert not [other for other in free if other != chosen.group(1)
+                and f"017 | {other}".endswith(f"| {chosen.group(1)}")]  # fmt: skip
 
 
 def examples():

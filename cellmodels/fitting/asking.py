@@ -26,8 +26,7 @@ from cellmodels.fitting.uncertainty.multistart import comparable
 from cellmodels.fitting.uncertainty.profile import profile_likelihood
 from cellmodels.fitting.uncertainty.sampling import sample_posterior
 from cellmodels.fitting.uncertainty.sloppy import directions, in_words
-from cellmodels.fitting.uncertainty.workers import Given, SimulatedLife, Source
-from cellmodels.protocol import Protocol
+from cellmodels.fitting.uncertainty.workers import Given, Source
 from cellmodels.uncertainty_figures import plot_pairs, plot_profiles
 
 if TYPE_CHECKING:
@@ -46,12 +45,10 @@ class Asking:
     ----------
     cell : Cell
         The cell with the fitted values.
-    protocol : Protocol
     tree : xarray.DataTree
     """
 
     cell: Cell
-    protocol: Protocol
     tree: xr.DataTree
 
     def problem(self, predict: Predictor | None = None) -> Problem:
@@ -60,7 +57,7 @@ class Asking:
         Parameters
         ----------
         predict : Predictor, optional
-            In place of the simulator of the cell under its protocol.
+            In place of the simulator.
 
         Returns
         -------
@@ -74,7 +71,7 @@ class Asking:
             fit_tree.prior(self.tree),
             self.tree.attrs.get("solver_tolerance"),
         )
-        return problem if predict is not None else self._life(problem).build()
+        return problem if predict is not None else self._simulated(problem).build()
 
     # Questions ----------------------------------------------------------------------------
 
@@ -93,6 +90,8 @@ class Asking:
         names: Sequence[str] | None = None,
         *,
         level: float = 0.95,
+        executor: Executor | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         predict: Predictor | None = None,
         progress: bool = True,
     ) -> xr.Dataset:
@@ -110,8 +109,13 @@ class Asking:
             Parameters to profile; all by default.
         level : float
             Of the intervals.
+        executor : concurrent.futures.Executor, optional
+            Each of its workers builds the simulator once, and follows one parameter from one
+            optimum at a time.
+        checkpoint : path, optional
+            File of the profiles that are done; continued where it exists.
         predict : Predictor, optional
-            In place of the simulator.
+            In place of the simulator; an executor is sent it.
         progress : bool
             Show a progress bar.
 
@@ -123,7 +127,7 @@ class Asking:
         Raises
         ------
         InputError
-            On an unknown name, or a level that is none.
+            On an unknown name, a level that is none, or a checkpoint of something else.
         FitError
             When the simulation fails at the fitted values.
         """
@@ -136,6 +140,9 @@ class Asking:
             variance=Inflation.of_tree(self.tree).by_name,
             freedom=max(int(self.tree.attrs["degrees_of_freedom"]), 1),
             others=self._other_optima(problem),
+            source=self._source(problem, predict),
+            executor=executor,
+            checkpoint=checkpoint,
             progress=progress,
         )
 
@@ -212,7 +219,7 @@ class Asking:
     ) -> xr.Dataset:
         """Samples of the posterior by Markov chain Monte Carlo (needs ``cellmodels[mcmc]``).
 
-        Each step simulates a life for every walker: hours for a long life.
+        Each step simulates the cell for every walker: hours for a long life.
 
         Parameters
         ----------
@@ -380,13 +387,17 @@ class Asking:
         return [problem.evaluate_optimum(optima["values"].values[k]) for k in chosen]
 
     def _source(self, problem: Problem, predict: Predictor | None) -> Source:
-        return self._life(problem) if predict is None else Given(problem)
+        return self._simulated(problem) if predict is None else Given(problem)
 
-    def _life(self, problem: Problem) -> SimulatedLife:
-        """What the problem's simulator is made of: the cell before the fit, and its protocol."""
-        before = {p.name: p.nominal for p in problem.scaling.parameters if p.nominal is not None}
-        cell = self.cell.with_parameters(before, source="before the fit")
-        return SimulatedLife(cell.to_dict(), self.protocol.to_dict(), problem)
+    def _simulated(self, problem: Problem) -> Source:
+        """What workers make the problem's simulator of."""
+        raise NotImplementedError
+
+    def _cell_before(self) -> Cell:
+        """The cell before the fit."""
+        parameters = fit_tree.scaling(self.tree).parameters
+        before = {p.name: p.nominal for p in parameters if p.nominal is not None}
+        return self.cell.with_parameters(before, source="before the fit")
 
 
 def _nothing(*_: Any, **__: Any) -> Any:

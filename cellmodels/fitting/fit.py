@@ -15,17 +15,19 @@ from numpy.typing import ArrayLike
 
 from cellmodels.cell import Cell
 from cellmodels.errors import InputError, did_you_mean
+from cellmodels.fitting.assembly import assemble
 from cellmodels.fitting.fit_tree import plain_dataset
 from cellmodels.fitting.least_squares import check_request, minimise, residual_variance
 from cellmodels.fitting.loss import Loss
 from cellmodels.fitting.matching import observe_with_protocol
 from cellmodels.fitting.prior import Prior
 from cellmodels.fitting.problem import Predictor, Problem
-from cellmodels.fitting.result import Fit, assemble
+from cellmodels.fitting.result import Fit
 from cellmodels.fitting.scaling import FreeParameter, Scaling
 from cellmodels.fitting.simpler import SimplerModel, fit_simpler
-from cellmodels.fitting.uncertainty.multistart import multi_start, other_optima
-from cellmodels.fitting.uncertainty.workers import Given, SimulatedLife, Source
+from cellmodels.fitting.uncertainty.multistart import file_of_starts, multi_start, other_optima
+from cellmodels.fitting.uncertainty.sources import SimulatedLife
+from cellmodels.fitting.uncertainty.workers import Given, Source
 from cellmodels.protocol import Protocol
 from cellmodels.simulator import Simulator
 from cellmodels.units import unit_of_name
@@ -206,7 +208,7 @@ def fit_with(
         seed=seed,
         source=_source(problem, cell, protocol),
         executor=executor,
-        checkpoint=_file_of_starts(checkpoint, resume),
+        checkpoint=file_of_starts(checkpoint, resume),
         max_evaluations=max_evaluations,
         progress=progress,
     )
@@ -221,18 +223,8 @@ def fit_with(
 def _source(problem: Problem, cell: Cell, protocol: Protocol) -> Source:
     """What workers make the problem of; another predictor than a simulator's is sent itself."""
     if isinstance(getattr(problem.predict, "__self__", None), Simulator):
-        return SimulatedLife(cell.to_dict(), protocol.to_dict(), problem)
+        return SimulatedLife.of(problem, cell, protocol)
     return Given(problem)
-
-
-def _file_of_starts(checkpoint: str | os.PathLike[str] | None, resume: bool) -> Path | None:
-    """The checkpoint of the fits from many starts, beside that of the last one."""
-    if checkpoint is None:
-        return None
-    file = Path(f"{os.fspath(checkpoint)}.starts")
-    if not resume:
-        file.unlink(missing_ok=True)
-    return file
 
 
 def simpler_levels(cell: Cell, wanted: Iterable[str] | None = None) -> tuple[str, ...]:

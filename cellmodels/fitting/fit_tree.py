@@ -1,4 +1,14 @@
-"""The numbers of a fit as one ``xarray.DataTree``, and what was fitted read back from it."""
+"""The numbers of a fit as one ``xarray.DataTree``, and what was fitted read back from it.
+
+Groups of the tree: ``/parameters`` (one row a parameter, with covariance and correlation of
+the scaled parameters), ``/points`` (data, noise, prediction, residuals and Jacobian, one row
+a point), ``/variables`` (one row a fitted variable), ``/trials`` (one row an evaluation),
+``/fixed_inputs`` (what fixed inputs add to the uncertainty, where asked for),
+``/simpler_models`` (one row a simpler model that was fitted first, if any), ``/optima`` (where
+fits from many starts ended, if there were any), ``/profile``, ``/bootstrap`` and ``/samples`` (what
+was asked about the uncertainty and is carried), ``/comparison`` (the fit beside empirical laws),
+``/record`` (the data as they were given).
+"""
 
 from __future__ import annotations
 

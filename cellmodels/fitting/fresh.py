@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,15 +20,28 @@ from cellmodels.experiments.parts import Measured
 from cellmodels.experiments.simulator import ExperimentSimulator, checked_experiments, cuts_of
 from cellmodels.experiments.start import INITIAL
 from cellmodels.experiments.values import VoltageTrace
+from cellmodels.fitting.assembly import fitted_cell
 from cellmodels.fitting.fit import NAMES_ONLY, free_parameters
+from cellmodels.fitting.fit_tree import plain_dataset
 from cellmodels.fitting.fresh_fit import FreshFit
-from cellmodels.fitting.least_squares import Optimum, minimise
+from cellmodels.fitting.least_squares import (
+    Optimum,
+    check_request,
+    minimise,
+    residual_variance,
+)
 from cellmodels.fitting.loss import Loss
 from cellmodels.fitting.prior import Prior
 from cellmodels.fitting.problem import Predictor, Problem
 from cellmodels.fitting.residuals import Observations, Variable
-from cellmodels.fitting.result import fitted_cell
 from cellmodels.fitting.scaling import Scaling
+from cellmodels.fitting.uncertainty.multistart import (
+    file_of_starts,
+    multi_start,
+    other_optima,
+    start_points,
+)
+from cellmodels.fitting.uncertainty.sources import SimulatedExperiments
 from cellmodels.observations import TRACES, Points, PointSet, Prediction
 from cellmodels.record.noise import series_noise
 from cellmodels.scale_factors import ScaleFactor, with_number, with_scale_factors
@@ -57,6 +71,9 @@ def fit_fresh(
     resume: bool = False,
     progress: bool = True,
     max_evaluations: int = 100,
+    starts: int = 1,
+    seed: int = 0,
+    executor: Executor | None = None,
 ) -> FreshFit:
     """Fit parameters of a fresh cell to several experiments together.
 
@@ -91,7 +108,14 @@ def fit_fresh(
     progress : bool
         Show a progress bar.
     max_evaluations : int
-        Largest number of simulations of all experiments.
+        Largest number of simulations of all experiments, from each start.
+    starts : int
+        Fits from so many starts, the given one and a Sobol design inside the bounds; the best is
+        returned, and ``FreshFit.optima`` holds the distinct ends.
+    seed : int
+        Of that design.
+    executor : concurrent.futures.Executor, optional
+        Whose workers fit from these starts.
 
     Returns
     -------
@@ -108,8 +132,8 @@ def fit_fresh(
 
     Examples
     --------
-    >>> slow = cm.VoltageTrace(time, voltage, "Discharge at C/10 for 35600 seconds",
-    ...     name="C/10", rest_voltage=4.178, noise=5e-3)  # doctest: +SKIP
+    >>> slow = cm.VoltageTrace(time, voltage, "Discharge at 0.1C for 35600 seconds",
+    ...     name="0.1C", rest_voltage=4.178, noise=5e-3)  # doctest: +SKIP
     >>> free = ["Negative electrode active material volume fraction",
     ...     cm.scaled("Negative particle diffusivity [m2.s-1]")]  # doctest: +SKIP
     >>> fit = cm.fit_fresh(cell, [slow, fast], free)  # doctest: +SKIP
@@ -122,6 +146,9 @@ def fit_fresh(
         max_evaluations=max_evaluations,
         checkpoint=checkpoint,
         resume=resume,
+        starts=starts,
+        seed=seed,
+        executor=executor,
     )
 
 
@@ -159,27 +186,63 @@ class FreshProblem:
         )
         return replace(found, status="blocked", message=message)
 
-    def fit(self, **options: Any) -> FreshFit:
-        """The same with statistics and the fitted cell, and what was simulated at the start."""
+    def fit(
+        self,
+        *,
+        starts: int = 1,
+        seed: int = 0,
+        executor: Executor | None = None,
+        **options: Any,
+    ) -> FreshFit:
+        """The same with statistics and the fitted cell, and what was simulated at the start.
+
+        Options as of :meth:`optimum`, and ``starts``, ``seed``, ``executor`` as of
+        :func:`fit_fresh`.
+        """
+        if starts != 1:
+            return self._fit_from_many(starts, seed, executor, options)
         first = _Remembering(self.problem.predict)
         watched = replace(self, problem=replace(self.problem, predict=first))
-        optimum = watched.optimum(**options)
-        cell, tree = self.fitted(optimum)
-        if first.values is not None:
-            note = {"long_name": "prediction at the start of the fit"}
-            points = tree["points"].to_dataset()
-            tree["points"] = xr.DataTree(points.assign(start=("point", first.values, note)))
+        return _with_start(self.result(watched.optimum(**options)), first.values)
+
+    def result(self, optimum: Optimum, remarks: Sequence[str] = ()) -> FreshFit:
+        """The fit with its statistics and the fitted cell."""
+        cell, tree = self.fitted(optimum, remarks)
         return FreshFit(cell, self.simulator.experiments, tree)
 
-    def fitted(self, optimum: Optimum) -> tuple[Cell, xr.DataTree]:
+    def _fit_from_many(
+        self, starts: int, seed: int, executor: Executor | None, options: dict[str, Any]
+    ) -> FreshFit:
+        given: dict[str, Any] = {"checkpoint": None, "resume": False, "max_evaluations": 100}
+        given |= options
+        checkpoint, resume = given["checkpoint"], given["resume"]
+        check_request(self.problem, checkpoint, resume, given["max_evaluations"])
+        ends = multi_start(
+            self.problem,
+            starts,
+            seed=seed,
+            source=SimulatedExperiments.of(self.problem, self.cell, self.simulator.experiments),
+            executor=executor,
+            checkpoint=file_of_starts(checkpoint, resume),
+            max_evaluations=given["max_evaluations"],
+            progress=given.get("progress", False),
+        )
+        best = self.scaling.to_scaled(ends["values"].values[0])
+        optimum = self.optimum(**given, start=best)
+        made = self.result(optimum, other_optima(ends, residual_variance(optimum.best)))
+        made.tree["optima"] = xr.DataTree(plain_dataset(ends))
+        start = self.problem.evaluate(start_points(self.scaling, 1)[0])
+        return _with_start(made, start.prediction.values)
+
+    def fitted(self, optimum: Optimum, remarks: Sequence[str] = ()) -> tuple[Cell, xr.DataTree]:
         """The fitted cell, and the tree of the fit."""
         experiments = self.simulator.experiments
         nodes = {f"/{node_name(each)}": to_dataset(each) for each in experiments}
         record = xr.DataTree.from_dict(nodes)
         named = ", ".join(each.name for each in experiments)
         record.attrs["title"] = f"experiments: {named}" if named else "a voltage trace"
-        remarks = _remarks(self.observations, optimum)
-        return fitted_cell(self.cell, record, self.problem, optimum, remarks)
+        said = [*_remarks(self.observations, optimum), *remarks]
+        return fitted_cell(self.cell, record, self.problem, optimum, said)
 
 
 class _Remembering:
@@ -194,6 +257,15 @@ class _Remembering:
         if self.values is None and found.outcome.ok:
             self.values = found.values
         return found
+
+
+def _with_start(fit: FreshFit, values: NDArray[np.float64] | None) -> FreshFit:
+    """The fit with what was predicted at its start, where that could be simulated."""
+    if values is not None:
+        note = {"long_name": "prediction at the start of the fit"}
+        points = fit.tree["points"].to_dataset()
+        fit.tree["points"] = xr.DataTree(points.assign(start=("point", values, note)))
+    return fit
 
 
 def fresh_problem(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import xarray as xr
@@ -13,10 +13,12 @@ from cellmodels.errors import InputError
 from cellmodels.experiments.datasets import beside, experiment_from, node_name
 from cellmodels.experiments.experiment import Experiment
 from cellmodels.experiments.parts import Measured
-from cellmodels.experiments.simulator import ExperimentSimulator
-from cellmodels.fitting import fit_tree
-from cellmodels.fitting.problem import Predictor, Problem
-from cellmodels.fitting.result import FittedCell, read_fit, write_fit
+from cellmodels.fitting.asking import Asking
+from cellmodels.fitting.fit_netcdf import read_fit
+from cellmodels.fitting.fitted_cell import FittedCell
+from cellmodels.fitting.problem import Problem
+from cellmodels.fitting.uncertainty.sources import SimulatedExperiments
+from cellmodels.fitting.uncertainty.workers import Source
 from cellmodels.fresh_figures import plot_fresh_fit
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["FreshFit"]
 
 
-class FreshFit(FittedCell):
+class FreshFit(FittedCell, Asking):
     """A cell fitted to experiments: made by :func:`cellmodels.fit_fresh`, not changed.
 
     Attributes
@@ -37,7 +39,7 @@ class FreshFit(FittedCell):
         What was done to the cell, and measured.
     tree : xarray.DataTree
         The numbers, in the groups ``/parameters``, ``/points``, ``/variables``, ``/trials`` and
-        ``/record``.
+        ``/record``, and those that were asked for; see :mod:`cellmodels.fitting.fit_tree`.
     """
 
     def __init__(self, cell: Cell, experiments: tuple[Experiment, ...], tree: xr.DataTree) -> None:
@@ -66,47 +68,18 @@ class FreshFit(FittedCell):
             tree[f"/{node_name(experiment)}"] = dataset
         return xr.DataTree.from_dict(tree)
 
-    def problem(self, predict: Predictor | None = None) -> Problem:
-        """What was fitted to what, to be asked again: profiles, samples and restarts start here.
+    def _with_tree(self, tree: xr.DataTree) -> Self:
+        return type(self)(self.cell, self.experiments, tree)
 
-        Parameters
-        ----------
-        predict : Predictor, optional
-            In place of the simulated experiments.
-
-        Returns
-        -------
-        Problem
-        """
-        scaling = fit_tree.scaling(self.tree)
-        if predict is None:
-            before = {p.name: p.nominal for p in scaling.parameters if p.nominal is not None}
-            cell = self.cell.with_parameters(before, source="before the fit")
-            predict = ExperimentSimulator(cell, self.experiments, scaling.names).predict
-        return Problem(
-            predict,
-            fit_tree.observations(self.tree),
-            scaling,
-            fit_tree.loss(self.tree),
-            fit_tree.prior(self.tree),
-        )
+    def _simulated(self, problem: Problem) -> Source:
+        return SimulatedExperiments.of(problem, self._cell_before(), self.experiments)
 
     def plot(self) -> Figure:
         """Experiments, what was fitted, residuals and parameters in one figure."""
         return plot_fresh_fit(self.tree)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fit to a netCDF file, replacing it in one step.
-
-        Parameters
-        ----------
-        path : path
-            Usually ending in ``.nc``.
-        """
-        write_fit(self.tree, path)
-
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> FreshFit:
+    def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a fit written by :meth:`save`.
 
         Raises

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,8 +37,7 @@ class TraceFit(FreshFit):
     experiments : tuple of Experiment
         The trace.
     tree : xarray.DataTree
-        The numbers, in the groups ``/parameters``, ``/points``, ``/variables``, ``/trials`` and
-        ``/record``.
+        The numbers, as of a :class:`~cellmodels.fitting.fresh_fit.FreshFit`.
     """
 
     @property
@@ -75,6 +75,9 @@ def fit_trace(
     bounds: Mapping[Name, tuple[float, float]] | None = None,
     progress: bool = True,
     max_evaluations: int = 100,
+    starts: int = 1,
+    seed: int = 0,
+    executor: Executor | None = None,
 ) -> TraceFit:
     """Fit parameters of a fresh cell to its voltage over a sequence of steps.
 
@@ -107,7 +110,9 @@ def fit_trace(
     progress : bool
         Show a progress bar.
     max_evaluations : int
-        Largest number of simulated traces.
+        Largest number of simulated traces, from each start.
+    starts, seed, executor
+        As of :func:`cellmodels.fit_fresh`.
 
     Returns
     -------
@@ -131,7 +136,15 @@ def fit_trace(
     problem = trace_problem(
         cell, time, voltage, steps, free, noise=noise, start=start, bounds=bounds
     )
-    return problem.result(problem.optimum(progress=progress, max_evaluations=max_evaluations))
+    made = problem.fit(
+        progress=progress,
+        max_evaluations=max_evaluations,
+        starts=starts,
+        seed=seed,
+        executor=executor,
+    )
+    assert isinstance(made, TraceFit)
+    return made
 
 
 @dataclass(frozen=True)
@@ -145,9 +158,9 @@ class TraceProblem(FreshProblem):
         assert isinstance(part, TracePart)
         return part.simulator
 
-    def result(self, optimum: Optimum) -> TraceFit:
+    def result(self, optimum: Optimum, remarks: Sequence[str] = ()) -> TraceFit:
         """The fit with its statistics and the fitted cell."""
-        cell, tree = self.fitted(optimum)
+        cell, tree = self.fitted(optimum, remarks)
         tree.attrs["steps"] = json.dumps([str(step) for step in self.trace_simulator.steps])
         return TraceFit(cell, self.simulator.experiments, tree)
 

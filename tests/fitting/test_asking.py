@@ -279,4 +279,6 @@ def test_a_saved_fit_is_asked_with_a_simulator_of_its_own(tmp_path):
     here = loaded.bootstrap(4, progress=False)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as executor:
         there = loaded.bootstrap(4, executor=executor, progress=False)
+        profiled = loaded.profile(free[:1], executor=executor, progress=False)
     xr.testing.assert_identical(here, there)
+    xr.testing.assert_identical(profile, profiled)

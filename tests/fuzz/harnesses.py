@@ -28,10 +28,10 @@ from cellmodels.chemistry import Chemistry
 from cellmodels.errors import CellModelsError
 from cellmodels.expressions import Expression, casadi_functions
 from cellmodels.fit_file import read_fit_file, read_simulate_file
-from cellmodels.fitting import Fit, result
+from cellmodels.fitting import Fit, fit_netcdf
 from cellmodels.fitting.checkpoint import read_checkpoint
+from cellmodels.fitting.fit_netcdf import GROUPS
 from cellmodels.fitting.fit_tree import SCHEMA
-from cellmodels.fitting.result import GROUPS
 from cellmodels.parameter_set import ParameterSet
 from cellmodels.protocol import Protocol
 from cellmodels.record import build_record, check_quality, read_record
@@ -289,7 +289,7 @@ def fit(data: bytes) -> None:
     groups = {f"/{group}": xr.Dataset() for group in GROUPS}
     tree = xr.DataTree.from_dict(groups)
     tree.attrs = {**FIT, name: text}
-    with mock.patch.object(result, "read_tree", return_value=tree):
+    with mock.patch.object(fit_netcdf, "read_tree", return_value=tree):
         _read("fit.nc", Fit.load, b"\x89HDF\r\n\x1a\n")
 
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import scipy.stats.qmc
@@ -23,7 +24,7 @@ from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.scaling import Scaling
 from cellmodels.fitting.uncertainty.workers import Given, Refit, Source, Workshop, run_all
 
-__all__ = ["comparable", "multi_start", "other_optima", "start_points"]
+__all__ = ["comparable", "file_of_starts", "multi_start", "other_optima", "start_points"]
 
 Array = NDArray[np.float64]
 
@@ -101,6 +102,19 @@ def multi_start(
     if not any(refit.scaled for refit in refits):
         raise FitError(f"None of {starts} fits could begin. The first: {refits[0].message}")
     return _dataset(problem, refits, start_points(problem.scaling, int(starts), int(seed)), seed)
+
+
+def file_of_starts(checkpoint: str | os.PathLike[str] | None, resume: bool) -> Path | None:
+    """The checkpoint of the fits from many starts, beside that of the last one.
+
+    An old one is removed unless it is to be continued.
+    """
+    if checkpoint is None:
+        return None
+    file = Path(f"{os.fspath(checkpoint)}.starts")
+    if not resume:
+        file.unlink(missing_ok=True)
+    return file
 
 
 def start_points(scaling: Scaling, starts: int, seed: int = 0) -> Array:

@@ -13,7 +13,9 @@ doi:10.2307/2347496, with the whole curve kept.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 
 import numpy as np
 import scipy.stats
@@ -24,6 +26,7 @@ from tqdm.auto import tqdm
 from cellmodels.errors import InputError, did_you_mean
 from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.uncertainty.profile_branches import Profile, profiles_of
+from cellmodels.fitting.uncertainty.workers import Source
 
 __all__ = ["profile_likelihood"]
 
@@ -42,6 +45,9 @@ def profile_likelihood(
     variance: float | Mapping[str, float] = 1.0,
     freedom: int | None = None,
     others: Sequence[Evaluation] = (),
+    source: Source | None = None,
+    executor: Executor | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Profile parameters around an optimum.
@@ -64,6 +70,14 @@ def profile_likelihood(
     others : sequence of Evaluation
         At other optima; those hardly higher than the lowest are profiled too, as are others that
         are met behind the ends of the given optimum's profile.
+    source : Source, optional
+        What workers make the problem of; by default they are sent the problem itself.
+    executor : concurrent.futures.Executor, optional
+        Whose workers follow the profiles, one of each parameter and optimum at a time; this
+        process by default. The numbers are the same where the optima were evaluated from a cold
+        start, as `Problem.evaluate_optimum` does.
+    checkpoint : path, optional
+        File of the profiles that are done; continued where it exists.
     progress : bool
         Show a progress bar.
 
@@ -84,7 +98,8 @@ def profile_likelihood(
     Raises
     ------
     InputError
-        On an unknown name, or a level or variance that cannot be one.
+        On an unknown name, a level or variance that cannot be one, or a checkpoint of something
+        else.
     ValueError
         When the evaluation failed.
     """
@@ -96,7 +111,16 @@ def profile_likelihood(
     optima = [best, *(other for other in others if other.ok)]
     with tqdm(total=len(chosen), desc="profile", unit="parameter", disable=not progress) as bar:
         held = dict(zip(chosen, variances, strict=True))
-        profiles = profiles_of(problem, held, optima, threshold, lambda index: bar.update(1))
+        profiles = profiles_of(
+            problem,
+            held,
+            optima,
+            threshold,
+            lambda index: bar.update(1),
+            source=source,
+            executor=executor,
+            checkpoint=checkpoint,
+        )
     return _dataset(problem, profiles, level, threshold, freedom)
 
 

@@ -8,27 +8,31 @@ from many starts, and those that are met where a profile is followed on behind i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cellmodels.fitting.least_squares import minimise
 from cellmodels.fitting.problem import Evaluation, Problem
+from cellmodels.fitting.uncertainty.profile_file import ProfileFile
 from cellmodels.fitting.uncertainty.profile_path import (
+    Met,
     Path,
     ProfilePoint,
     Reference,
-    follow,
     reference_point,
 )
+from cellmodels.fitting.uncertainty.profile_way import Follow, Followed, Way
+from cellmodels.fitting.uncertainty.workers import Given, Refit, Source, as_done
 
 __all__ = ["Branch", "Profile", "profiles_of"]
 
 #: A part of the threshold; an optimum that is higher by all but this has no interval to speak of.
 _LEAST = 0.02
-#: Optima that are profiled, and simulations that look for each.
-_MOST, _EVALUATIONS = 6, 40
+#: Optima that are profiled.
+_MOST = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +84,11 @@ class Profile:
         return self.reference.problem.scaling.names[self.reference.held]
 
     @property
-    def met(self) -> list[Evaluation]:
+    def met(self) -> list[Met]:
         """The other optima, and the lowest point of every path."""
         lowest = [path.best for path in self.paths if path.best is not None]
-        return [*(branch.reference.best for branch in self.branches[1:]), *lowest]
+        others = (branch.reference.best for branch in self.branches[1:])
+        return [*(Met(other.values, other.cost) for other in others), *lowest]
 
     @property
     def low(self) -> Path:
@@ -133,6 +138,10 @@ def profiles_of(
     optima: Sequence[Evaluation],
     threshold: float,
     done: Callable[[int], object] = lambda index: None,
+    *,
+    source: Source | None = None,
+    executor: Executor | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> list[Profile]:
     """Profile parameters from one or several optima, and from those behind the ends' ridges.
 
@@ -147,87 +156,122 @@ def profiles_of(
         Of the deviance.
     done : callable
         Called with the index of a parameter when it has been profiled from the given optimum.
+    source : Source, optional
+        What workers make the problem of; by default they are sent the problem itself.
+    executor : concurrent.futures.Executor, optional
+        Whose workers follow the profiles, each of one parameter from one optimum; this process
+        by default.
+    checkpoint : path, optional
+        File of what was followed; continued where it exists.
     """
+    source = source or Given(problem)
+    file = ProfileFile(checkpoint, source.mark if checkpoint is not None else "")
+    survey = _Survey(problem, variances, threshold, source, executor, file)
     known = list(optima)
-    found: dict[int, list[Branch]] = {index: [] for index in variances}
-    for k in range(_MOST):
-        if k == len(known):
-            break
-        for index, variance in variances.items():
-            branch = _branch(problem, index, known, k, variance, threshold)
-            if branch is not None:
-                found[index].append(branch)
-            if branch is not None and k == 0:
-                known += _behind(problem, branch, known)
-                done(index)
+    first = {(index, 0): survey.reference(index, known, 0) for index in variances}
+    branches, behind = survey.follow(first, beyond=True, done=done)
+    known = survey.with_new(known, behind)
+    later = {
+        (index, k): survey.reference(index, known, k)
+        for k in range(1, min(len(known), _MOST))
+        for index in variances
+    }
+    branches |= survey.follow(later, beyond=False)[0]
+    # from the lowest optimum, anew where that is lower than was known
+    now = {(index, k): survey.reference(index, known, k) for index, k in branches}
+    nearer = {
+        key: lying
+        for key, lying in now.items()
+        if lying.above - branches[key].above > _LEAST * threshold
+    }
+    branches = {key: branch for key, branch in branches.items() if key not in nearer}
+    branches |= survey.follow(nearer, beyond=False)[0]
     return [
-        Profile(tuple(_lowered(problem, found[index], known, variance, threshold)))
-        for index, variance in variances.items()
+        Profile(tuple(branches[key] for key in sorted(branches) if key[0] == index))
+        for index in variances
     ]
 
 
-def _branch(
-    problem: Problem,
-    held: int,
-    known: Sequence[Evaluation],
-    k: int,
-    variance: float,
-    threshold: float,
-) -> Branch | None:
-    """From one of the optima; None where it is higher than the threshold above the lowest."""
-    references = [reference_point(problem, held, each, variance, threshold) for each in known]
-    lowest = min(reference.cost for reference in references)
-    above = (references[k].cost - lowest) / (0.5 * variance)
-    if k and above > (1.0 - _LEAST) * threshold:
-        return None
-    return _followed(references[k], above, threshold, beyond=k == 0)
+@dataclass(frozen=True, eq=False)
+class _Lying:
+    """An optimum of a parameter's profile, and its deviance from the lowest one."""
+
+    reference: Reference
+    above: float
 
 
-def _followed(reference: Reference, above: float, threshold: float, *, beyond: bool) -> Branch:
-    left = replace(reference, threshold=max(threshold - above, _LEAST * threshold))
-    low, high = (follow(left, side, beyond=beyond) for side in (-1, 1))
-    return Branch(left, above, low, high)
+@dataclass(frozen=True, eq=False)
+class _Survey:
+    """What all branches have in common. Branches go by a parameter's index and an optimum's."""
+
+    problem: Problem
+    variances: Mapping[int, float]
+    threshold: float
+    source: Source
+    executor: Executor | None
+    file: ProfileFile
+
+    def reference(self, index: int, known: Sequence[Evaluation], k: int) -> _Lying:
+        """One of the optima for one parameter."""
+        variance = self.variances[index]
+        references = [
+            reference_point(self.problem, index, each, variance, self.threshold) for each in known
+        ]
+        lowest = min(reference.cost for reference in references)
+        return _Lying(references[k], (references[k].cost - lowest) / (0.5 * variance))
+
+    def follow(
+        self,
+        wanted: Mapping[tuple[int, int], _Lying],
+        *,
+        beyond: bool,
+        done: Callable[[int], object] = lambda index: None,
+    ) -> tuple[dict[tuple[int, int], Branch], list[Refit]]:
+        """Branches from optima that are low enough, and where fits behind their ends ended."""
+        keys = [key for key, lying in wanted.items() if key[1] == 0 or self._matters(lying)]
+        ways = tuple(self._way(key[0], wanted[key], beyond) for key in keys)
+        found: dict[int, Followed] = {}
+        for number, way in enumerate(ways):
+            before = self.file.get(way)
+            if before is not None:
+                found[number] = before
+                done(keys[number][0])
+        todo = [number for number in range(len(ways)) if number not in found]
+        known = [wanted[keys[number]].reference.best for number in todo]
+        for number, followed in as_done(Follow(ways), todo, self.source, self.executor, known):
+            self.file.add(ways[number], followed)
+            found[number] = followed
+            done(keys[number][0])
+        branches = {}
+        for number, key in enumerate(keys):
+            lying, way = wanted[key], ways[number]
+            reference = replace(lying.reference, threshold=way.threshold)
+            branches[key] = Branch(reference, lying.above, found[number].low, found[number].high)
+        return branches, [end for number in range(len(ways)) for end in found[number].behind]
+
+    def with_new(self, known: Sequence[Evaluation], ends: Sequence[Refit]) -> list[Evaluation]:
+        """The optima with those of the ends that are others."""
+        found = list(known)
+        for end in ends:
+            if all(_distance(end, other) >= 1.0 for other in found):
+                new = self.problem.evaluate(np.array(end.scaled))
+                found += [new] if new.ok else []
+        return found
+
+    def _matters(self, lying: _Lying) -> bool:
+        return lying.above <= (1.0 - _LEAST) * self.threshold
+
+    def _way(self, index: int, lying: _Lying, beyond: bool) -> Way:
+        scaled = tuple(map(float, lying.reference.best.scaled))
+        left = max(self.threshold - lying.above, _LEAST * self.threshold)
+        return Way(index, scaled, self.variances[index], float(left), beyond)
 
 
-def _behind(problem: Problem, branch: Branch, known: Sequence[Evaluation]) -> list[Evaluation]:
-    """Optima behind the ends of a branch that are not known yet."""
-    found: list[Evaluation] = []
-    for path in (branch.low, branch.high):
-        if path.behind is None:
-            continue
-        ended = minimise(
-            problem, start=path.behind.scaled, max_evaluations=_EVALUATIONS, progress=False
-        )
-        path.evaluations += len(ended.trials)
-        same = any(_distance(ended.best, other) < 1.0 for other in (*known, *found))
-        if ended.converged and not same:
-            found.append(ended.best)
-    return found
-
-
-def _distance(a: Evaluation, b: Evaluation) -> float:
-    """In standard errors of the linearised problem."""
-    return float(np.linalg.norm(a.slopes @ (b.scaled - a.scaled)))
-
-
-def _lowered(
-    problem: Problem,
-    branches: Sequence[Branch],
-    known: Sequence[Evaluation],
-    variance: float,
-    threshold: float,
-) -> list[Branch]:
-    """The branches from the lowest optimum, followed anew where that is lower than was known."""
-    held = branches[0].reference.held
-    lowest = min(reference_point(problem, held, each, variance, threshold).cost for each in known)
-    found = []
-    for k, branch in enumerate(branches):
-        above = (branch.reference.cost - lowest) / (0.5 * variance)
-        if above - branch.above <= _LEAST * threshold:
-            found.append(branch)
-        elif k == 0 or above <= (1.0 - _LEAST) * threshold:
-            found.append(_followed(branch.reference, above, threshold, beyond=False))
-    return found
+def _distance(end: Refit, other: Evaluation) -> float:
+    """In standard errors of the problem linearised at the end."""
+    step = other.scaled - np.array(end.scaled)
+    information = np.array(end.information).reshape(step.size, step.size)
+    return float(np.sqrt(max(step @ information @ step, 0.0)))
 
 
 def _lowest(point: ProfilePoint, other: Sequence[ProfilePoint]) -> bool:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cellmodels.fitting.problem import Evaluation, Problem
 from cellmodels.fitting.uncertainty.linearised import Linearised
 
-__all__ = ["ACCURACY", "Path", "ProfilePoint", "Reference", "follow", "reference_point"]
+__all__ = ["ACCURACY", "Met", "Path", "ProfilePoint", "Reference", "follow", "reference_point"]
 
 Array = NDArray[np.float64]
 
@@ -108,6 +108,21 @@ class Reference:
     start: ProfilePoint
 
 
+@dataclass(frozen=True, eq=False)
+class Met:
+    """A point that was met, without what only this process can hold.
+
+    Parameters
+    ----------
+    values : ndarray, shape (p,)
+        In natural units.
+    cost : float
+    """
+
+    values: Array
+    cost: float
+
+
 @dataclass(eq=False)
 class Path:
     """One side of a profile.
@@ -123,7 +138,7 @@ class Path:
     crossing : float
         Scaled parameter at the threshold; the bound where the side is not closed.
     evaluations, failures : int
-    best : Evaluation, optional
+    best : Met, optional
         Of the lowest cost on the way.
     behind : ProfilePoint, optional
         Where, behind a closed end, the profile falls again: another optimum is near.
@@ -134,7 +149,7 @@ class Path:
     crossing: float = np.nan
     evaluations: int = 0
     failures: int = 0
-    best: Evaluation | None = None
+    best: Met | None = None
     behind: ProfilePoint | None = None
 
 
@@ -272,7 +287,7 @@ class _Follower:
         self.path.evaluations += 1
         self.path.failures += not found.ok
         if found.ok and (self.path.best is None or found.cost < self.path.best.cost):
-            self.path.best = found
+            self.path.best = Met(found.values, found.cost)
         return found
 
     def _settle(self, at: float, scaled: Array) -> ProfilePoint | None:

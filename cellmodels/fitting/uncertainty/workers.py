@@ -11,26 +11,22 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from cellmodels.cell import Cell
 from cellmodels.errors import InputError
 from cellmodels.fitting.checkpoint import fingerprint
 from cellmodels.fitting.least_squares import FitError, Optimum
 from cellmodels.fitting.problem import Evaluation, Problem
-from cellmodels.observations import Prediction
-from cellmodels.protocol import Protocol as CyclingProtocol
-from cellmodels.simulator import Simulator
 from cellmodels.writing import replacing
 
-__all__ = ["Given", "Refit", "SimulatedLife", "Source", "Task", "Workshop", "run_all", "workshop"]
+__all__ = ["Given", "Refit", "Source", "Task", "Workshop", "as_done", "run_all", "workshop"]
 
 _SCHEMA = "cellmodels-refits/1"
 _LOCAL = threading.local()
@@ -79,48 +75,6 @@ class Given:
     def build(self) -> Problem:
         """The problem itself."""
         return self.problem
-
-
-@dataclass(frozen=True, eq=False)
-class SimulatedLife:
-    """A problem whose predictor is a simulator, which each worker compiles for itself.
-
-    Parameters
-    ----------
-    cell, protocol : dict
-        As their ``to_dict`` gives them.
-    problem : Problem
-        Workers do not use its predictor.
-    """
-
-    cell: dict[str, Any]
-    protocol: dict[str, Any]
-    problem: Problem
-
-    def __getstate__(self) -> dict[str, Any]:
-        # compiled functions stay here
-        return {**self.__dict__, "problem": replace(self.problem, predict=_not_sent)}
-
-    @property
-    def mark(self) -> str:
-        """Hash of cell, protocol and what is fitted to what."""
-        context = json.dumps([self.cell, self.protocol], sort_keys=True)
-        return fingerprint(self.problem, context)
-
-    @property
-    def key(self) -> str:
-        """The same."""
-        return self.mark
-
-    def build(self) -> Problem:
-        """The problem with a simulator of its own."""
-        cell, protocol = Cell.from_dict(self.cell), CyclingProtocol.from_dict(self.protocol)
-        simulator = Simulator(cell, protocol, free=self.problem.scaling.names)
-        return replace(self.problem, predict=simulator.predict)
-
-
-def _not_sent(*_: object, **__: object) -> Prediction:
-    raise RuntimeError("a problem that was sent to a worker has no predictor")
 
 
 @dataclass(frozen=True)
@@ -175,26 +129,33 @@ class Workshop:
     Parameters
     ----------
     problem : Problem
+    known : sequence of Evaluation
+        Made from a cold start; their points are not evaluated again.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, known: Sequence[Evaluation] = ()) -> None:
         self.problem = problem
+        self._known = {tuple(map(float, each.scaled)): each for each in known}
         self._at: tuple[float, ...] | None = None
         self._evaluation: Evaluation | None = None
 
     def evaluation(self, scaled: tuple[float, ...]) -> Evaluation:
         """At a point, from a cold start; kept until another is asked for."""
+        if scaled in self._known:
+            return self._known[scaled]
         if self._evaluation is None or self._at != scaled:
             self._at, self._evaluation = scaled, self.problem.evaluate(np.array(scaled))
         return self._evaluation
 
 
-Task = Callable[[Workshop, int], Refit]
+Result = TypeVar("Result")
+
+Task = Callable[[Workshop, int], Result]
 """What is done for each number; an instance of a frozen dataclass, which can be sent."""
 
 
 def run_all(
-    task: Task,
+    task: Task[Refit],
     count: int,
     source: Source,
     *,
@@ -234,7 +195,7 @@ def run_all(
     todo = [k for k in range(count) if k not in book.done]
     done = count - len(todo)
     with tqdm(total=count, initial=done, desc=label, unit="fit", disable=not progress) as bar:
-        for number, refit in _results(task, todo, source, executor):
+        for number, refit in as_done(_Forgiving(task), todo, source, executor):
             book.add(number, refit)
             bar.update(1)
             failed = sum(r.status == "failed" for r in book.done.values())
@@ -242,14 +203,31 @@ def run_all(
     return [book.done[k] for k in range(count)]
 
 
-def _results(task: Task, todo: Sequence[int], source: Source, executor: Executor | None) -> Any:
-    """Number and result of each task, as they are done."""
+def as_done(
+    task: Task[Result],
+    numbers: Sequence[int],
+    source: Source,
+    executor: Executor | None = None,
+    known: Sequence[Evaluation] = (),
+) -> Iterator[tuple[int, Result]]:
+    """Do a task for some numbers: each with its result, as they are done.
+
+    Parameters
+    ----------
+    task : Task
+    numbers : sequence of int
+    source : Source
+    executor : concurrent.futures.Executor, optional
+        Whose workers do it; this process by default, in the given order.
+    known : sequence of Evaluation
+        Of the problem from a cold start, which this process need not make again.
+    """
     if executor is None:
-        shop = Workshop(source.problem)
-        for number in todo:
-            yield number, _done(task, number, shop)
+        shop = Workshop(source.problem, known)
+        for number in numbers:
+            yield number, task(shop, number)
         return
-    futures = {executor.submit(_do, task, number, source): number for number in todo}
+    futures = {executor.submit(_do, task, number, source): number for number in numbers}
     try:
         for future in as_completed(futures):
             yield futures[future], future.result()
@@ -267,15 +245,21 @@ def workshop(source: Source) -> Workshop:
     return shops[source.key]
 
 
-def _do(task: Task, number: int, source: Source) -> Refit:
-    return _done(task, number, workshop(source))
+def _do(task: Task[Result], number: int, source: Source) -> Result:
+    return task(workshop(source), number)
 
 
-def _done(task: Task, number: int, shop: Workshop) -> Refit:
-    try:
-        return task(shop, number)
-    except FitError as error:  # nothing could be simulated at its start
-        return Refit((), float("inf"), "failed", 0, " ".join(str(error).split()))
+@dataclass(frozen=True)
+class _Forgiving:
+    """A task whose `FitError` is a refit that failed: nothing could be simulated at its start."""
+
+    task: Task[Refit]
+
+    def __call__(self, shop: Workshop, number: int) -> Refit:
+        try:
+            return self.task(shop, number)
+        except FitError as error:
+            return Refit((), float("inf"), "failed", 0, " ".join(str(error).split()))
 
 
 @dataclass(eq=False)

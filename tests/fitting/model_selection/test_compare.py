@@ -4,6 +4,8 @@ import concurrent.futures
 import multiprocessing
 import os
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from cellmodels.fitting.model_selection.task import SetResult, early_points
 from cellmodels.fitting.statistics import VariableFit
 from cellmodels.observations import Outcome, Prediction
 
+PAGE = Path(__file__).parents[3] / "docs" / "fits.md"
 D = "SEI solvent diffusivity [m2.s-1]"
 LAM = "Negative electrode LAM constant proportional term [s-1]"
 PLATING = "Dead lithium decay constant [s-1]"
@@ -97,6 +100,12 @@ def test_the_right_set_is_found_and_the_rest_adds_nothing(cell, plain, seed):
     assert delta.sel(set="SEI + LAM") == 0 or delta.sel(set="all") == 0
     assert np.all(delta.sel(set=["SEI", "LAM"]) > 10)
     assert found.sets["weight"].sum() == pytest.approx(1.0)
+    # the page about fits names what is there
+    section = PAGE.read_text(encoding="utf8").split("## Comparing mechanisms")[1]
+    rows = re.findall(r"^\| (`[^|]*) \|", section.split("\n## ")[0], re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)} - {"scores"}
+    assert "aicc" in named and named <= {*found.sets.data_vars, *found.scores.data_vars}
+    assert not named & {*found.table.columns} - {"weight"}  # those have other names
     # it predicts the rest, and knows how well
     scores = found.scores.sel(set="SEI + LAM")
     assert np.all(scores["rmse"] < 2) and scores["coverage"].mean() > 0.8

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
+import xarray as xr
 
 from cellmodels.errors import InputError
 from cellmodels.fitting.least_squares import minimise
 from cellmodels.fitting.uncertainty.profile import profile_likelihood
 
+FORK = multiprocessing.get_context("fork")
 CHI2 = scipy.stats.chi2.ppf(0.95, 1)
 
 
@@ -207,6 +213,72 @@ def test_an_interval_holds_all_that_any_optimum_admits(problem_of, lower_first, 
     assert (np.diff(found["at"].dropna("point")) >= 0.0).all()
     above = deviance(found["at"].dropna("point").values) - deviance(at).min()
     np.testing.assert_allclose(found["deviance"].dropna("point"), above, atol=0.05)
+
+
+@dataclass(frozen=True)
+class TwoMinima:
+    """Minima near a = 1 and 3, the second lower, and a second parameter that follows."""
+
+    def __call__(self, values):
+        a, b = values
+        y = [(a - 1) * (a - 3), 0.2 * (a - 3), 3.0 * (b - a)]
+        return y, [[2 * a - 4, 0.0], [0.2, 0.0], [-3.0, 3.0]]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: ThreadPoolExecutor(2), lambda: ProcessPoolExecutor(2, mp_context=FORK)]
+)
+def test_workers_give_the_same_profiles(problem_of, make):
+    """Also where another optimum is met, and followed from there."""
+    parameters = [("a", 0.8, -9.0, 9.0), ("b", 1.0, -9.0, 9.0)]
+    problem = problem_of(TwoMinima(), np.zeros(3), 0.25, parameters)
+    best = problem.evaluate(fitted(problem).scaled)
+    here = profile_likelihood(problem, best)
+    with make() as executor:
+        there = profile_likelihood(problem, best, executor=executor)
+    xr.testing.assert_identical(here, there)
+    assert "better" in here and here.sizes["piece"] == 2
+
+
+def test_killed_profiles_go_on(problem_of, tmp_path):
+    """Each parameter and optimum that was followed is not followed again."""
+    parameters = [("a", 0.8, -9.0, np.inf), ("b", 1.0, -9.0, 9.0)]
+    problem = problem_of(TwoMinima(), np.zeros(3), 0.25, parameters)
+    best = problem.evaluate(fitted(problem).scaled)
+    calls, file = problem.predict.calls, tmp_path / "profile.json"
+    before = len(calls)
+    whole = profile_likelihood(problem, best)
+    cost = len(calls) - before
+    problem.predict.fails = _killed_after(calls, len(calls) + int(0.6 * cost))
+    with pytest.raises(KeyboardInterrupt):
+        profile_likelihood(problem, best, checkpoint=file)
+    problem.predict.fails = None
+    before = len(calls)
+    found = profile_likelihood(problem, best, checkpoint=file)
+    xr.testing.assert_identical(found, whole)
+    assert 0 < len(calls) - before < 0.5 * cost
+    before = len(calls)
+    xr.testing.assert_identical(profile_likelihood(problem, best, checkpoint=file), whole)
+    assert len(calls) - before <= 1  # the other optimum
+    one = profile_likelihood(problem, best, ["b"], checkpoint=file)  # some are enough for some
+    xr.testing.assert_identical(one["end_low"], whole["end_low"].sel(parameter=["b"]))
+    other = problem_of(TwoMinima(), np.ones(3), 0.25, parameters)
+    with pytest.raises(InputError, match="belongs to another fit"):
+        profile_likelihood(other, best, checkpoint=file)
+    file.write_text('{"schema": "cellmodels-profile/1", "mark": "", "done": {"x": {}}}')
+    with pytest.raises(InputError, match="not a checkpoint of profiles"):
+        profile_likelihood(problem, best, checkpoint=file)
+    with pytest.raises(InputError, match="folder of the checkpoint"):
+        profile_likelihood(problem, best, checkpoint=tmp_path / "none" / "profile.json")
+
+
+def _killed_after(calls, most):
+    def killed(values):
+        if len(calls) > most:
+            raise KeyboardInterrupt
+        return False
+
+    return killed
 
 
 def test_an_optimum_that_is_none_is_taken_as_it_is(decay):
