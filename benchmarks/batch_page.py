@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import scipy.stats
+from numpy.typing import NDArray
 
 from benchmarks.batch_cells import HOLD, RATES, SERIES, SIZE, Measured
 from cellmodels.fitting.model_selection.task import aicc_of
@@ -20,17 +21,19 @@ from cellmodels.many.batch import Batch
 CAPACITY = "rms cycles/discharge_capacity [A.h]"
 OF_HOLD = f"rms cycles/{HOLD} [A.h]"
 DESCRIBED = 0.05  # of the fade: residual below which a set describes a cell
-WITH_SPREAD = 3  # cells of a kind from which on their spread is given
+WITH_SPREAD = 3  # cells of a kind from which on kinds are compared
+AGREE = 3.0  # between the quartiles of equal cells, for a comparison with others
+MOST_FACTOR = 100.0  # of an interval that says anything
 
 
 def protocols(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a protocol, set and parameter: median, spread between equal cells, identifiable."""
+    """One row a protocol, set and parameter: median and quartiles over equal cells."""
     rows = []
     for (kind, chosen), group in table.groupby(["kind", "mechanisms"], sort=False):
         for name in (*RATES[str(chosen)], SIZE, SERIES):
-            known = group[group[f"{name} identifiable"].astype(bool)]
-            logs = np.log(known[name].to_numpy(float))
-            enough = logs.size >= WITH_SPREAD
+            values = group[name].to_numpy(float)
+            low, median, high = np.nanquantile(values, [0.25, 0.5, 0.75])
+            factors = group[f"{name} high"] / group[name]
             rows.append(
                 {
                     "protocol": kind,
@@ -39,14 +42,11 @@ def protocols(table: pd.DataFrame) -> pd.DataFrame:
                     "mechanisms": chosen,
                     "parameter": name,
                     "cells": len(group),
-                    "identifiable": len(known),
-                    "median": float(np.exp(np.median(logs))) if logs.size else float("nan"),
-                    "spread of ln": float(logs.std(ddof=1)) if enough else float("nan"),
-                    "median error of ln": float(
-                        np.median(known[f"{name} standard error"] / known[name])
-                    )
-                    if logs.size
-                    else float("nan"),
+                    "identifiable": int(group[f"{name} identifiable"].astype(bool).sum()),
+                    "median": float(median),
+                    "lower quartile": float(low),
+                    "upper quartile": float(high),
+                    "median factor of a cell's interval": float(np.nanmedian(factors)),
                     "rms capacity, mA.h": 1e3 * float(group[CAPACITY].median()),
                     "rms hold, mA.h": 1e3 * float(group[OF_HOLD].median()),
                 }
@@ -152,20 +152,26 @@ def _parameters(rows: pd.DataFrame) -> str:
             "protocol": r["protocol"],
             "set": r["mechanisms"],
             "parameter": r["parameter"],
-            "identifiable in": f"{r['identifiable']} of {r['cells']}",
             "median": _number(r["median"]),
-            "spread between cells (ln)": _number(r["spread of ln"]),
-            "error of one cell (ln)": _number(r["median error of ln"]),
+            "quartiles": f"{_number(r['lower quartile'])} to {_number(r['upper quartile'])}",
+            "a cell's 95 % interval": _factor(r["median factor of a cell's interval"]),
+            "identifiable in": f"{r['identifiable']} of {r['cells']}",
         }
         for _, r in rows.iterrows()
-        if r["parameter"] != SIZE and r["identifiable"]
+        if r["parameter"] != SIZE
     ]
     return (
-        "Medians and spread of the cells in which a parameter is identifiable (interval closed "
-        "and narrower than a factor of two). Where the spread is larger than the error of one "
-        "cell, the cells differ. Parameters that no cell of a protocol determines are left out.\n\n"
-        + _markdown(lines)
+        "Medians and quartiles over all cells of a protocol, and how wide the interval of one cell "
+        "is (median, upwards). Identifiable: the interval is closed and narrower than a factor of "
+        "two. Where quartiles are much narrower than intervals, equal cells agree although what "
+        "the model misses could have moved each of them further.\n\n" + _markdown(lines)
     )
+
+
+def _factor(factor: float) -> str:
+    if not np.isfinite(factor) or factor > MOST_FACTOR:
+        return "anything"
+    return f"a factor of {factor:.2g}"
 
 
 def _trends(table: pd.DataFrame) -> str:
@@ -180,12 +186,13 @@ def _trends(table: pd.DataFrame) -> str:
                 continue
             lines += _pair(table, str(one), str(other))
     if not lines:
-        return "No two protocols differ in one thing alone with enough identifiable cells."
+        return "No two protocols with enough cells differ in one thing alone."
     words = (
         "Rates are those at the reference temperature: for the film the model multiplies them by "
         "Arrhenius' law with 38 kJ/mol already, so that a ratio of 1 over temperature means just "
         "that energy, and for loss of material and plating no dependence on temperature. p: "
-        "Welch's t test of the logarithms, cells as the sample; of "
+        "Mann and Whitney's test of ranks, cells as the sample. Left out where quartiles of equal "
+        f"cells are a factor of {AGREE:g} or more apart, or all cells at a bound. Of "
         f"{len(lines)} comparisons about {0.05 * len(lines):.1g} are below 0.05 by chance."
     )
     return _markdown(lines) + "\n\n" + words
@@ -198,11 +205,11 @@ def _pair(table: pd.DataFrame, one: str, other: str) -> list[dict[str, object]]:
             samples = []
             for kind in (one, other):
                 mine = table[(table.kind == kind) & (table.mechanisms == chosen)]
-                good = mine[mine[f"{name} identifiable"].astype(bool)] if len(mine) else mine
-                samples.append(np.log(good[name].to_numpy(float)) if len(good) else np.empty(0))
-            if min(s.size for s in samples) < WITH_SPREAD:
+                samples.append(mine[name].dropna().to_numpy(float) if len(mine) else np.empty(0))
+            if not all(_agree(sample) for sample in samples):
                 continue
-            test = scipy.stats.ttest_ind(*samples, equal_var=False)
+            ratio = np.median(samples[1]) / np.median(samples[0])
+            test = scipy.stats.mannwhitneyu(*samples)
             lines.append(
                 {
                     "from": one,
@@ -210,12 +217,19 @@ def _pair(table: pd.DataFrame, one: str, other: str) -> list[dict[str, object]]:
                     "set": chosen,
                     "parameter": name,
                     "cells": f"{samples[0].size}, {samples[1].size}",
-                    "ratio": _number(float(np.exp(samples[1].mean() - samples[0].mean()))),
-                    "spread (ln)": ", ".join(_number(float(s.std(ddof=1))) for s in samples),
+                    "ratio of medians": _number(float(ratio)),
                     "p": _number(float(test.pvalue)),
                 }
             )
     return lines
+
+
+def _agree(sample: NDArray[np.float64]) -> bool:
+    """Whether enough equal cells give about the same value, and not all of them a bound."""
+    if sample.size < WITH_SPREAD:
+        return False
+    low, high = np.quantile(sample, [0.25, 0.75])
+    return bool(low * (1.0 + 1e-6) < high < AGREE * low)
 
 
 def _shapes(cells: Sequence[Measured]) -> str:
@@ -239,8 +253,7 @@ def _limits(table: pd.DataFrame, rows: pd.DataFrame, cells: Sequence[Measured]) 
             if share < 0.5:
                 said.append(
                     f"With the set *{chosen}*, `{name}` is identifiable in "
-                    f"{each['identifiable'].sum()} of {each['cells'].sum()} cells: its medians "
-                    "above are those of a selection."
+                    f"{each['identifiable'].sum()} of {each['cells'].sum()} cells."
                 )
     alike = table["autocorrelation cycles/discharge_capacity"].median()
     best = table.groupby("record")[CAPACITY].min() / table.groupby("record")["fade"].first()
