@@ -25,7 +25,12 @@ from cellmodels.fitting.problem import Predictor, Problem
 from cellmodels.fitting.result import Fit
 from cellmodels.fitting.scaling import FreeParameter, Scaling
 from cellmodels.fitting.simpler import SimplerModel, fit_simpler
-from cellmodels.fitting.uncertainty.multistart import file_of_starts, multi_start, other_optima
+from cellmodels.fitting.uncertainty.multistart import (
+    Starts,
+    file_of_starts,
+    multi_start,
+    other_optima,
+)
 from cellmodels.fitting.uncertainty.sources import SimulatedLife
 from cellmodels.fitting.uncertainty.workers import Given, Source
 from cellmodels.protocol import Protocol
@@ -63,7 +68,7 @@ def fit(
     resume: bool = False,
     progress: bool = True,
     max_evaluations: int = 100,
-    starts: int = 1,
+    starts: Starts = 1,
     seed: int = 0,
     executor: Executor | None = None,
 ) -> Fit:
@@ -117,9 +122,10 @@ def fit(
         Show a progress bar.
     max_evaluations : int
         Largest number of simulated lives, of the cell's model and of each simpler one.
-    starts : int
-        Fits from so many starts, the given one and a Sobol design inside the bounds, in place of
-        simpler models; the best is returned, and ``Fit.optima`` holds the distinct ends.
+    starts : int or sequence of mapping of str to float
+        Fits from so many starts, the given one and a Sobol design inside the bounds, or from these
+        starts (values by name), in place of simpler models; the best is returned, and
+        ``Fit.optima`` holds the distinct ends.
     seed : int
         Of that design.
     executor : concurrent.futures.Executor, optional
@@ -185,7 +191,7 @@ def fit_with(
     resume: bool = False,
     progress: bool = True,
     max_evaluations: int = 100,
-    starts: int = 1,
+    starts: Starts = 1,
     seed: int = 0,
     executor: Executor | None = None,
 ) -> Fit:

@@ -36,6 +36,7 @@ from cellmodels.fitting.problem import Predictor, Problem
 from cellmodels.fitting.residuals import Observations, Variable
 from cellmodels.fitting.scaling import Scaling
 from cellmodels.fitting.uncertainty.multistart import (
+    Starts,
     file_of_starts,
     multi_start,
     other_optima,
@@ -71,7 +72,7 @@ def fit_fresh(
     resume: bool = False,
     progress: bool = True,
     max_evaluations: int = 100,
-    starts: int = 1,
+    starts: Starts = 1,
     seed: int = 0,
     executor: Executor | None = None,
 ) -> FreshFit:
@@ -109,9 +110,10 @@ def fit_fresh(
         Show a progress bar.
     max_evaluations : int
         Largest number of simulations of all experiments, from each start.
-    starts : int
-        Fits from so many starts, the given one and a Sobol design inside the bounds; the best is
-        returned, and ``FreshFit.optima`` holds the distinct ends.
+    starts : int or sequence of mapping of str to float
+        Fits from so many starts, the given one and a Sobol design inside the bounds, or from these
+        starts (values by name); the best is returned, and ``FreshFit.optima`` holds the distinct
+        ends.
     seed : int
         Of that design.
     executor : concurrent.futures.Executor, optional
@@ -189,7 +191,7 @@ class FreshProblem:
     def fit(
         self,
         *,
-        starts: int = 1,
+        starts: Starts = 1,
         seed: int = 0,
         executor: Executor | None = None,
         **options: Any,
@@ -211,7 +213,7 @@ class FreshProblem:
         return FreshFit(cell, self.simulator.experiments, tree)
 
     def _fit_from_many(
-        self, starts: int, seed: int, executor: Executor | None, options: dict[str, Any]
+        self, starts: Starts, seed: int, executor: Executor | None, options: dict[str, Any]
     ) -> FreshFit:
         given: dict[str, Any] = {"checkpoint": None, "resume": False, "max_evaluations": 100}
         given |= options

@@ -17,6 +17,7 @@ from cellmodels.experiments.values import VoltageTrace
 from cellmodels.fitting.fresh import FreshProblem, Name, fresh_problem
 from cellmodels.fitting.fresh_fit import FreshFit
 from cellmodels.fitting.least_squares import Optimum
+from cellmodels.fitting.uncertainty.multistart import Starts
 from cellmodels.plotting import plot_trace_fit
 from cellmodels.steps import Step, parse_steps
 from cellmodels.trace import TraceSimulator
@@ -75,7 +76,7 @@ def fit_trace(
     bounds: Mapping[Name, tuple[float, float]] | None = None,
     progress: bool = True,
     max_evaluations: int = 100,
-    starts: int = 1,
+    starts: Starts = 1,
     seed: int = 0,
     executor: Executor | None = None,
 ) -> TraceFit:

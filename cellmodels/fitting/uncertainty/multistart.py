@@ -8,7 +8,7 @@ have several minima; one that is hardly higher than the lowest is another explan
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,18 @@ import scipy.stats.qmc
 import xarray as xr
 from numpy.typing import NDArray
 
-from cellmodels.errors import InputError
+from cellmodels.errors import InputError, did_you_mean
 from cellmodels.fitting.least_squares import FitError, check_request, minimise
 from cellmodels.fitting.problem import Problem
 from cellmodels.fitting.scaling import Scaling
 from cellmodels.fitting.uncertainty.workers import Given, Refit, Source, Workshop, run_all
 
-__all__ = ["comparable", "file_of_starts", "multi_start", "other_optima", "start_points"]
+__all__ = ["Starts", "comparable", "file_of_starts", "multi_start", "other_optima", "start_points"]
 
 Array = NDArray[np.float64]
+
+Starts = int | Sequence[Mapping[str, float]]
+"""A number of starts, or their values by name, in the parameters' units."""
 
 #: Two ends are one optimum when they are less than so many standard errors apart.
 _SAME = 1.0
@@ -39,7 +42,7 @@ COMPARABLE = 10.0
 
 def multi_start(
     problem: Problem,
-    starts: int = 16,
+    starts: Starts = 16,
     *,
     seed: int = 0,
     source: Source | None = None,
@@ -53,8 +56,10 @@ def multi_start(
     Parameters
     ----------
     problem : Problem
-    starts : int
-        Number of fits. The first begins at the parameters' starts.
+    starts : int or sequence of mapping of str to float
+        Number of fits, of which the first begins at the parameters' starts and the others at a
+        design; or where each begins, by name, in the parameters' units: what is not named begins
+        at its start.
     seed : int
         Of the design.
     source : Source, optional
@@ -81,18 +86,17 @@ def multi_start(
     Raises
     ------
     InputError
-        On a number of starts below one, fewer points than parameters, or a checkpoint of
-        something else.
+        On a number of starts below one, a start that names no parameter or lies outside its
+        bounds, fewer points than parameters, or a checkpoint of something else.
     FitError
         When no fit could begin.
     """
-    if isinstance(starts, bool) or int(starts) != starts or starts < 1:
-        raise InputError(f"starts is {starts!r}; it is a whole number from 1 on.")
+    points = start_points(problem.scaling, starts, int(seed))
     check_request(problem, None, False, max_evaluations)
-    task = FromStart(int(starts), int(seed), max_evaluations)
+    task = FromStart(tuple(tuple(map(float, point)) for point in points), max_evaluations)
     refits = run_all(
         task,
-        int(starts),
+        len(points),
         source or Given(problem),
         executor=executor,
         checkpoint=checkpoint,
@@ -100,8 +104,8 @@ def multi_start(
         progress=progress,
     )
     if not any(refit.scaled for refit in refits):
-        raise FitError(f"None of {starts} fits could begin. The first: {refits[0].message}")
-    return _dataset(problem, refits, start_points(problem.scaling, int(starts), int(seed)), seed)
+        raise FitError(f"None of {len(points)} fits could begin. The first: {refits[0].message}")
+    return _dataset(problem, refits, points, seed)
 
 
 def file_of_starts(checkpoint: str | os.PathLike[str] | None, resume: bool) -> Path | None:
@@ -117,8 +121,40 @@ def file_of_starts(checkpoint: str | os.PathLike[str] | None, resume: bool) -> P
     return file
 
 
-def start_points(scaling: Scaling, starts: int, seed: int = 0) -> Array:
-    """Scaled coordinates of all starts, shape (starts, p); the first is the given one."""
+def start_points(scaling: Scaling, starts: Starts, seed: int = 0) -> Array:
+    """Scaled coordinates of all starts, shape (starts, p).
+
+    Raises
+    ------
+    InputError
+        On a number of starts below one, or a start that names no parameter or lies outside its
+        bounds.
+    """
+    if isinstance(starts, Sequence) and not isinstance(starts, str):
+        if not starts:
+            raise InputError("starts is empty; give at least one start.")
+        return np.array([_start_point(scaling, start) for start in starts])
+    if isinstance(starts, bool | str) or int(starts) != starts or starts < 1:
+        raise InputError(f"starts is {starts!r}; it is a whole number from 1 on.")
+    return _design(scaling, int(starts), seed)
+
+
+def _start_point(scaling: Scaling, start: Mapping[str, float]) -> Array:
+    known = {p.name: p for p in scaling.parameters}
+    values = dict(zip(scaling.names, scaling.to_values(np.zeros(len(scaling))), strict=True))
+    for name, value in start.items():
+        if name not in known:
+            hint = did_you_mean(str(name), list(known))
+            raise InputError(f"A start names {name!r}, which is not fitted.{hint}")
+        low, high = known[name].lower, known[name].upper
+        if not low <= value <= high:
+            raise InputError(f"A start of {name!r} is {value:g}, outside {low:g} to {high:g}.")
+        values[name] = value
+    return scaling.inside(scaling.to_scaled([values[name] for name in scaling.names]))
+
+
+def _design(scaling: Scaling, starts: int, seed: int) -> Array:
+    """The given start first, then a Sobol design."""
     lower, upper = scaling.bounds
     lower = np.where(np.isfinite(lower), lower, np.minimum(-_UNBOUNDED, upper - 2 * _UNBOUNDED))
     upper = np.where(np.isfinite(upper), upper, np.maximum(_UNBOUNDED, lower + 2 * _UNBOUNDED))
@@ -176,15 +212,14 @@ def other_optima(found: xr.Dataset, variance: float = 1.0) -> list[str]:
 
 @dataclass(frozen=True)
 class FromStart:
-    """A fit from one of the design's starts."""
+    """A fit from one of the starts, given as scaled coordinates."""
 
-    starts: int
-    seed: int
+    points: tuple[tuple[float, ...], ...]
     max_evaluations: int
 
     def __call__(self, shop: Workshop, number: int) -> Refit:
         """The fit of a number."""
-        start = start_points(shop.problem.scaling, self.starts, self.seed)[number]
+        start = np.array(self.points[number])
         found = minimise(
             shop.problem, start=start, progress=False, max_evaluations=self.max_evaluations
         )

@@ -116,3 +116,23 @@ def test_the_design_is_inside_the_bounds_and_spread(bimodal_of, problem_of, line
 def test_wrong_numbers_of_starts(bimodal_of, starts):
     with pytest.raises(InputError, match="starts"):
         multi_start(bimodal_of(), starts)
+
+
+def test_starts_may_be_given_by_name(decay):
+    names = decay.scaling.names
+    first, second = {names[0]: 2.0, names[1]: 0.5}, {names[1]: 1.5}
+    found = multi_start(decay, [first, second])
+    given = decay.scaling.to_values(np.zeros(2))
+    np.testing.assert_allclose(found["start_values"], [[2.0, 0.5], [given[0], 1.5]])
+    best = multi_start(decay, 1)
+    np.testing.assert_allclose(found["values"][0], best["values"][0], rtol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("starts", "said"),
+    [([], "empty"), ([{"Sise [-]": 1.0}], "Did you mean 'Size"), ([{"Size [-]": 1e9}], "outside"),
+     ("3", "whole number")],
+)  # fmt: skip
+def test_wrong_starts_are_refused(decay, starts, said):
+    with pytest.raises(InputError, match=said):
+        multi_start(decay, starts)
