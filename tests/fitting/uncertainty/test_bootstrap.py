@@ -91,11 +91,11 @@ def test_the_noise_that_is_drawn_has_the_asked_covariance(drift):
         np.array([1.0, 2.25]), np.array([[[0.0, 0.0], [0.0, 1.0]]]),
     )  # fmt: skip
     random = np.random.default_rng(0)
-    draws = np.array([drawn_noise([noise], std, random) for _ in range(4000)]) * std
+    draws = np.array([drawn_noise([noise], std, random) for _ in range(20_000)]) * std
     moving = 9.0 * drift.covariance(place, place) + wander.covariance(place, place)
     expected = 2.25 * (np.diag(std**2) + 0.15**2 * moving)
     size = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
-    np.testing.assert_allclose(np.cov(draws.T) / size, expected / size, atol=0.12)
+    np.testing.assert_allclose(np.cov(draws.T) / size, expected / size, atol=0.03)
 
 
 def test_a_prior_is_drawn_anew(straight):

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from cellmodels.errors import InputError
-from cellmodels.fitting.least_squares import FitError
+from cellmodels.fitting.least_squares import FitError, minimise
 from cellmodels.fitting.uncertainty.multistart import multi_start, other_optima, start_points
 
 
@@ -136,3 +136,16 @@ def test_starts_may_be_given_by_name(decay):
 def test_wrong_starts_are_refused(decay, starts, said):
     with pytest.raises(InputError, match=said):
         multi_start(decay, starts)
+
+
+def test_a_fit_that_creeps_along_an_edge_ends(problem_of):
+    """Simulations fail behind a line, which the fit follows by ever smaller steps."""
+
+    def fails(values):
+        return values[0] + 0.5 * values[1] > 2.0 or values[0] > 3.0
+
+    far = [("a", 1.0, -500.0, 500.0), ("b", 0.0, -500.0, 500.0)]
+    problem = problem_of(lambda v: (v, np.eye(2)), [100.0, -50.0], 0.1, far, fails=fails)
+    found = minimise(problem, progress=False)
+    assert found.status == "blocked" and len(found.trials) < 30  # else 40
+    assert found.best.cost < 1.001 * 585650.0  # of the corner
